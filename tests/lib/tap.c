@@ -58,6 +58,10 @@ void tap_note(const char *fmt, ...) {
     fflush(stdout);
 }
 
+bool tap_failing(void) {
+    return tap.bad;
+}
+
 bool tap_ok(bool ok, const char *file, int line, const char *fmt, ...) {
     if (ok)
         return true;
