@@ -635,8 +635,8 @@ static struct inode *translate(struct translation *t, struct inode *i) {
         if (t->v[k].from == i)
             return t->v[k].to;
     t->v = must(realloc(t->v, (t->count + 1) * sizeof *t->v));
-    struct inode *n = t->rng ? inode_after(i, t->to, (enum fate)rng_below(t->rng, FATES), t->rng)
-                             : inode_fork(i, t->to);
+    struct inode *n =
+        t->rng ? inode_after(i, t->to, (enum fate)rng_below(t->rng, FATES), t->rng) : inode_fork(i, t->to);
     t->v[t->count++] = (struct mapping){i, n};
     return n;
 }

@@ -228,7 +228,8 @@ void sim_call_cancel(struct sim_call *call) {
 
 /* ---- nodes ------------------------------------------------------------------------------------------------------- */
 
-struct sim_node *sim_node_new(struct sim *s, const char *name, uint16_t stores, const struct program *program, void *arg) {
+struct sim_node *sim_node_new(struct sim *s, const char *name, uint16_t stores, const struct program *program,
+                              void *arg) {
     CHECK(s->node_count < SIM_NODES_MAX && stores > 0 && strlen(name) < SIM_NAME_BYTES);
     struct sim_node *n = calloc(1, sizeof *n);
     CHECK(n);

@@ -70,7 +70,8 @@ void sim_call_cancel(struct sim_call *call);
 /* ---- nodes ------------------------------------------------------------------------------------------------------- */
 
 /* name is its host in addresses ("n1:7433"). program and arg stay the caller's. */
-struct sim_node *sim_node_new(struct sim *s, const char *name, uint16_t stores, const struct program *program, void *arg);
+struct sim_node *sim_node_new(struct sim *s, const char *name, uint16_t stores, const struct program *program,
+                              void *arg);
 enum rc sim_node_start(struct sim_node *n, struct err *err) MUST_CHECK;
 /* Asks the program to end, as SIGTERM does; it does so in the events that follow. */
 void sim_node_stop(struct sim_node *n);
@@ -110,12 +111,12 @@ int64_t sim_clock_read(const struct sim_node *n, enum env_clock clock);
 /* ---- network ----------------------------------------------------------------------------------------------------- */
 
 struct sim_link {
-    int64_t latency_ns; /* one way */
-    int64_t jitter_ns;  /* mean of the exponential part on top */
-    double loss;        /* of a frame; a stream's bytes come a retransmission later instead */
-    double duplicate;   /* frames only */
-    double reorder;     /* frames only: this part comes up to 20 latencies late */
-    double corrupt;     /* a flipped bit: frames, and bytes of a stream (a bad switch behind the checksum) */
+    int64_t latency_ns;  /* one way */
+    int64_t jitter_ns;   /* mean of the exponential part on top */
+    double loss;         /* of a frame; a stream's bytes come a retransmission later instead */
+    double duplicate;    /* frames only */
+    double reorder;      /* frames only: this part comes up to 20 latencies late */
+    double corrupt;      /* a flipped bit: frames, and bytes of a stream (a bad switch behind the checksum) */
     int64_t bytes_per_s; /* 0 = unlimited */
     bool cut;
 };

@@ -282,8 +282,7 @@ void sim_env_init(struct sim_env *e, struct sim_node *n, uint16_t store) {
     e->env.store = store;
     e->env.store_count = n->stores;
     e->env.siblings = n->siblings;
-    e->env.diag =
-        (struct diag){.level = n->sim->conf.level, .sink = sim_diag_sink, .wall_ns = sim_diag_wall, .ctx = e};
+    e->env.diag = (struct diag){.level = n->sim->conf.level, .sink = sim_diag_sink, .wall_ns = sim_diag_wall, .ctx = e};
     snprintf(e->env.diag.who, sizeof e->env.diag.who, "%s/%u", n->name, store);
     snprintf(labels, sizeof labels, "store=\"%u\"", store);
     metrics_init(&e->env.metrics, labels);

@@ -46,7 +46,7 @@ struct sim_clock {
     int64_t ppb;
     int64_t boot_off, real_off; /* BOOT - RAW, REAL - RAW */
     int64_t frozen_until;       /* SUSPEND and VM: RAW stands still until this virtual time */
-    bool suspended; /* frozen by SUSPEND: BOOT and REAL go on */
+    bool suspended;             /* frozen by SUSPEND: BOOT and REAL go on */
 };
 
 /* A frame handler or a stream listener of a node, by port and store. */
@@ -66,7 +66,7 @@ struct sim_node {
     void *arg, *state;
     struct sim_env *envs; /* while it runs, and while a dead incarnation is taken down */
     struct env **siblings;
-    struct disk *disk; /* what the next incarnation finds, once crashed */
+    struct disk *disk;  /* what the next incarnation finds, once crashed */
     struct disk *ghost; /* what the present one sees after its crash, else NULL */
     struct sim_disk_faults faults;
     struct sim_clock clock;

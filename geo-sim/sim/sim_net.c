@@ -40,7 +40,7 @@ struct chunk {
 /* One direction of a connection. */
 struct pipe {
     struct conn *conn;
-    int from; /* which end writes */
+    int from;            /* which end writes */
     struct ilist chunks; /* under way, oldest first */
     uint8_t *ready;
     size_t ready_at, ready_len, ready_cap; /* arrived and unread */

@@ -20,7 +20,7 @@
 
 #include "shard/runtime/env_real_internal.h"
 
-enum { JOB_STACK_BYTES = 64 << 20 };
+enum { JOB_STACK_BYTES = 64 << 20, UNPOLLED_MAX = 8 };
 
 struct process {
     uint16_t stores;
@@ -207,7 +207,7 @@ static void arm_timer(struct env_real *e) {
 
 static void loop(struct env_real *e) {
     struct process *p = e->process;
-    for (;;) {
+    for (unsigned unpolled = 0;; unpolled++) {
         run_posts(e);
         run_timers(e);
         if (atomic_load_explicit(&e->stop, memory_order_relaxed) && !e->stop_seen) {
@@ -217,6 +217,10 @@ static void loop(struct env_real *e) {
         bool more = e->env.on_turn && e->env.on_turn(e->env.turn_ctx);
         if (e->stop_seen && p->program->stopped(p->state, e->env.store))
             break;
+        /* While fibers are ready, sockets are looked at every few turns: a poll costs more than a turn of a fiber or two. */
+        if (more && unpolled < UNPOLLED_MAX)
+            continue;
+        unpolled = 0;
         if (!more) {
             arm_timer(e);
             atomic_store(&e->asleep, true);

@@ -18,8 +18,8 @@ struct process;
 struct process_conf {
     uint16_t stores; /* 0 = one per core */
     enum diag_level level;
-    int diag_fd;          /* where diagnostics go; 0 = standard error */
-    struct chaos *chaos;  /* NULL but in tests */
+    int diag_fd;         /* where diagnostics go; 0 = standard error */
+    struct chaos *chaos; /* NULL but in tests */
 };
 
 enum rc process_new(const struct process_conf *conf, struct process **ret, struct err *err) MUST_CHECK;

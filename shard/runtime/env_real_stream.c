@@ -38,8 +38,8 @@ struct env_stream {
     const struct env_stream_events *events;
     void *ctx;
     SSL *ssl;
-    struct resolve *resolve;  /* while RESOLVING: told to forget us if we close */
-    struct env_post later;    /* a break, or an arrival, to be told from the loop */
+    struct resolve *resolve; /* while RESOLVING: told to forget us if we close */
+    struct env_post later;   /* a break, or an arrival, to be told from the loop */
     bool later_pending, closed;
     enum rc broken_rc;
     char why[WHY_BYTES];
@@ -80,8 +80,8 @@ static struct env_real *real_of(const void *handle) {
 /* "HOST:PORT" or "[V6]:PORT" apart. */
 static bool split_addr(const char *addr, char *host, size_t host_bytes, char *port, size_t port_bytes) {
     const char *colon = strrchr(addr, ':');
-    if (!colon || !colon[1] || strlen(colon + 1) >= port_bytes || strspn(colon + 1, "0123456789") != strlen(colon + 1) ||
-        atol(colon + 1) > 65535)
+    if (!colon || !colon[1] || strlen(colon + 1) >= port_bytes ||
+        strspn(colon + 1, "0123456789") != strlen(colon + 1) || atol(colon + 1) > 65535)
         return false;
     size_t n = (size_t)(colon - addr);
     if (n >= 2 && addr[0] == '[' && addr[n - 1] == ']') {

@@ -212,8 +212,8 @@ static char *stack_take(struct reactor *r, enum fiber_size size, unsigned *ret_v
         return stack;
     }
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    char *map = mmap(NULL, stack_bytes[size] + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE,
-                     -1, 0);
+    char *map =
+        mmap(NULL, stack_bytes[size] + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
     if (map == MAP_FAILED)
         return NULL;
     if (mprotect(map + page, stack_bytes[size], PROT_READ | PROT_WRITE) != 0) {

@@ -116,7 +116,7 @@ void no_wait_end(struct reactor *r);
 enum rc fiber_park(struct reactor *r, int64_t deadline) WAITS MUST_CHECK;
 /* Makes a parked fiber ready; its fiber_park returns rc. False, and nothing done, if it is not parked. */
 bool fiber_unpark(struct fiber *f, enum rc rc);
-enum rc fiber_sleep(struct reactor *r, int64_t ns) WAITS MUST_CHECK;         /* RC_OK when the time is over */
+enum rc fiber_sleep(struct reactor *r, int64_t ns) WAITS MUST_CHECK; /* RC_OK when the time is over */
 enum rc fiber_sleep_until(struct reactor *r, int64_t due_ns) WAITS MUST_CHECK;
 /* Lets everything else that is ready run first. RC_CANCELLED or RC_OK. */
 enum rc fiber_yield(struct reactor *r) WAITS MUST_CHECK;

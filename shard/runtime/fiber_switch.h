@@ -31,9 +31,9 @@ static inline fiber_sp fiber_switch_prepare(void *stack_top, void *stack_base, f
 #if defined(__x86_64__)
     /* popped in this order: r15 r14 r13 r12 rbx rbp, return address */
     *--sp = (void *)fiber_switch_enter; /* entered with the stack 16-byte aligned, as the ABI wants before its call */
-    *--sp = NULL;       /* rbp: ends the chain of frames for debuggers */
-    *--sp = arg;        /* rbx */
-    *--sp = (void *)fn; /* r12 */
+    *--sp = NULL;                       /* rbp: ends the chain of frames for debuggers */
+    *--sp = arg;                        /* rbx */
+    *--sp = (void *)fn;                 /* r12 */
     *--sp = NULL;
     *--sp = NULL;
     *--sp = NULL;
@@ -72,8 +72,8 @@ static inline fiber_sp fiber_switch_prepare(void *stack_top, void *stack_base, f
     c->uc_stack.ss_sp = stack_base;
     c->uc_stack.ss_size = (size_t)((char *)c - (char *)stack_base);
     c->uc_link = NULL;
-    makecontext(c, (void (*)(void))fiber_switch_thunk, 4, (unsigned)((uintptr_t)fn >> 16 >> 16), (unsigned)(uintptr_t)fn,
-                (unsigned)((uintptr_t)arg >> 16 >> 16), (unsigned)(uintptr_t)arg);
+    makecontext(c, (void (*)(void))fiber_switch_thunk, 4, (unsigned)((uintptr_t)fn >> 16 >> 16),
+                (unsigned)(uintptr_t)fn, (unsigned)((uintptr_t)arg >> 16 >> 16), (unsigned)(uintptr_t)arg);
     return c;
 }
 

@@ -50,8 +50,7 @@ enum rc dir_sync(struct reactor *r, const char *path, struct err *err) {
 }
 
 enum rc file_allocate(struct reactor *r, struct env_file *f, int64_t off, int64_t bytes, struct err *err) {
-    struct io_wait w = {
-        .io = {.kind = ENV_IO_ALLOCATE, .lane = ENV_LANE_BULK, .file = f, .off = off, .bytes = bytes}};
+    struct io_wait w = {.io = {.kind = ENV_IO_ALLOCATE, .lane = ENV_LANE_BULK, .file = f, .off = off, .bytes = bytes}};
     return io_run(r, &w, "allocate", err);
 }
 

@@ -16,8 +16,8 @@ enum rc file_write_sync(struct reactor *r, enum env_lane lane, struct env_file *
                         int64_t off, struct err *err) WAITS MUST_CHECK;
 enum rc file_sync(struct reactor *r, enum env_lane lane, struct env_file *f, struct err *err) WAITS MUST_CHECK;
 enum rc dir_sync(struct reactor *r, const char *path, struct err *err) WAITS MUST_CHECK;
-enum rc file_allocate(struct reactor *r, struct env_file *f, int64_t off, int64_t bytes, struct err *err)
-    WAITS MUST_CHECK;
+enum rc file_allocate(struct reactor *r, struct env_file *f, int64_t off, int64_t bytes,
+                      struct err *err) WAITS MUST_CHECK;
 /* Writes a small file so that after a crash either the old or the new contents are there: temporary name, sync, rename,
  * directory sync. dir is the directory, name the entry in it. */
 enum rc file_replace(struct reactor *r, const char *dir, const char *name, const void *data, size_t bytes,
@@ -41,11 +41,11 @@ void fiber_stream_close(struct fiber_stream *fs);
 /* Until a connect or a handshake is done. */
 enum rc fiber_stream_wait_open(struct fiber_stream *fs, int64_t deadline, struct err *err) WAITS MUST_CHECK;
 /* At least one byte, at most `bytes`. RC_CLOSED: the peer is done. */
-enum rc fiber_stream_read(struct fiber_stream *fs, void *to, size_t bytes, int64_t deadline, size_t *ret_bytes)
-    WAITS MUST_CHECK;
+enum rc fiber_stream_read(struct fiber_stream *fs, void *to, size_t bytes, int64_t deadline,
+                          size_t *ret_bytes) WAITS MUST_CHECK;
 /* All of it. */
 enum rc fiber_stream_write(struct fiber_stream *fs, const void *from, size_t bytes, int64_t deadline) WAITS MUST_CHECK;
-enum rc fiber_stream_tls(struct fiber_stream *fs, struct env_tls *tls, bool server, int64_t deadline, struct err *err)
-    WAITS MUST_CHECK;
+enum rc fiber_stream_tls(struct fiber_stream *fs, struct env_tls *tls, bool server, int64_t deadline,
+                         struct err *err) WAITS MUST_CHECK;
 
 #endif

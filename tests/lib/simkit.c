@@ -65,7 +65,8 @@ static void on_abort(int sig) {
 }
 
 static void remember(const char *name, uint64_t seed) {
-    snprintf(replay, sizeof replay, "# replay: SIM_SEED=%llu SIM_PRINT=1 tests/run %s\n", (unsigned long long)seed, name);
+    snprintf(replay, sizeof replay, "# replay: SIM_SEED=%llu SIM_PRINT=1 tests/run %s\n", (unsigned long long)seed,
+             name);
 }
 
 void simkit_seeds(const char *name, uint64_t count, void (*one_seed)(uint64_t seed)) {

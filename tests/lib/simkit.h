@@ -21,7 +21,7 @@ struct simkit_store {
 };
 
 struct simkit_node {
-    void (*body)(struct simkit_store *store); /* on a large fiber; the node goes on after it returns */
+    void (*body)(struct simkit_store *store);               /* on a large fiber; the node goes on after it returns */
     void (*stop)(struct simkit_node *node, uint16_t store); /* besides stopping the reactor; may be NULL */
     void *arg;
     struct simkit_store *stores; /* while it runs */

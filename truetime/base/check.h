@@ -25,6 +25,13 @@
 /* Marks a function that may park the calling fiber: whatever another fiber can free must be looked up again after it. */
 #define WAITS
 
+/* Drops a result that must otherwise be looked at; a comment beside it says why. */
+#define IGNORE(x)                                                                                                      \
+    do {                                                                                                               \
+        if (x) {                                                                                                       \
+        }                                                                                                              \
+    } while (0)
+
 /* The object of type `type` whose member `member` is at ptr. */
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))

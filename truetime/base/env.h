@@ -60,7 +60,7 @@ enum env_io_kind {
     ENV_IO_WRITE_SYNC, /* write iov at off, then make the file durable; requests that wait meanwhile share the sync */
     ENV_IO_SYNC,       /* make the file durable */
     ENV_IO_DIR_SYNC,   /* make the names in directory path durable */
-    ENV_IO_ALLOCATE,   /* write zeros in [off, off + bytes), then make them durable: later writes there change no metadata */
+    ENV_IO_ALLOCATE, /* write zeros in [off, off + bytes), then make them durable: later writes there change no metadata */
 };
 
 struct env_io {
@@ -73,8 +73,8 @@ struct env_io {
     int64_t off, bytes;
     const struct iovec *iov; /* the array and its bytes stay unchanged until on_done */
     int iov_count;
-    enum rc rc;    /* for on_done: RC_OK, RC_IO, RC_NOSPACE, RC_SHUTDOWN */
-    int os_errno;  /* 0 where there is none */
+    enum rc rc;           /* for on_done: RC_OK, RC_IO, RC_NOSPACE, RC_SHUTDOWN */
+    int os_errno;         /* 0 where there is none */
     struct env_post post; /* the env's own from here */
     struct env_io *next;
     void *priv;
@@ -98,7 +98,7 @@ enum env_open {
 
 /* What becomes of a stream. Any may be NULL. */
 struct env_stream_events {
-    void (*on_open)(void *ctx);     /* connected; after env_stream_tls: the handshake is done */
+    void (*on_open)(void *ctx); /* connected; after env_stream_tls: the handshake is done */
     /* Bytes, or the end, have come since the last read that returned less than it could. Told once, not again and again:
      * who takes over a stream reads first. */
     void (*on_readable)(void *ctx);
@@ -169,8 +169,8 @@ struct env {
     struct chaos *chaos; /* NULL in production */
     struct diag diag;
     struct metrics metrics;
-    uint16_t store, store_count;  /* which store of its process this is */
-    struct env *const *siblings;  /* all of them, by store number, itself included */
+    uint16_t store, store_count; /* which store of its process this is */
+    struct env *const *siblings; /* all of them, by store number, itself included */
     /* Set by the reactor: run what is ready; true = call again without waiting. */
     bool (*on_turn)(void *ctx);
     void *turn_ctx;
@@ -294,7 +294,8 @@ static inline enum rc env_rmdir(struct env *env, const char *path, struct err *e
 }
 
 /* Calls on_name for each entry, in name order, without "." and "..". */
-static inline enum rc env_dir_list(struct env *env, const char *path, env_on_name *on_name, void *ctx, struct err *err) {
+static inline enum rc env_dir_list(struct env *env, const char *path, env_on_name *on_name, void *ctx,
+                                   struct err *err) {
     return env->ops->dir_list(env, path, on_name, ctx, err);
 }
 

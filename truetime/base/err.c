@@ -11,10 +11,9 @@ static const struct {
     const char *sqlstate;
     enum err_retry retry;
     const char *text;
-} codes[RC_COUNT] = {
-    [RC_OK] = {"OK", "00000", RETRY_NO, "success"},
+} codes[RC_COUNT] = {[RC_OK] = {"OK", "00000", RETRY_NO, "success"},
 #define RC_ROW_(name, state, retry, text) [RC_##name] = {#name, state, retry, text},
-    RC_LIST(RC_ROW_)
+                     RC_LIST(RC_ROW_)
 #undef RC_ROW_
 };
 

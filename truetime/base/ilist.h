@@ -71,8 +71,7 @@ static inline void ilist_splice_back(struct ilist *dst, struct ilist *src) {
 }
 
 #define ilist_entry(n, type, member) container_of(n, type, member)
-#define ilist_first(head, type, member)                                                                                \
-    (ilist_empty(head) ? NULL : ilist_entry((head)->next, type, member))
+#define ilist_first(head, type, member) (ilist_empty(head) ? NULL : ilist_entry((head)->next, type, member))
 
 /* The body may remove `it` itself, nothing else. */
 #define ilist_for_each(it, head)                                                                                       \

@@ -98,8 +98,7 @@ static void dump_hist(struct buf *out, const struct metrics *m, const struct met
     dump_labels(out, m->labels, e->labels, "le=\"+Inf\"");
     buf_printf(out, " %llu\n%s_sum", (unsigned long long)total, e->name);
     dump_labels(out, m->labels, e->labels, "");
-    buf_printf(out, " %.9g\n%s_count",
-               (double)atomic_load_explicit(&h->sum, memory_order_relaxed) / e->scale, e->name);
+    buf_printf(out, " %.9g\n%s_count", (double)atomic_load_explicit(&h->sum, memory_order_relaxed) / e->scale, e->name);
     dump_labels(out, m->labels, e->labels, "");
     buf_printf(out, " %llu\n", (unsigned long long)total);
 }

@@ -17,7 +17,7 @@ struct timer {
     void (*on_fire)(void *ctx);
     void *ctx;
     int64_t due_ns;
-    uint64_t order; /* breaks ties; 0 = not set */
+    uint64_t order;                    /* breaks ties; 0 = not set */
     struct timer *child, *next, *prev; /* first child; siblings; prev of a first child is its parent */
 };
 

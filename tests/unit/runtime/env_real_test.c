@@ -38,7 +38,7 @@ static void files_body(struct reactor *r) {
     EQ_INT(size, 8);
     EQ_INT(env_file_read(f, back, sizeof back, 0, &n, &err), RC_OK);
     EQ_MEM(back, n, "\0\0\0hello", 8);
-    struct iovec iov[2] = {{(void *)(uintptr_t)"ab", 2}, {(void *)(uintptr_t)"cdef", 4}};
+    struct iovec iov[2] = {{(void *)(uintptr_t) "ab", 2}, {(void *)(uintptr_t) "cdef", 4}};
     EQ_INT(file_write_sync(r, ENV_LANE_LOG, f, iov, 2, 8, &err), RC_OK);
     EQ_INT(env_file_read(f, back, 6, 8, &n, &err), RC_OK);
     EQ_MEM(back, n, "abcdef", 6);
@@ -214,12 +214,13 @@ static void streams(void) {
 static void make_certs(void) {
     char cmd[2000];
     const char *d = tap_dir();
-    snprintf(cmd, sizeof cmd,
-             "cd %s && exec >/dev/null 2>&1 && openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2"
-             " -subj /CN=test-ca && openssl req -newkey rsa:2048 -nodes -keyout n.key -out n.csr -subj /CN=n1 &&"
-             " openssl x509 -req -in n.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out n.pem -days 2 &&"
-             " openssl req -x509 -newkey rsa:2048 -nodes -keyout evil.key -out evil.pem -days 2 -subj /CN=evil",
-             d);
+    snprintf(
+        cmd, sizeof cmd,
+        "cd %s && exec >/dev/null 2>&1 && openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2"
+        " -subj /CN=test-ca && openssl req -newkey rsa:2048 -nodes -keyout n.key -out n.csr -subj /CN=n1 &&"
+        " openssl x509 -req -in n.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out n.pem -days 2 &&"
+        " openssl req -x509 -newkey rsa:2048 -nodes -keyout evil.key -out evil.pem -days 2 -subj /CN=evil",
+        d);
     OK(system(cmd) == 0);
 }
 
@@ -287,7 +288,8 @@ static void refused_body(struct reactor *r) {
     EQ_INT(fiber_stream_wait_open(&fs, reactor_deadline(r, 5LL * SECOND), &err), RC_UNREACHABLE);
     OKF(strstr(err.message, "refused") != NULL, "%s", err.message);
     fiber_stream_close(&fs);
-    const char *bad[] = {"nohost", "127.0.0.1:", ":1", "127.0.0.1:99999", "127.0.0.1:7x", "::1:80", "", "fd:999", "fd:x"};
+    const char *bad[] = {"nohost", "127.0.0.1:", ":1",  "127.0.0.1:99999", "127.0.0.1:7x", "::1:80",
+                         "",       "fd:999",     "fd:x"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         EQ_INT(env_listen(env, bad[i], on_accept, NULL, &l, &err), RC_INVAL);
     EQ_INT(env_connect(env, "nohost", &c, &err), RC_INVAL);

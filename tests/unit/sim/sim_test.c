@@ -17,7 +17,7 @@ static const int64_t SECOND = 1000000000;
 
 struct journal {
     struct simkit_node kit;
-    uint64_t acked;    /* records known durable, over all incarnations */
+    uint64_t acked; /* records known durable, over all incarnations */
     uint64_t attempted;
     bool lost;
     struct sim_node *node;
