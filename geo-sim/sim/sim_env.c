@@ -309,7 +309,9 @@ void sim_env_done(struct sim_env *e) {
 }
 
 bool sim_env_drain(struct sim_env *e) {
-    bool moved = run_posts(e) | run_jobs(e) | sim_net_drain(e);
+    bool moved = run_posts(e);
+    moved |= run_jobs(e);
+    moved |= sim_net_drain(e);
     for (int i = 0; i < ENV_LANES; i++)
         moved |= sim_lane_abort(e, &e->lanes[i]);
     if (e->env.on_turn)

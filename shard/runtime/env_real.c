@@ -290,8 +290,7 @@ static void env_real_done(struct env_real *e) {
         lane_done(&e->lanes[i]);
     lane_done(&e->jobs);
     run_posts(e); /* what the threads finished last */
-    ilist_for_each(it, &e->streams)
-        CHECK(!"a stream outlived its store");
+    CHECKF(ilist_empty(&e->streams), "a stream outlived store %u", e->env.store);
     if (e->wake_event)
         event_free(e->wake_event);
     if (e->timer_event)

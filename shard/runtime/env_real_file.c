@@ -263,7 +263,8 @@ enum rc real_dir_lock(struct env *env, const char *path, struct env_dir_lock **r
         close(fd);
         return err_set(err, RC_NOMEM, "out of memory");
     }
-    *l = (struct env_dir_lock){{env}, fd};
+    l->handle.env = env;
+    l->fd = fd;
     *ret = l;
     return RC_OK;
 }

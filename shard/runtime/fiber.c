@@ -302,7 +302,7 @@ static void fiber_main(void *arg) {
     }
     r->dead = f;
     switch_to_loop(r, f, true);
-    CHECK(!"a dead fiber was resumed");
+    check_failed(__FILE__, __LINE__, __func__, "a dead fiber was resumed", NULL);
 }
 
 static void make_ready(struct fiber *f) {

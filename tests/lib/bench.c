@@ -56,7 +56,8 @@ static void print_want(double v, enum bench_want want, double limit) {
     fflush(stdout);
 }
 
-void bench_report(const char *name, const struct bench_figure *f, const char *unit, enum bench_want want, double limit) {
+void bench_report(const char *name, const struct bench_figure *f, const char *unit, enum bench_want want,
+                  double limit) {
     printf("%-44s", name);
     print_value(bench_median(f), unit);
     print_want(bench_median(f), want, limit);

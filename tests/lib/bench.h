@@ -20,9 +20,9 @@ struct bench_figure {
     double run[BENCH_RUNS];
 };
 
-int64_t bench_now_ns(void);     /* CLOCK_MONOTONIC */
-int64_t bench_cpu_ns(void);     /* of this process */
-int64_t bench_rss_bytes(void);  /* touched memory of this process */
+int64_t bench_now_ns(void);    /* CLOCK_MONOTONIC */
+int64_t bench_cpu_ns(void);    /* of this process */
+int64_t bench_rss_bytes(void); /* touched memory of this process */
 double bench_median(const struct bench_figure *f);
 
 enum bench_want { BENCH_SHOW, BENCH_AT_MOST, BENCH_AT_LEAST };

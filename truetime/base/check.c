@@ -14,7 +14,7 @@ enum { FRAMES_MAX = 48 };
 
 _Noreturn void check_failed(const char *file, int line, const char *func, const char *cond, const char *fmt, ...) {
     char text[1024];
-    void *frames[FRAMES_MAX];
+    void *frames[FRAMES_MAX] = {NULL};
     int n = snprintf(text, sizeof text, "meridian: broken invariant at %s:%d in %s: %s", file, line, func, cond);
     if (n > 0 && fmt && (size_t)n + 4 < sizeof text) {
         va_list ap;
