@@ -249,6 +249,7 @@ struct sim_node *sim_node_new(struct sim *s, const char *name, uint16_t stores, 
         s->links[i][n->id] = s->links[n->id][i] = s->link_default;
     s->links[n->id][n->id] = (struct sim_link){.latency_ns = 10000, .jitter_ns = 3000};
     sim_clock_start(n);
+    sim_time_init(n);
     return n;
 }
 
@@ -268,6 +269,8 @@ enum rc sim_node_start(struct sim_node *n, struct err *err) {
     CHECK(n->envs && n->siblings);
     n->incarnation++;
     n->running = true;
+    if (n->powered_off)
+        sim_clock_reboot(n);
     n->crashed = n->stopping = n->powered_off = false;
     n->io_count = n->crash_at_io = 0;
     n->paused_until = 0;
@@ -306,6 +309,7 @@ static void node_ended(struct sim_node *n) {
     CHECKF(ilist_empty(&n->files), "node %s left a file open", n->name);
     CHECKF(ilist_empty(&n->locks), "node %s left a directory locked", n->name);
     CHECKF(ilist_empty(&n->streams), "node %s left a stream open", n->name);
+    CHECKF(ilist_empty(&n->dgrams), "node %s left a datagram socket open", n->name);
     for (size_t i = 0; i < LISTENERS_MAX; i++)
         CHECKF(!n->ports[i].listener, "node %s left a listener open", n->name);
     memset(n->ports, 0, sizeof n->ports);
@@ -366,6 +370,7 @@ static void crash_now(struct sim_node *n, enum sim_crash how) {
     sim_call_cancel(&n->stop_poll);
     sim_mix(n->sim, 0xdead0000u | n->id);
     sim_net_node_down(n, how);
+    sim_time_node_down(n, how);
 }
 
 void sim_node_crash(struct sim_node *n, enum sim_crash how) {
@@ -445,6 +450,7 @@ void sim_free(struct sim *s) {
     sim_net_done(s);
     for (uint16_t i = 0; i < s->node_count; i++) {
         disk_free(s->nodes[i]->disk);
+        sim_time_done(s->nodes[i]);
         free(s->nodes[i]);
     }
     places_free(&s->places);

@@ -77,8 +77,9 @@ enum rc sim_node_start(struct sim_node *n, struct err *err) MUST_CHECK;
 void sim_node_stop(struct sim_node *n);
 
 enum sim_crash {
-    SIM_KILL,  /* kill -9: what was written stays in the page cache; peers get a reset */
-    SIM_POWER, /* power loss: unsynced writes and names are lost, kept or torn; peers hear nothing */
+    SIM_KILL, /* kill -9: what was written stays in the page cache; peers get a reset */
+    SIM_POWER, /* power loss: unsynced writes and names are lost, kept or torn; peers hear nothing. The machine boots anew:
+                * RAW, MONO and BOOT start again, REAL goes on (a battery) */
 };
 void sim_node_crash(struct sim_node *n, enum sim_crash how);
 /* Dies at its io_count-th next I/O operation (1 = the next), before or within it: any point between two writes. */
@@ -107,6 +108,29 @@ void sim_clock_drift(struct sim_node *n, int64_t ppb);
 void sim_clock_step(struct sim_node *n, int64_t ns);
 /* What a clock of the node says now. */
 int64_t sim_clock_read(const struct sim_node *n, enum env_clock clock);
+
+/* ---- what tells a node the time ----------------------------------------------------------------------------------- */
+
+/* What env_true_time says on this node as master `unit`: true time + lie, with an error uniform in +-jitter. */
+struct sim_truth {
+    int64_t bound_ns, jitter_ns; /* the bound that it claims (100 us), the error that it has (80 us) */
+    int64_t lie_ns;
+    bool lost;
+};
+enum { SIM_TRUTHS = 8 };
+struct sim_truth *sim_truth(struct sim_node *n, unsigned unit);
+/* The memory of the node's System V segment of that key, made if it is not there: for a simulated master, another process of
+ * the same machine, that writes when its test says so. It survives kills; after a power loss it is there again, zeroed, when
+ * somebody calls this. */
+void *sim_shm(struct sim_node *n, int32_t key, size_t bytes);
+/* Answers datagrams that the node sends to addr: fn runs at the virtual time at which the server reads the request, up to
+ * delay_ns after it was sent, and the reply arrives up to delay_ns later. It returns the reply's bytes, 0 = no answer. A NULL
+ * fn: nobody is there. At most SIM_SERVERS of them. */
+enum { SIM_SERVERS = 4 };
+typedef size_t sim_serve_fn(void *ctx, const void *request, size_t bytes, void *reply, size_t cap);
+void sim_serve(struct sim_node *n, const char *addr, int64_t delay_ns, sim_serve_fn *fn, void *ctx);
+/* What the node's kernel says of its clock; unsynchronised at first. */
+struct env_adjtime *sim_adjtime(struct sim_node *n);
 
 /* ---- network ----------------------------------------------------------------------------------------------------- */
 

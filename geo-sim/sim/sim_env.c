@@ -13,7 +13,14 @@
 
 #include "geo-sim/sim/sim_internal.h"
 
-enum { MONO_OFF = 7000000, TURN_NS = 2000, HOP_NS = 8000, JOB_NS = 60000, JOB_STACK_BYTES = 64 << 20 };
+enum {
+    MONO_OFF = 7000000,
+    COARSE_NS = 4000000,
+    TURN_NS = 2000,
+    HOP_NS = 8000,
+    JOB_NS = 60000,
+    JOB_STACK_BYTES = 64 << 20
+};
 
 static struct sim_env *env_cast(struct env *env) {
     return (struct sim_env *)env;
@@ -37,6 +44,10 @@ int64_t sim_clock_at(const struct sim_node *n, enum env_clock clock, int64_t t) 
         return raw + MONO_OFF;
     case ENV_CLOCK_BOOT:
         return raw + c->boot_off - late;
+    case ENV_CLOCK_REAL_COARSE: {
+        int64_t real = raw + c->real_off - late;
+        return real - real % COARSE_NS;
+    }
     case ENV_CLOCK_REAL:
     default:
         return raw + c->real_off - late;
@@ -53,6 +64,19 @@ void sim_clock_start(struct sim_node *n) {
     c->base_raw = rng_range(&n->sim->world, 1000000000, 1000000000000); /* since its machine was switched on */
     c->boot_off = rng_range(&n->sim->world, 0, 1000000000);
     c->real_off = SIM_EPOCH_NS + n->sim->now - c->base_raw;
+}
+
+/* The machine comes back from a power loss: its counters start again, its battery kept REAL going. */
+void sim_clock_reboot(struct sim_node *n) {
+    struct sim_clock *c = &n->clock;
+    int64_t real = sim_clock_read(n, ENV_CLOCK_REAL);
+    c->base_true = n->sim->now;
+    c->base_raw = rng_range(&n->sim->world, 1000000000, 60000000000);
+    c->boot_off = 0;
+    c->real_off = real - c->base_raw;
+    c->frozen_until = 0;
+    c->suspended = false;
+    n->boots++;
 }
 
 static void rearm(struct sim_env *e);
@@ -366,6 +390,17 @@ const struct env_ops sim_ops = {
     .tls_new = sim_tls_new,
     .tls_free = sim_tls_free,
     .stream_tls = sim_stream_tls,
+    .page_map = sim_page_map,
+    .page_unmap = sim_page_unmap,
+    .shm_attach = sim_shm_attach,
+    .shm_detach = sim_shm_detach,
+    .adjtime = sim_adjtime_get,
+    .dgram_open = sim_dgram_open,
+    .dgram_send = sim_dgram_send,
+    .dgram_recv = sim_dgram_recv,
+    .dgram_close = sim_dgram_close,
+    .boot_id = sim_boot_id,
+    .true_time = sim_true_time,
     .frame_listen = sim_frame_listen,
     .frame_send = sim_frame_send,
 };

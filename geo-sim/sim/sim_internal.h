@@ -58,6 +58,26 @@ struct sim_port {
     struct env_listener *listener;
 };
 
+/* Memory that outlives a process of the node: a mapped file, or a System V segment. */
+struct sim_memory {
+    struct ilist link;
+    char path[ENV_PATH_BYTES]; /* of a page */
+    int32_t key;               /* of a segment */
+    size_t bytes;
+    unsigned users;
+    bool writer;  /* somebody maps it for writing */
+    bool ghost;   /* of a dead incarnation: freed with its last user */
+    bool present; /* a segment that somebody has made since the power came on */
+    void *memory;
+};
+
+struct sim_server {
+    char addr[ENV_ADDR_BYTES]; /* "" = free */
+    int64_t delay_ns;
+    sim_serve_fn *fn;
+    void *ctx;
+};
+
 struct sim_node {
     struct sim *sim;
     uint16_t id, stores;
@@ -79,6 +99,12 @@ struct sim_node {
     struct sim_port ports[LISTENERS_MAX];
     uint16_t next_port;
     struct ilist files, locks, streams;
+    struct ilist pages, segments; /* struct sim_memory */
+    struct ilist dgrams;
+    struct sim_server servers[SIM_SERVERS];
+    struct sim_truth truths[SIM_TRUTHS];
+    struct env_adjtime adjtime;
+    uint32_t boots;
 };
 
 struct sim_place {
@@ -129,6 +155,23 @@ void sim_env_turn(struct sim_env *e);
 bool sim_env_drain(struct sim_env *e);
 int64_t sim_clock_at(const struct sim_node *n, enum env_clock clock, int64_t t);
 void sim_clock_start(struct sim_node *n);
+void sim_clock_reboot(struct sim_node *n);
+
+/* sim_clock.c */
+enum rc sim_page_map(struct env *, const char *, size_t, bool, struct env_page **, struct err *);
+void sim_page_unmap(struct env_page *);
+enum rc sim_shm_attach(struct env *, int32_t, size_t, unsigned, struct env_shm **, struct err *);
+void sim_shm_detach(struct env_shm *);
+void sim_adjtime_get(struct env *, struct env_adjtime *);
+enum rc sim_dgram_open(struct env *, const char *, env_on_dgram *, void *, struct env_dgram **, struct err *);
+enum rc sim_dgram_send(struct env_dgram *, const void *, size_t, struct err *);
+enum rc sim_dgram_recv(struct env_dgram *, void *, size_t, size_t *, struct err *);
+void sim_dgram_close(struct env_dgram *);
+enum rc sim_boot_id(struct env *, char *, size_t, struct err *);
+enum rc sim_true_time(struct env *, unsigned, int64_t *, int64_t *, struct err *);
+void sim_time_init(struct sim_node *n);
+void sim_time_node_down(struct sim_node *n, enum sim_crash how);
+void sim_time_done(struct sim_node *n);
 
 /* sim_file.c */
 enum rc sim_file_open(struct env *, const char *, unsigned, struct env_file **, struct err *);

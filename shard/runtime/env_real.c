@@ -129,7 +129,8 @@ static void real_big_stack(struct env *env, struct env_job *job) {
 /* ---- clocks, timers, randomness ---------------------------------------------------------------------------------- */
 
 static int64_t real_clock_ns(struct env *env, enum env_clock clock) {
-    static const clockid_t ids[] = {CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_BOOTTIME, CLOCK_REALTIME};
+    static const clockid_t ids[] = {CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_BOOTTIME, CLOCK_REALTIME,
+                                    CLOCK_REALTIME_COARSE};
     struct timespec ts;
     (void)env;
     clock_gettime(ids[clock], &ts);
@@ -439,4 +440,14 @@ static const struct env_ops real_ops = {
     .tls_new = real_tls_new,
     .tls_free = real_tls_free,
     .stream_tls = real_stream_tls,
+    .page_map = real_page_map,
+    .page_unmap = real_page_unmap,
+    .shm_attach = real_shm_attach,
+    .shm_detach = real_shm_detach,
+    .adjtime = real_adjtime,
+    .boot_id = real_boot_id,
+    .dgram_open = real_dgram_open,
+    .dgram_send = real_dgram_send,
+    .dgram_recv = real_dgram_recv,
+    .dgram_close = real_dgram_close,
 };

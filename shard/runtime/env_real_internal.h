@@ -64,6 +64,18 @@ enum rc real_dir_lock(struct env *, const char *, struct env_dir_lock **, struct
 void real_dir_unlock(struct env_dir_lock *);
 enum rc real_disk_free(struct env *, const char *, int64_t *, struct err *);
 
+/* env_real_clock.c */
+enum rc real_page_map(struct env *, const char *, size_t, bool, struct env_page **, struct err *);
+void real_page_unmap(struct env_page *);
+enum rc real_shm_attach(struct env *, int32_t, size_t, unsigned, struct env_shm **, struct err *);
+void real_shm_detach(struct env_shm *);
+void real_adjtime(struct env *, struct env_adjtime *);
+enum rc real_boot_id(struct env *, char *, size_t, struct err *);
+enum rc real_dgram_open(struct env *, const char *, env_on_dgram *, void *, struct env_dgram **, struct err *);
+enum rc real_dgram_send(struct env_dgram *, const void *, size_t, struct err *);
+enum rc real_dgram_recv(struct env_dgram *, void *, size_t, size_t *, struct err *);
+void real_dgram_close(struct env_dgram *);
+
 /* env_real_stream.c */
 enum rc real_listen(struct env *, const char *, env_on_accept *, void *, struct env_listener **, struct err *);
 const char *real_listener_addr(struct env_listener *);

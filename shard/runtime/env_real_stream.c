@@ -34,6 +34,7 @@ struct env_stream {
     int fd;
     enum state state;
     bool paused, want_write;
+    bool end_seen; /* the peer has ended; the kernel tells it once, perhaps together with bytes that come before it */
     struct event *read_event, *write_event;
     const struct env_stream_events *events;
     void *ctx;
@@ -203,7 +204,8 @@ static void handshake(struct env_stream *s) {
 
 static void on_fd_readable(evutil_socket_t fd, short what, void *ctx) {
     struct env_stream *s = ctx;
-    (void)fd, (void)what;
+    (void)fd;
+    s->end_seen |= (what & EV_CLOSED) != 0;
     if (s->state == HANDSHAKE)
         handshake(s);
     else if (s->state == OPEN && !s->paused && s->events && s->events->on_readable)
@@ -238,7 +240,7 @@ static void on_fd_writable(evutil_socket_t fd, short what, void *ctx) {
 
 static enum rc stream_watch(struct env_stream *s) {
     struct event_base *base = real_of(s)->base;
-    s->read_event = event_new(base, s->fd, EV_READ | EV_PERSIST | EV_ET, on_fd_readable, s);
+    s->read_event = event_new(base, s->fd, EV_READ | EV_CLOSED | EV_PERSIST | EV_ET, on_fd_readable, s);
     s->write_event = event_new(base, s->fd, EV_WRITE | EV_PERSIST | EV_ET, on_fd_writable, s);
     s->want_write = false;
     return s->read_event && s->write_event ? RC_OK : RC_NOMEM;
@@ -470,8 +472,12 @@ static enum rc tls_read(struct env_stream *s, char *to, size_t bytes, size_t *re
             continue;
         }
         int e = SSL_get_error(s->ssl, n);
-        if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE || at > 0)
-            break; /* an error shows again at the next read */
+        if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE)
+            break;
+        if (at > 0) { /* the end, or an error, shows again at the next read, for which nobody else calls */
+            event_active(s->read_event, EV_READ, 0);
+            break;
+        }
         if (e != SSL_ERROR_ZERO_RETURN)
             stream_break_tls(s, "read");
         return RC_CLOSED;
@@ -501,6 +507,8 @@ enum rc real_stream_read(struct env_stream *s, void *to, size_t bytes, size_t *r
         return RC_CLOSED;
     }
     *ret_bytes = (size_t)n;
+    if (s->end_seen && (size_t)n < bytes) /* what is left to tell is the end: nothing else will call for a read */
+        event_active(s->read_event, EV_READ, 0);
     return RC_OK;
 }
 

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "sql/main/commands.h"
 #include "truetime/base/check.h"
 #include "txn/api/meridian.h"
 
@@ -21,6 +22,7 @@ struct command {
     const char *name;
     const char *help;
     int (*run)(int argc, char **argv); /* NULL: the program meridian-NAME */
+    bool own_help;                     /* it answers --help itself */
 };
 
 static int run_version(int argc, char **argv) {
@@ -30,8 +32,9 @@ static int run_version(int argc, char **argv) {
 }
 
 static const struct command commands[] = {
-    {"sim", "a simulated cluster in virtual time (meridian-sim)", NULL},
-    {"version", "print the version", run_version},
+    {"clock", "the interval clock: status, daemon, simulated time master", cmd_clock, true},
+    {"sim", "a simulated cluster in virtual time (meridian-sim)", NULL, false},
+    {"version", "print the version", run_version, false},
 };
 
 static void print_help(FILE *to) {
@@ -69,7 +72,7 @@ int main(int argc, char **argv) {
         if (strcmp(commands[i].name, name) == 0) {
             if (!commands[i].run)
                 return run_sibling(name, argv + 1);
-            if (argc > 2 && strcmp(argv[2], "--help") == 0) {
+            if (!commands[i].own_help && argc > 2 && strcmp(argv[2], "--help") == 0) {
                 printf("meridian %s: %s\n", commands[i].name, commands[i].help);
                 return 0;
             }

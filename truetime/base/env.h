@@ -31,7 +31,7 @@
 #include "truetime/base/metric.h"
 #include "truetime/base/timerq.h"
 
-enum { ENV_ADDR_BYTES = 128, ENV_PATH_BYTES = 512, ENV_SECTOR_BYTES = 512 };
+enum { ENV_ADDR_BYTES = 128, ENV_PATH_BYTES = 512, ENV_SECTOR_BYTES = 512, ENV_BOOT_ID_BYTES = 64 };
 
 struct env;
 struct env_file;
@@ -41,10 +41,11 @@ struct env_listener;
 struct env_tls;
 
 enum env_clock {
-    ENV_CLOCK_MONO, /* CLOCK_MONOTONIC: timers and deadlines */
-    ENV_CLOCK_RAW,  /* CLOCK_MONOTONIC_RAW: the oscillator itself, for truetime */
-    ENV_CLOCK_BOOT, /* CLOCK_BOOTTIME: also counts suspend */
-    ENV_CLOCK_REAL, /* CLOCK_REALTIME: for people and time sources, never for decisions */
+    ENV_CLOCK_MONO,        /* CLOCK_MONOTONIC: timers and deadlines */
+    ENV_CLOCK_RAW,         /* CLOCK_MONOTONIC_RAW: the oscillator itself, for truetime */
+    ENV_CLOCK_BOOT,        /* CLOCK_BOOTTIME: also counts suspend */
+    ENV_CLOCK_REAL,        /* CLOCK_REALTIME: for people and time sources, never for decisions */
+    ENV_CLOCK_REAL_COARSE, /* the same as of the last tick (up to 10 ms ago), for a fraction of the price */
 };
 
 /* Something to run on another env's thread. */
@@ -96,6 +97,29 @@ enum env_open {
     ENV_OPEN_TRUNCATE = 8,
 };
 
+/* A stretch of memory shared with other processes of this machine, mapped from a file. */
+struct env_page {
+    struct env *env;
+    void *memory;
+    size_t bytes;
+    bool writer;
+};
+
+/* An attached System V shared memory segment. */
+struct env_shm {
+    struct env *env;
+    void *memory;
+    size_t bytes; /* of the segment: at least what was asked for */
+};
+
+/* What the kernel's clock discipline says of CLOCK_REALTIME (adjtimex(2) without changing anything). */
+struct env_adjtime {
+    int state;  /* its return value: TIME_OK ... TIME_ERROR; -1: the call failed */
+    int status; /* STA_ bits */
+    int64_t maxerror_us, esterror_us;
+    int tai; /* TAI - UTC, seconds; 0 = nobody told the kernel */
+};
+
 /* What becomes of a stream. Any may be NULL. */
 struct env_stream_events {
     void (*on_open)(void *ctx); /* connected; after env_stream_tls: the handshake is done */
@@ -107,6 +131,10 @@ struct env_stream_events {
      * calls env_stream_close. An orderly end from the peer is no on_broken: the read says RC_CLOSED. */
     void (*on_broken)(void *ctx, enum rc rc, const char *why);
 };
+
+/* A datagram client of one server. Any callback may close the socket. */
+typedef void env_on_dgram(void *ctx);
+struct env_dgram;
 
 typedef void env_on_accept(void *ctx, struct env_stream *stream); /* takes stream */
 typedef void env_on_frame(void *ctx, const char *from, uint16_t to_store, const void *frame, size_t bytes);
@@ -158,6 +186,22 @@ struct env_ops {
     enum rc (*tls_new)(struct env *env, const struct env_tls_conf *conf, struct env_tls **ret, struct err *err);
     void (*tls_free)(struct env_tls *tls);
     enum rc (*stream_tls)(struct env_stream *s, struct env_tls *tls, bool server, struct err *err);
+
+    enum rc (*page_map)(struct env *env, const char *path, size_t bytes, bool writer, struct env_page **ret,
+                        struct err *err);
+    void (*page_unmap)(struct env_page *page);
+    enum rc (*shm_attach)(struct env *env, int32_t key, size_t bytes, unsigned create_mode, struct env_shm **ret,
+                          struct err *err);
+    void (*shm_detach)(struct env_shm *shm);
+    void (*adjtime)(struct env *env, struct env_adjtime *ret);
+    enum rc (*dgram_open)(struct env *env, const char *addr, env_on_dgram *on_readable, void *ctx,
+                          struct env_dgram **ret, struct err *err);
+    enum rc (*dgram_send)(struct env_dgram *d, const void *from, size_t bytes, struct err *err);
+    enum rc (*dgram_recv)(struct env_dgram *d, void *to, size_t bytes, size_t *ret_bytes, struct err *err);
+    void (*dgram_close)(struct env_dgram *d);
+    enum rc (*boot_id)(struct env *env, char *ret, size_t bytes, struct err *err);
+    /* A measurement of true time, by the simulator's own knowledge; NULL in env_real. */
+    enum rc (*true_time)(struct env *env, unsigned unit, int64_t *ret_true_ns, int64_t *ret_bound_ns, struct err *err);
 
     /* The simulator's datagrams; NULL in env_real. */
     enum rc (*frame_listen)(struct env *env, const char *addr, env_on_frame *on_frame, void *ctx, struct err *err);
@@ -228,9 +272,7 @@ static inline void env_probe(struct env *env, const char *what) {
     chaos_probe(env->chaos, what);
 }
 
-/* ---- files ------------------------------------------------------------------------------------------------------ */
-
-/* The head of every env's file, stream and listener: who serves it. */
+/* The head of every env's file, stream, listener and datagram socket: who serves it. */
 struct env_handle {
     struct env *env;
 };
@@ -238,6 +280,76 @@ struct env_handle {
 static inline struct env *env_of(const void *handle) {
     return ((const struct env_handle *)handle)->env;
 }
+
+/* ---- clocks and what tells the time ----------------------------------------------------------------------------- */
+
+/* Maps `bytes` of the file for all processes of this machine that map it. The writer makes the file if it is not there,
+ * lengthens it if it is short, and is the only one (RC_BUSY while another process holds it); a reader maps it read-only and
+ * gets RC_NOTFOUND or, where the file is too short, RC_CORRUPT. The file must never be shortened. */
+static inline enum rc env_page_map(struct env *env, const char *path, size_t bytes, bool writer, struct env_page **ret,
+                                   struct err *err) {
+    return env->ops->page_map(env, path, bytes, writer, ret, err);
+}
+
+static inline void env_page_unmap(struct env_page *page) {
+    if (page)
+        page->env->ops->page_unmap(page);
+}
+
+/* Attaches the System V segment of that key. create_mode 0: read-only, and it must be there (RC_NOTFOUND); else it is made
+ * with these permission bits if it is not there, and attached for writing. RC_PERMISSION; RC_INVAL: it is smaller. The
+ * segment outlives everybody who attached it. Only the caller's discipline makes access to it orderly. */
+static inline enum rc env_shm_attach(struct env *env, int32_t key, size_t bytes, unsigned create_mode,
+                                     struct env_shm **ret, struct err *err) {
+    return env->ops->shm_attach(env, key, bytes, create_mode, ret, err);
+}
+
+static inline void env_shm_detach(struct env_shm *shm) {
+    if (shm)
+        shm->env->ops->shm_detach(shm);
+}
+
+static inline void env_adjtime(struct env *env, struct env_adjtime *ret) {
+    env->ops->adjtime(env, ret);
+}
+
+/* A datagram socket that talks to one server: "unix:PATH" (binds a socket of its own beside PATH, writable for all, removed
+ * at the close) or "udp:HOST:PORT" with a numeric HOST. on_readable follows each time a datagram may have come. */
+static inline enum rc env_dgram_open(struct env *env, const char *addr, env_on_dgram *on_readable, void *ctx,
+                                     struct env_dgram **ret, struct err *err) {
+    return env->ops->dgram_open(env, addr, on_readable, ctx, ret, err);
+}
+
+/* Never waits. RC_UNREACHABLE: nobody listens there (any more); open anew to reach a successor. */
+static inline enum rc env_dgram_send(struct env_dgram *d, const void *from, size_t bytes, struct err *err) {
+    return env_of(d)->ops->dgram_send(d, from, bytes, err);
+}
+
+/* One datagram, cut off at `bytes`. RC_OK with *ret_bytes = 0: none there. RC_UNREACHABLE: what was sent was refused. */
+static inline enum rc env_dgram_recv(struct env_dgram *d, void *to, size_t bytes, size_t *ret_bytes, struct err *err) {
+    return env_of(d)->ops->dgram_recv(d, to, bytes, ret_bytes, err);
+}
+
+static inline void env_dgram_close(struct env_dgram *d) {
+    if (d)
+        env_of(d)->ops->dgram_close(d);
+}
+
+/* Names this boot of this machine and its time namespace: within one such id ENV_CLOCK_RAW of all processes is one scale. */
+static inline enum rc env_boot_id(struct env *env, char *ret, size_t bytes, struct err *err) {
+    return env->ops->boot_id(env, ret, bytes, err);
+}
+
+/* True time within +-*ret_bound_ns, as simulated master `unit` measures it now. RC_UNSUPPORTED outside of a simulation;
+ * RC_UNREACHABLE: that master is lost. */
+static inline enum rc env_true_time(struct env *env, unsigned unit, int64_t *ret_true_ns, int64_t *ret_bound_ns,
+                                    struct err *err) {
+    if (!env->ops->true_time)
+        return err_set(err, RC_UNSUPPORTED, "the clock source \"sim\" is only there in a simulation");
+    return env->ops->true_time(env, unit, ret_true_ns, ret_bound_ns, err);
+}
+
+/* ---- files ------------------------------------------------------------------------------------------------------ */
 
 /* flags: enum env_open. RC_NOTFOUND, RC_EXISTS, RC_PERMISSION, RC_LIMIT (no descriptor left), RC_IO. */
 static inline enum rc env_file_open(struct env *env, const char *path, unsigned flags, struct env_file **ret,

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * commands.h: the subcommands of `meridian` that are functions of this program.
+ *
+ * Promise     Each gets its own name as argv[0], prints its help for --help, says what is wrong in one sentence on standard
+ *             error, and returns the exit status.
+ * Threads     the main one; each is the only one that runs.
+ */
+#ifndef MERIDIAN_SQL_COMMANDS_H
+#define MERIDIAN_SQL_COMMANDS_H
+
+int cmd_clock(int argc, char **argv);
+
+#endif
