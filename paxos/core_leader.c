@@ -1,0 +1,779 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core_leader.c: a leader: its lease, its proposals, its followers.
+ *
+ * The lease on a group ends at the smallest T over the best quorum whose voters acknowledged that they follow this very
+ * ballot under the epoch and incarnation that granted T (N-1); while a change of members is under way, in every
+ * configuration that an elector could use (P-24). The leader's own voter is one of the quorum: it votes for nobody else
+ * before the end that was relied on has passed.
+ *
+ * A follower's acknowledgement is one number: everything up to it is chosen or accepted at our ballot, durably. A slot is
+ * chosen when a quorum's numbers have reached it: at one and the same ballot (P-4).
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "paxos/core_internal.h"
+
+enum { RTT_WEIGHT = 8, RTO_RTTS = 3, RTO_MOST = 10 };
+
+struct px_peer *peer_find(struct px_group *g, px_store store) {
+    for (uint32_t i = 0; i < g->peers; i++)
+        if (g->peer[i].store == store)
+            return &g->peer[i];
+    return NULL;
+}
+
+static void peer_add(struct px_group *g, struct px_peer *v, uint32_t *n, const struct px_config *c) {
+    for (uint32_t i = 0; i < c->count; i++) {
+        bool there = false;
+        for (uint32_t k = 0; k < *n && !there; k++)
+            there = v[k].store == c->member[i].store;
+        if (there)
+            continue;
+        struct px_peer *old = peer_find(g, c->member[i].store);
+        if (old && old->replica == c->member[i].replica)
+            v[(*n)++] = *old;
+        else
+            v[(*n)++] = (struct px_peer){
+                .store = c->member[i].store, .replica = c->member[i].replica, .probing = true, .must_send = true};
+    }
+}
+
+/* The members of all configurations in play, with what is known of them. */
+enum rc peers_rebuild(struct px_group *g) {
+    struct px_peer v[3 * PX_MEMBERS_MAX];
+    uint32_t n = 0;
+    peer_add(g, v, &n, &g->config);
+    peer_add(g, v, &n, &g->config_chosen);
+    if (g->el && g->el->seen.epoch)
+        peer_add(g, v, &n, &g->el->seen);
+    struct px_peer *fit = malloc((n ? n : 1) * sizeof *fit);
+    if (!fit)
+        return RC_NOMEM;
+    memcpy(fit, v, n * sizeof *fit);
+    free(g->peer);
+    g->peer = fit;
+    g->peers = n;
+    return RC_OK;
+}
+
+/* ---- lease ------------------------------------------------------------------------------------------------------- */
+
+/* The end that the voters of one set grant: its majority-th largest T. */
+static int64_t set_lease(struct px_group *g, const struct px_config *c, uint32_t flag) {
+    int64_t t[PX_MEMBERS_MAX];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < c->count; i++) {
+        const struct px_member *m = &c->member[i];
+        if (!(m->flags & flag))
+            continue;
+        const struct px_peer *p = peer_find(g, m->store);
+        int64_t until = m->store == g->self ? INT64_MAX
+                        : p ? support_granted(g->support, p->store, p->follow_epoch, p->follow_incarnation)
+                            : 0;
+        uint32_t k = n++;
+        for (; k > 0 && t[k - 1] < until; k--)
+            t[k] = t[k - 1];
+        t[k] = until;
+    }
+    return n ? t[n / 2] : INT64_MAX;
+}
+
+static int64_t config_lease(struct px_group *g, const struct px_config *c) {
+    int64_t old = set_lease(g, c, PX_OLD), fresh = c->joint ? set_lease(g, c, PX_NEW) : INT64_MAX;
+    return old < fresh ? old : fresh;
+}
+
+bool sole_voter(const struct px_group *g) {
+    for (uint32_t i = 0; i < g->config.count; i++)
+        if (px_is_voter(&g->config.member[i]) && g->config.member[i].store != g->self)
+            return false;
+    for (uint32_t i = 0; i < g->config_chosen.count; i++)
+        if (px_is_voter(&g->config_chosen.member[i]) && g->config_chosen.member[i].store != g->self)
+            return false;
+    return true;
+}
+
+static int64_t lease_end(struct px_group *g, const struct px_now *now) {
+    if (!tt_is_known(now->tt))
+        return 0;
+    if (sole_voter(g))
+        return now->tt.earliest + support_sole_lease_ns(g->support);
+    int64_t end = config_lease(g, &g->config);
+    if (config_pending(g)) { /* P-24 */
+        int64_t chosen = config_lease(g, &g->config_chosen);
+        end = chosen < end ? chosen : end;
+    }
+    return end == INT64_MAX ? 0 : end;
+}
+
+int64_t px_lease_end(struct px_group *g, const struct px_now *now) {
+    if (g->role != PX_OPENING && g->role != PX_OPEN)
+        return 0;
+    int64_t end = lease_end(g, now);
+    if (end > g->lease_used) {
+        g->lease_used = end;
+        support_note_used(g->support, end);
+    }
+    if (px_before(now->tt, end))
+        g->quorum_ns = now->mono_ns;
+    return end;
+}
+
+bool px_leads(struct px_group *g, const struct px_now *now) {
+    return g->role == PX_OPEN &&
+           (px_before(now->tt, px_lease_end(g, now)) || chaos_mutant(g->chaos, "C-1: lease not checked"));
+}
+
+enum rc px_serve(struct px_group *g, const struct px_now *now, int64_t ts) {
+    if (g->role != PX_OPEN)
+        return RC_UNREACHABLE;
+    if (ts > px_lease_end(g, now) && !chaos_mutant(g->chaos, "S-2: timestamp beyond the lease"))
+        return RC_UNSYNCED;
+    px_raise_floor(g, ts);
+    return RC_OK;
+}
+
+/* ---- becoming a leader, and ceasing to be one -------------------------------------------------------------------- */
+
+/* N-3, S-6: above everything that former leaders assigned, served or promised. */
+static int64_t reign_floor(struct px_group *g, const struct px_now *now) {
+    struct election *el = g->el;
+    int64_t floor = g->floor;
+    const struct px_entry *last = NULL;
+    for (size_t i = 0; i < el->count; i++) {
+        const struct px_entry *e = &el->best[i];
+        if (!e->value)
+            continue;
+        last = e;
+        if (value_floor(e->value) > floor)
+            floor = value_floor(e->value);
+    }
+    bool released = last && last->value->kind == PX_RELEASE && px_ballot_cmp(&last->value->origin, &el->former) == 0;
+    if (released) {
+        chaos_probe(g->chaos, "paxos: a reign began on a release");
+        return floor;
+    }
+    if (chaos_mutant(g->chaos, "S-6: forget former promises"))
+        return floor;
+    if (el->until > floor)
+        floor = el->until;
+    if (now->tt.latest > floor)
+        floor = now->tt.latest;
+    return floor;
+}
+
+/* A value of 8 bytes: a floor or an s_max. */
+static struct px_value *value_of_i64(enum px_kind kind, int64_t x) {
+    return px_value_new(kind, &x, sizeof x);
+}
+
+static enum rc repropose(struct px_group *g) {
+    struct election *el = g->el;
+    for (size_t i = 0; i < el->count; i++) {
+        struct px_value *v = el->best[i].value;
+        enum rc rc = log_put(g, el->from + i, &g->promised, v);
+        if (rc)
+            return rc;
+        g->inflight += v->bytes;
+    }
+    return RC_OK;
+}
+
+void lead(struct px_group *g, const struct px_now *now) {
+    struct election *el = g->el;
+    struct px_value *open = value_of_i64(PX_START, 0);
+    int64_t floor = reign_floor(g, now);
+    g->floor = floor;
+    g->inflight = 0;
+    become(g, PX_OPENING);
+    g->proposed = el->from + el->count - 1;
+    enum rc rc = open ? repropose(g) : RC_NOMEM;
+    px_slot chosen = el->chosen;
+    struct px_config before = g->config;
+    if (!rc) {
+        memcpy(open->data, &floor, sizeof floor);
+        rc = propose_value(g, open);
+    }
+    px_value_unref(open);
+    election_free(g);
+    if (rc) { /* what was put is harmless: accepted at a ballot that nobody leads any more */
+        step_down(g);
+        return;
+    }
+    g->opened_at = g->proposed;
+    g->failures = 0;
+    g->quorum_ns = now->mono_ns;
+    g->transfer_to = 0;
+    config_recompute(g);
+    note_voter(g, now, &before);
+    for (uint32_t i = 0; i < g->peers; i++) {
+        struct px_peer *p = &g->peer[i];
+        p->probing = !p->promised;
+        p->match = 0;
+        p->next = p->commit + 1;
+        p->inflight = 0;
+        p->sent_ns = 0;
+        p->must_send = true;
+        p->reading = p->snapshot_wanted = p->snapshot_sending = false;
+        p->told = 0;
+    }
+    extend_accepted(g);
+    if (chosen > g->commit) {
+        for (px_slot slot = g->commit + 1; slot <= chosen; slot++) {
+            const struct log_slot *s = log_get(g, slot);
+            if (s->e.value->kind == PX_CONFIG)
+                config_committed(g, &s->e);
+        }
+        set_commit(g, chosen);
+    }
+    leader_commit(g, now);
+}
+
+void step_down(struct px_group *g) {
+    if (g->role == PX_FOLLOWER)
+        return;
+    if (g->lease_used > g->t_max)
+        g->t_max = g->lease_used;
+    become(g, PX_FOLLOWER);
+    if (g->following == g->self)
+        g->following = 0;
+    election_free(g);
+    free(g->peer);
+    g->peer = NULL;
+    g->peers = 0;
+    g->inflight = 0;
+    g->transfer_to = 0;
+    g->commit_due_ns = 0;
+}
+
+/* ---- proposing --------------------------------------------------------------------------------------------------- */
+
+enum rc propose_value(struct px_group *g, struct px_value *v) {
+    v->origin = g->promised;
+    enum rc rc = log_put(g, g->proposed + 1, &g->promised, v);
+    if (rc)
+        return rc;
+    g->proposed++;
+    g->inflight += v->bytes;
+    extend_accepted(g);
+    return RC_OK;
+}
+
+enum rc px_propose(struct px_group *g, const struct px_now *now, struct px_value *v, int64_t min_ts,
+                   px_slot *ret_slot) {
+    if (g->role != PX_OPEN && g->role != PX_OPENING)
+        return RC_UNREACHABLE;
+    if (config_pending(g) || g->inflight + v->bytes > g->limits.inflight_bytes)
+        return RC_OVERLOAD;
+    int64_t ts = 0;
+    if (min_ts) {
+        ts = g->floor + 1 > min_ts ? g->floor + 1 : min_ts;
+        if (ts > px_lease_end(g, now) && !chaos_mutant(g->chaos, "S-2: timestamp beyond the lease"))
+            return RC_UNSYNCED; /* S-2 */
+    }
+    v->ts = ts;
+    enum rc rc = propose_value(g, v);
+    if (rc)
+        return rc;
+    if (ts)
+        g->floor = ts; /* S-4: slot and timestamp in one step */
+    *ret_slot = g->proposed;
+    return RC_OK;
+}
+
+enum rc px_transfer(struct px_group *g, const struct px_now *now, px_store to) {
+    const struct px_member *m = px_config_find(&g->config, to);
+    if (g->role != PX_OPEN)
+        return RC_UNREACHABLE;
+    if (to == g->self)
+        return RC_OK;
+    if (!px_is_voter(m) || (m->flags & PX_WITNESS) || config_pending(g))
+        return RC_INVAL;
+    if (!support_alive(g->support, to))
+        return RC_UNREACHABLE;
+    (void)now;
+    struct px_value *v = value_of_i64(PX_RELEASE, g->floor);
+    enum rc rc = v ? propose_value(g, v) : RC_NOMEM;
+    px_value_unref(v);
+    if (rc)
+        return rc;
+    become(g, PX_RELEASING); /* from here on nothing is read, assigned or proposed in this ballot */
+    g->transfer_to = to;
+    struct px_peer *p = peer_find(g, to);
+    if (p)
+        p->must_send = true;
+    return RC_OK;
+}
+
+/* The slot from which this replica knows its configuration. */
+static px_slot config_known_at(const struct px_group *g) {
+    return g->config_slot ? g->config_slot : g->applied;
+}
+
+static bool is_member(const struct px_config *c, const struct px_msg *m) {
+    const struct px_member *member = px_config_find(c, m->from);
+    return member && member->replica == m->from_replica;
+}
+
+/* P-22: a quorum of those who stay holds the configuration in its durable state, so that whoever leads later knows it was
+ * chosen. Before that a vote of those who left may be needed. */
+static bool change_settled(struct px_group *g) {
+    const struct px_config *c = &g->config_chosen;
+    uint32_t set = 0;
+    if (config_pending(g) || c->joint)
+        return false;
+    for (uint32_t i = 0; i < c->count; i++) {
+        const struct px_peer *p = peer_find(g, c->member[i].store);
+        px_slot truncated = c->member[i].store == g->self ? g->truncated : p ? p->truncated : 0;
+        set |= (uint32_t)(truncated >= g->config_chosen_slot) << i;
+    }
+    return px_config_quorum(c, set);
+}
+
+void px_ask(struct px_group *g) {
+    const struct px_config *c = g->newer ? g->newer : &g->config;
+    for (uint32_t i = 0; i < c->count; i++) {
+        struct out_msg *o = c->member[i].store == g->self ? NULL : out_new(g, PX_MSG_ASK, c->member[i].store, 0);
+        if (!o)
+            continue;
+        o->m.slot = config_known_at(g);
+        out_send(g, o);
+    }
+}
+
+void on_ask(struct px_group *g, const struct px_msg *m) {
+    struct px_peer *p = peer_find(g, m->from);
+    if (leading(g) && p)
+        p->must_send = true;
+    if (g->commit < m->slot || is_member(&g->config, m) || is_member(&g->config_chosen, m))
+        return;
+    struct out_msg *o = out_new(g, PX_MSG_REMOVED, m->from, 0);
+    if (!o)
+        return;
+    o->config = g->config_chosen;
+    o->m.config = &o->config;
+    o->m.commit = g->commit;
+    o->m.more = !leading(g) || !change_settled(g);
+    o->m.to_replica = m->from_replica;
+    out_send(g, o);
+}
+
+void on_removed(struct px_group *g, const struct px_msg *m) {
+    if (!m->config || self_in(g, m->config))
+        return;
+    if (m->commit < config_known_at(g))
+        return;
+    /* What we know of our membership is from a slot that is decided there: it was not chosen, or is superseded. */
+    if (!m->more) {
+        g->removed = true;
+        return;
+    }
+    g->leaving = true;
+    if (!g->newer)
+        g->newer = malloc(sizeof *g->newer);
+    if (g->newer)
+        *g->newer = *m->config;
+}
+
+void send_resign(struct px_group *g, px_store to, const struct px_ballot *ballot) {
+    struct out_msg *o = to == g->self ? NULL : out_new(g, PX_MSG_RESIGN, to, 0);
+    if (!o)
+        return;
+    o->m.ballot = *ballot;
+    o->m.until = g->lease_used > g->t_max ? g->lease_used : g->t_max;
+    out_send(g, o);
+}
+
+void px_resign(struct px_group *g, const struct px_now *now) {
+    if (!leading(g))
+        return;
+    chaos_probe(g->chaos, "paxos: resigned");
+    for (uint32_t i = 0; i < g->peers; i++)
+        send_resign(g, g->peer[i].store, &g->promised);
+    step_down(g);
+    if (!chaos_mutant(g->chaos, "N-14: campaign again at once"))
+        campaign_soon(g, now, support_lease_ns(g->support));
+}
+
+static void leader_chosen(struct px_group *g, const struct px_now *now, px_slot chosen);
+
+/* ---- followers --------------------------------------------------------------------------------------------------- */
+
+static void rtt_sample(struct px_peer *p, const struct px_now *now) {
+    if (!p->rtt_slot || p->match < p->rtt_slot)
+        return;
+    int64_t rtt = now->mono_ns - p->rtt_sent_ns;
+    p->rtt_ns = p->rtt_ns ? p->rtt_ns + (rtt - p->rtt_ns) / RTT_WEIGHT : rtt;
+    p->rtt_slot = 0;
+}
+
+static int64_t retry_after(const struct px_group *g, const struct px_peer *p) {
+    int64_t rto = p->rtt_ns * RTO_RTTS, most = g->limits.retry_ns * RTO_MOST;
+    return rto < g->limits.retry_ns ? g->limits.retry_ns : rto < most ? rto : most;
+}
+
+static size_t bytes_between(const struct px_group *g, px_slot after, px_slot before) {
+    size_t bytes = 0;
+    for (px_slot s = after + 1; s < before; s++) {
+        const struct log_slot *l = log_get(g, s);
+        bytes += l && l->e.value ? l->e.value->bytes : 0;
+    }
+    return bytes;
+}
+
+void on_ack(struct px_group *g, const struct px_now *now, const struct px_msg *m) {
+    struct px_peer *p = peer_find(g, m->from);
+    bool ours = px_ballot_cmp(&m->ballot, &g->promised) == 0 && g->role != PX_FOLLOWER;
+    if (!ours && m->ballot.store == g->self && m->ballot.incarnation == g->incarnation)
+        send_resign(g, m->from, &m->ballot); /* it follows us in a ballot that we gave up */
+    if (!leading(g) || !p || px_ballot_cmp(&m->ballot, &g->promised) != 0 ||
+        (p->replica && m->from_replica != p->replica) || m->slot > g->proposed)
+        return;
+    if (m->incarnation != p->acked_incarnation) { /* restarted: what it knows to be chosen it may have forgotten */
+        p->acked_incarnation = m->incarnation;
+        p->match = m->slot < p->match ? m->slot : p->match;
+        p->next = p->match + 1;
+        p->inflight = 0;
+    }
+    bool progress = m->slot > p->match || m->commit > p->commit;
+    if (m->slot > p->match) {
+        p->inflight -= p->inflight ? bytes_between(g, p->match, m->slot + 1 < p->next ? m->slot + 1 : p->next) : 0;
+        p->match = m->slot;
+    }
+    if (p->probing || p->next <= p->match) {
+        p->next = p->match + 1;
+        p->inflight = 0;
+    }
+    p->probing = false;
+    p->commit = m->commit;
+    /* Only progress starts the wait for the rest anew: answers to other things must not keep a lost part from being sent. */
+    if (p->next == p->match + 1 && p->commit >= p->told)
+        p->sent_ns = 0;
+    else if (progress || !p->sent_ns)
+        p->sent_ns = now->mono_ns;
+    p->truncated = m->truncated;
+    p->follow_epoch = m->support_epoch;
+    p->follow_incarnation = m->incarnation;
+    rtt_sample(p, now);
+    leader_chosen(g, now, m->commit); /* what a follower knows to be chosen is */
+    leader_commit(g, now);
+}
+
+void on_reject(struct px_group *g, const struct px_now *now, const struct px_msg *m) {
+    if (m->ballot.round > g->round_seen)
+        g->round_seen = m->ballot.round;
+    if (!leading(g) || px_ballot_cmp(&m->asked, &g->promised) != 0 || px_ballot_cmp(&m->ballot, &g->promised) <= 0)
+        return;
+    chaos_probe(g->chaos, "paxos: a leader met a higher ballot");
+    step_down(g);
+    campaign_soon(g, now, g->limits.election_ns);
+}
+
+/* ---- choosing ---------------------------------------------------------------------------------------------------- */
+
+/* The highest slot that the voters of one set have accepted in majority. */
+static px_slot set_match(struct px_group *g, const struct px_config *c, uint32_t flag) {
+    px_slot t[PX_MEMBERS_MAX];
+    uint32_t n = 0;
+    bool any = chaos_mutant(g->chaos, "P-7: count learners");
+    for (uint32_t i = 0; i < c->count; i++) {
+        const struct px_member *m = &c->member[i];
+        if (!(m->flags & flag) && !(any && !(m->flags & (PX_OLD | PX_NEW))))
+            continue;
+        const struct px_peer *p = peer_find(g, m->store);
+        px_slot match = m->store == g->self ? g->durable : p ? p->match : 0;
+        uint32_t k = n++;
+        for (; k > 0 && t[k - 1] < match; k--)
+            t[k] = t[k - 1];
+        t[k] = match;
+    }
+    if (any && n > 1)
+        return t[n / 2 - 1 + n % 2]; /* the mutant's quorum also counts them */
+    return n ? t[n / 2] : UINT64_MAX;
+}
+
+static px_slot config_match(struct px_group *g, const struct px_config *c) {
+    px_slot old = set_match(g, c, PX_OLD), fresh = c->joint ? set_match(g, c, PX_NEW) : UINT64_MAX;
+    return old < fresh ? old : fresh;
+}
+
+/* All up to `chosen` is chosen. */
+static void leader_chosen(struct px_group *g, const struct px_now *now, px_slot chosen) {
+    px_slot from = g->commit + 1;
+    if (chosen > g->proposed)
+        chosen = g->proposed;
+    if (chosen < from || !leading(g))
+        return;
+    for (px_slot slot = from; slot <= chosen; slot++) {
+        const struct log_slot *s = log_get(g, slot);
+        CHECK(s && s->e.value);
+        g->inflight -= g->inflight < s->e.value->bytes ? g->inflight : s->e.value->bytes;
+    }
+    set_commit(g, chosen);
+    extend_accepted(g);
+    if (!g->commit_due_ns)
+        g->commit_due_ns = now->mono_ns + g->limits.commit_delay_ns;
+    for (px_slot slot = from; slot <= chosen && leading(g); slot++) {
+        const struct log_slot *s = log_get(g, slot);
+        if (s->e.value->kind == PX_CONFIG)
+            config_committed(g, &s->e);
+    }
+    finish_change(g, now);
+    /* The release is chosen: a last word to the successor, in case the first was lost. */
+    if (g->role == PX_RELEASING && g->commit == g->proposed) {
+        struct px_peer *p = peer_find(g, g->transfer_to);
+        if (p)
+            p->must_send = true;
+    }
+}
+
+void leader_commit(struct px_group *g, const struct px_now *now) {
+    if (!leading(g))
+        return;
+    px_slot chosen = config_match(g, &g->config);
+    if (config_pending(g)) { /* a configuration entry needs the quorums of what was and what comes */
+        px_slot before = config_match(g, &g->config_chosen);
+        chosen = before < chosen ? before : chosen;
+    }
+    leader_chosen(g, now, chosen);
+}
+
+void leader_applied(struct px_group *g, const struct px_now *now) {
+    if (g->role == PX_OPENING && g->applied >= g->opened_at)
+        become(g, PX_OPEN); /* P-5 */
+    finish_change(g, now);
+}
+
+/* ---- sending ----------------------------------------------------------------------------------------------------- */
+
+static void send_take_over(struct px_group *g, struct px_peer *p) {
+    struct out_msg *o = out_new(g, PX_MSG_TAKE_OVER, p->store, 0);
+    if (!o)
+        return;
+    o->m.to_replica = p->replica;
+    out_send(g, o);
+}
+
+/* One Accept with what fits from p->next; without entries it is a probe and carries the commit index. */
+static bool send_accept(struct px_group *g, struct px_peer *p, const struct px_now *now) {
+    size_t n = 0, bytes = 0;
+    px_slot end = p->next;
+    if (!p->probing)
+        for (; end <= g->proposed && n < g->limits.peer_entries; end++, n++) {
+            const struct log_slot *s = log_get(g, end);
+            if (!s || !s->e.value || (n && bytes + s->e.value->bytes > g->limits.message_bytes))
+                break;
+            bytes += s->e.value->bytes;
+        }
+    struct out_msg *o = out_new(g, PX_MSG_ACCEPT, p->store, n);
+    if (!o)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        const struct log_slot *s = log_get(g, p->next + i);
+        o->entry[i] = s->e;
+        o->entry[i].ballot = g->promised;
+        px_value_ref(s->e.value);
+    }
+    o->m.entries = n;
+    o->m.to_replica = p->replica;
+    o->m.commit = g->commit;
+    o->m.support_epoch = support_epoch_to(g->support, p->store);
+    out_send(g, o);
+    if (!p->sent_ns)
+        p->sent_ns = now->mono_ns;
+    if (n && !p->rtt_slot) {
+        p->rtt_slot = end - 1;
+        p->rtt_sent_ns = now->mono_ns;
+    }
+    p->next = end;
+    p->inflight += bytes;
+    p->told = g->commit;
+    p->must_send = false;
+    return n > 0;
+}
+
+/* What p lacks is not in memory: it is read from disk, or a snapshot is needed. */
+static bool off_memory(struct px_group *g, struct px_peer *p) {
+    if (p->probing || p->next >= g->log.first || p->next > g->proposed)
+        return false;
+    if (p->next <= g->truncated)
+        p->snapshot_wanted = !p->snapshot_sending;
+    else
+        p->reading = true;
+    return true;
+}
+
+static void flush_peer(struct px_group *g, struct px_peer *p, const struct px_now *now, bool commit_due) {
+    if (p->store == g->self || p->snapshot_sending)
+        return;
+    if (p->must_send && g->role == PX_RELEASING && p->store == g->transfer_to)
+        send_take_over(g, p);
+    if (off_memory(g, p)) {
+        if (p->must_send) { /* keeps it following while it catches up */
+            bool probing = p->probing;
+            p->probing = true;
+            send_accept(g, p, now);
+            p->probing = probing;
+            p->sent_ns = 0;
+        }
+        return;
+    }
+    while (!p->probing && p->next <= g->proposed && p->inflight < g->limits.peer_bytes &&
+           p->next - p->match <= g->limits.peer_entries)
+        if (!send_accept(g, p, now))
+            return;
+    if (p->must_send || (commit_due && p->told < g->commit))
+        send_accept(g, p, now);
+}
+
+void leader_flush(struct px_group *g, const struct px_now *now) {
+    if (!leading(g))
+        return;
+    bool due = g->commit_due_ns && now->mono_ns >= g->commit_due_ns;
+    for (uint32_t i = 0; i < g->peers; i++)
+        flush_peer(g, &g->peer[i], now, due);
+    if (due)
+        g->commit_due_ns = 0;
+    if (g->commit_due_ns) { /* it rode on entries to everybody: nothing left to tell */
+        bool told = true;
+        for (uint32_t i = 0; i < g->peers; i++)
+            told &= g->peer[i].store == g->self || g->peer[i].told >= g->commit || g->peer[i].snapshot_sending;
+        if (told)
+            g->commit_due_ns = 0;
+    }
+}
+
+/* ---- time -------------------------------------------------------------------------------------------------------- */
+
+static void retry_peer(struct px_group *g, struct px_peer *p, const struct px_now *now) {
+    if (!p->sent_ns || p->store == g->self || now->mono_ns - p->sent_ns < retry_after(g, p))
+        return;
+    p->sent_ns = 0;
+    p->rtt_slot = 0;
+    if (!support_alive(g->support, p->store)) {
+        p->probing = true; /* quiet until its store answers again: px_support_changed */
+        p->inflight = 0;
+        return;
+    }
+    if (p->next > p->match + 1 && !p->probing)
+        p->next = p->match + 1;
+    p->inflight = 0;
+    p->must_send = true;
+}
+
+void leader_tick(struct px_group *g, const struct px_now *now) {
+    if (!leading(g))
+        return;
+    for (uint32_t i = 0; i < g->peers; i++)
+        retry_peer(g, &g->peer[i], now);
+    finish_change(g, now);
+    bool holds = px_before(now->tt, lease_end(g, now));
+    if (holds && g->role != PX_RELEASING)
+        g->quorum_ns = now->mono_ns;
+    /* N-14: no quorum for a lease, or a release that nobody took up: give up this group alone. */
+    if (now->mono_ns - g->quorum_ns > support_lease_ns(g->support))
+        px_resign(g, now);
+}
+
+/* A leader with everything acknowledged and its lease holding asks for no wake-up: idle groups cost nothing. */
+int64_t leader_wake(const struct px_group *g) {
+    int64_t wake = INT64_MAX;
+    if (!leading(g))
+        return wake;
+    for (uint32_t i = 0; i < g->peers; i++) {
+        const struct px_peer *p = &g->peer[i];
+        if (p->sent_ns && p->store != g->self && p->sent_ns + retry_after(g, p) < wake)
+            wake = p->sent_ns + retry_after(g, p);
+    }
+    if (g->commit_due_ns && g->commit_due_ns < wake)
+        wake = g->commit_due_ns;
+    if (g->role != PX_OPEN || g->commit < g->proposed || g->config_chosen.joint) {
+        int64_t resign = g->quorum_ns + support_lease_ns(g->support) + 1;
+        wake = resign < wake ? resign : wake;
+    }
+    return wake;
+}
+
+void px_support_changed(struct px_group *g, const struct px_now *now, px_store peer) {
+    int64_t last;
+    if (leading(g)) {
+        struct px_peer *p = peer_find(g, peer);
+        if (!p)
+            return;
+        /* A new epoch or incarnation: what it acknowledged is void, it is to follow anew. */
+        if (p->probing || p->follow_epoch != support_epoch_to(g->support, peer) ||
+            !support_granted(g->support, peer, p->follow_epoch, p->follow_incarnation)) {
+            p->must_send = true;
+            p->sent_ns = 0;
+        }
+        leader_tick(g, now);
+        return;
+    }
+    if (g->role == PX_FOLLOWER && g->following == peer && !follow_until(g, &last))
+        campaign_soon(g, now, 0);
+}
+
+/* ---- entries from disk, snapshots -------------------------------------------------------------------------------- */
+
+bool px_want_read(const struct px_group *g, px_store *ret_to, px_slot *ret_first) {
+    for (uint32_t i = 0; leading(g) && i < g->peers; i++)
+        if (g->peer[i].reading && support_alive(g->support, g->peer[i].store)) {
+            *ret_to = g->peer[i].store;
+            *ret_first = g->peer[i].next;
+            return true;
+        }
+    return false;
+}
+
+void px_read_done(struct px_group *g, const struct px_now *now, px_store to, const struct px_entry *e, size_t n) {
+    struct px_peer *p = peer_find(g, to);
+    if (!leading(g) || !p || !p->reading)
+        return;
+    p->reading = false;
+    if (!n) { /* not readable any more: a snapshot will do */
+        p->snapshot_wanted = true;
+        return;
+    }
+    if (e[0].slot != p->next)
+        return;
+    struct out_msg *o = out_new(g, PX_MSG_ACCEPT, to, n);
+    if (!o)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        o->entry[i] = e[i];
+        o->entry[i].ballot = g->promised;
+        px_value_ref(e[i].value);
+    }
+    o->m.entries = n;
+    o->m.to_replica = p->replica;
+    o->m.commit = g->commit;
+    o->m.support_epoch = support_epoch_to(g->support, to);
+    out_send(g, o);
+    p->next = e[n - 1].slot + 1;
+    p->sent_ns = now->mono_ns;
+    p->must_send = false;
+}
+
+bool px_want_snapshot(struct px_group *g, px_store *ret_to) {
+    for (uint32_t i = 0; leading(g) && i < g->peers; i++)
+        if (g->peer[i].snapshot_wanted && support_alive(g->support, g->peer[i].store)) {
+            g->peer[i].snapshot_wanted = false;
+            g->peer[i].snapshot_sending = true;
+            *ret_to = g->peer[i].store;
+            return true;
+        }
+    return false;
+}
+
+void px_snapshot_sent(struct px_group *g, const struct px_now *now, px_store to, bool ok) {
+    struct px_peer *p = peer_find(g, to);
+    (void)now, (void)ok;
+    if (!leading(g) || !p || !p->snapshot_sending)
+        return;
+    p->snapshot_sending = false;
+    p->probing = true; /* it tells how far it is now */
+    p->must_send = true;
+    p->sent_ns = 0;
+}
