@@ -9,8 +9,10 @@
 
 #include "tests/lib/onfiber.h"
 #include "tests/lib/tap.h"
+#include "truetime/base/asan.h"
 
-enum { MS = 1000000 };
+/* Under TSan each fiber costs a few memory mappings of its own, of which a process may have 65,530. */
+enum { MS = 1000000, PARKED = TSAN_ENABLED ? 1000 : 10000 };
 
 struct shared {
     struct reactor *r;
@@ -42,14 +44,14 @@ static void wait_on_q(void *arg) {
 static void ten_thousand_body(struct reactor *r) {
     struct shared s;
     init(&s, r);
-    for (int i = 0; i < 10000; i++)
+    for (int i = 0; i < PARKED; i++)
         if (!EQ_INT(fiber_spawn(r, &s.group, FIBER_SMALL, "parked", wait_on_q, &s), RC_OK))
             break;
     OK(fiber_yield(r) == RC_OK);
-    EQ_INT(s.running, 10000);
-    EQ_INT(waitq_wake_all(&s.q, RC_OK), 10000);
+    EQ_INT(s.running, PARKED);
+    EQ_INT(waitq_wake_all(&s.q, RC_OK), PARKED);
     EQ_INT(fiber_group_join(r, &s.group, DEADLINE_NONE), RC_OK);
-    EQ_INT(s.ended, 10000);
+    EQ_INT(s.ended, PARKED);
 }
 
 static void ten_thousand(void) {
@@ -255,6 +257,7 @@ int main(void) {
     RUN(wake_one_is_not_lost);
     RUN(work);
     RUN(guard_page);
-    RUN(limit);
+    if (!TSAN_ENABLED)
+        RUN(limit);
     return tap_done();
 }
