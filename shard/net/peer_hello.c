@@ -24,6 +24,7 @@ void peer_hello_send(struct peer_conn *c, enum rc refusal, const struct err *why
     const struct peers_conf *conf = &ps->conf;
     Wire__Hello h = WIRE__HELLO__INIT;
     Wire__Status status;
+    struct status_objects objects;
     int64_t earliest = 0, latest = 0;
     if (conf->clock)
         conf->clock(conf->ctx, &earliest, &latest);
@@ -40,7 +41,7 @@ void peer_hello_send(struct peer_conn *c, enum rc refusal, const struct err *why
     h.latest = latest;
     h.clock_scale = (char *)(uintptr_t)conf->clock_scale;
     if (refusal) {
-        status_from_err(&status, refusal, why);
+        status_from_err(&status, refusal, why, &objects);
         h.refusal = &status;
     }
     struct frame f = {.kind = FRAME_HELLO};

@@ -95,14 +95,16 @@ struct job *rpc_job_find(struct rpc *rpc, struct peer_conn *conn, uint64_t id) {
 
 static void send_error(struct peer_conn *conn, uint16_t type, uint64_t id, enum rc rc, const struct err *err) {
     Wire__Status status;
+    struct status_objects objects;
     struct frame f = {.kind = FRAME_ERROR, .type = type, .id = id};
     struct peer_body body = {.message = &status.base};
-    status_from_err(&status, rc, err);
+    status_from_err(&status, rc, err, &objects);
     (void)!peer_answer(conn, true, &f, &body); /* who asked finds out by its deadline, or that we are gone */
 }
 
 void rpc_refuse(struct rpc *rpc, struct peer_conn *conn, const struct frame *f, enum rc rc, const struct err *err) {
     Wire__Status status;
+    struct status_objects objects;
     if (rc == RC_OVERLOAD)
         counter_inc(&rpc->stats.overloads);
     if (f->kind == FRAME_REQUEST) {
@@ -110,7 +112,7 @@ void rpc_refuse(struct rpc *rpc, struct peer_conn *conn, const struct frame *f, 
     } else if (f->kind == FRAME_STREAM_OPEN) {
         struct frame reset = {.kind = FRAME_STREAM_RESET, .type = f->type, .id = f->id};
         struct peer_body body = {.message = &status.base};
-        status_from_err(&status, rc, err);
+        status_from_err(&status, rc, err, &objects);
         (void)!peer_answer(conn, true, &reset, &body);
     } else {
         counter_inc(&rpc->stats.messages_lost);

@@ -7,7 +7,7 @@
 
 #include "shard/net/pb_arena.h"
 
-void status_from_err(Wire__Status *ret, enum rc rc, const struct err *err) {
+void status_from_err(Wire__Status *ret, enum rc rc, const struct err *err, struct status_objects *objects) {
     CHECK(rc != RC_OK && rc < RC_COUNT);
     wire__status__init(ret);
     ret->name = (char *)(uintptr_t)rc_name(rc);
@@ -17,6 +17,14 @@ void status_from_err(Wire__Status *ret, enum rc rc, const struct err *err) {
     ret->message = (char *)(uintptr_t)err->message;
     ret->detail = (char *)(uintptr_t)err->detail;
     ret->hint = (char *)(uintptr_t)err->hint;
+    ret->sqlstate = (char *)(uintptr_t)err->state;
+    ret->position = (uint32_t)err->position;
+    for (size_t i = 0; i < ERR_OBJECTS; i++) {
+        objects->text[i] = (char *)(uintptr_t)err->object[i];
+        if (err->object[i][0])
+            ret->n_object = i + 1;
+    }
+    ret->object = objects->text;
 }
 
 static enum rc rc_of_name(const char *name) {
@@ -36,6 +44,11 @@ enum rc status_to_err(const Wire__Status *s, struct err *err) {
     err_set(err, rc, "%s", s->message);
     err_detail(err, "%s", s->detail);
     err_hint(err, "%s", s->hint);
+    if (strlen(s->sqlstate) == 5)
+        err_state(err, s->sqlstate);
+    err_position(err, s->position <= INT32_MAX ? (int32_t)s->position : 0);
+    for (size_t i = 0; i < s->n_object && i < ERR_OBJECTS; i++)
+        err_about(err, (enum err_object)i, s->object[i]);
     return rc;
 }
 

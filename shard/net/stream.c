@@ -143,9 +143,10 @@ static enum rc send_number(struct rpc_stream *s, enum frame_kind kind, uint64_t 
 /* Whoever reads or writes here, or there, learns why it goes no further. */
 static void stream_reset(struct rpc_stream *s, enum rc rc, const struct err *err) {
     Wire__Status status;
+    struct status_objects objects;
     if (s->rc)
         return;
-    status_from_err(&status, rc, err);
+    status_from_err(&status, rc, err, &objects);
     struct peer_body body = {.message = &status.base};
     (void)!send_frame(s, FRAME_STREAM_RESET, true, &body); /* else its deadline or the connection's end tells it */
     stream_break(s, rc, err);
@@ -346,6 +347,7 @@ static enum rc accept_stream(struct rpc *rpc, struct peer_conn *conn, const stru
 /* For a stream that is not, or no longer, here. */
 static void on_stray(struct rpc *rpc, struct peer_conn *conn, const struct frame *f) {
     Wire__Status status;
+    struct status_objects objects;
     struct err err;
     struct frame reset = {.kind = FRAME_STREAM_RESET, .type = f->type, .id = f->id};
     if (f->kind != FRAME_STREAM_CHUNK && f->kind != FRAME_STREAM_CREDIT)
@@ -354,7 +356,7 @@ static void on_stray(struct rpc *rpc, struct peer_conn *conn, const struct frame
     if (!(f->flags & FRAME_FLAG_OPENER))
         reset.flags = FRAME_FLAG_OPENER;
     err_set(&err, RC_CLOSED, "stream: closed by the other side");
-    status_from_err(&status, RC_CLOSED, &err);
+    status_from_err(&status, RC_CLOSED, &err, &objects);
     struct peer_body body = {.message = &status.base};
     (void)!peer_answer(conn, true, &reset, &body);
 }

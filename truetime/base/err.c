@@ -81,8 +81,8 @@ enum rc rc_from_errno(int errnum) {
 
 enum rc err_setv(struct err *err, enum rc rc, const char *fmt, va_list ap) {
     if (err) {
+        err_clear(err);
         err->rc = rc;
-        err->detail[0] = err->hint[0] = '\0';
         if (vsnprintf(err->message, sizeof err->message, fmt, ap) < 0)
             err->message[0] = '\0';
     }
@@ -95,6 +95,36 @@ enum rc err_set(struct err *err, enum rc rc, const char *fmt, ...) {
     err_setv(err, rc, fmt, ap);
     va_end(ap);
     return rc;
+}
+
+enum rc err_sql(struct err *err, const char *state, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    err_setv(err, RC_SQL, fmt, ap);
+    va_end(ap);
+    err_state(err, state);
+    return RC_SQL;
+}
+
+void err_state(struct err *err, const char *state) {
+    if (!err)
+        return;
+    CHECK(strlen(state) == sizeof err->state - 1);
+    memcpy(err->state, state, sizeof err->state);
+}
+
+void err_position(struct err *err, int32_t position) {
+    if (err)
+        err->position = position > 0 ? position : 0;
+}
+
+void err_about(struct err *err, enum err_object what, const char *name) {
+    if (err)
+        snprintf(err->object[what], sizeof err->object[what], "%s", name);
+}
+
+const char *err_sqlstate(const struct err *err) {
+    return err->state[0] ? err->state : rc_sqlstate(err->rc);
 }
 
 enum rc err_errno(struct err *err, int errnum, const char *fmt, ...) {
@@ -148,10 +178,13 @@ void err_hint(struct err *err, const char *fmt, ...) {
 }
 
 void err_clear(struct err *err) {
-    if (err) {
-        err->rc = RC_OK;
-        err->message[0] = err->detail[0] = err->hint[0] = '\0';
-    }
+    if (!err)
+        return;
+    err->rc = RC_OK;
+    err->position = 0;
+    err->state[0] = err->message[0] = err->detail[0] = err->hint[0] = '\0';
+    for (int i = 0; i < ERR_OBJECTS; i++)
+        err->object[i][0] = '\0';
 }
 
 const char *err_message(const struct err *err) {

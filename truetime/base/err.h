@@ -43,6 +43,7 @@ enum err_retry {
     X(PROTOCOL, "08P01", RETRY_NO, "protocol violation")                                                               \
     X(WRONG_CLUSTER, "08004", RETRY_NO, "peer belongs to another cluster")                                             \
     X(UNSYNCED, "57P03", RETRY_YES, "the clock is not synchronised")                                                   \
+    X(SQL, "XX000", RETRY_NO, "the statement is in error")                                                             \
     X(INTERNAL, "XX000", RETRY_NO, "internal error")
 
 enum rc {
@@ -53,13 +54,19 @@ enum rc {
         RC_COUNT
 };
 
-enum { ERR_MESSAGE_BYTES = 320, ERR_DETAIL_BYTES = 320, ERR_HINT_BYTES = 160 };
+enum { ERR_MESSAGE_BYTES = 320, ERR_DETAIL_BYTES = 320, ERR_HINT_BYTES = 160, ERR_OBJECT_BYTES = 64 };
+
+/* What a statement's error is about: PostgreSQL's fields s, t, c, d, n, on which drivers branch. */
+enum err_object { ERR_SCHEMA, ERR_TABLE, ERR_COLUMN, ERR_TYPE, ERR_CONSTRAINT, ERR_OBJECTS };
 
 struct err {
     enum rc rc;
+    char state[6];    /* SQLSTATE, where it says more than the code's own; else "" */
+    int32_t position; /* in the statement, characters from 1; 0 = nowhere */
     char message[ERR_MESSAGE_BYTES];
     char detail[ERR_DETAIL_BYTES];
     char hint[ERR_HINT_BYTES];
+    char object[ERR_OBJECTS][ERR_OBJECT_BYTES];
 };
 
 const char *rc_name(enum rc rc);     /* "NOSPACE"; "OK" for RC_OK */
@@ -74,6 +81,13 @@ enum rc rc_from_errno(int errnum);
 enum rc err_set(struct err *err, enum rc rc, const char *fmt, ...) PRINTF_LIKE(3, 4);
 enum rc err_setv(struct err *err, enum rc rc, const char *fmt, va_list ap) PRINTF_LIKE(3, 0);
 
+/* RC_SQL with a SQLSTATE of PostgreSQL's ("42P01"). */
+enum rc err_sql(struct err *err, const char *state, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* Gives err a SQLSTATE of its own, whatever its code; five characters. */
+void err_state(struct err *err, const char *state);
+void err_position(struct err *err, int32_t position);
+void err_about(struct err *err, enum err_object what, const char *name);
+
 /* "CALL PATH: strerror" as message and the errno's number as detail; returns rc_from_errno(errnum). */
 enum rc err_errno(struct err *err, int errnum, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
@@ -84,6 +98,8 @@ void err_detail(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void err_hint(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void err_clear(struct err *err);
 
+/* err's own SQLSTATE, else its code's. */
+const char *err_sqlstate(const struct err *err);
 /* The message, or the code's own text where nobody set one. */
 const char *err_message(const struct err *err);
 

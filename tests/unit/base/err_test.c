@@ -55,7 +55,26 @@ static void null_err_is_fine(void) {
     EQ_STR(err_message(&e), "the deadline passed");
 }
 
+/* A statement's error has a SQLSTATE of its own, a place and names; the next error starts afresh. */
+static void statement_errors(void) {
+    struct err e = {0};
+    EQ_INT(err_sql(&e, "42703", "column \"%s\" does not exist", "x"), RC_SQL);
+    err_position(&e, 8);
+    err_about(&e, ERR_COLUMN, "x");
+    EQ_STR(err_sqlstate(&e), "42703");
+    EQ_INT(err_wrap(&e, "tablet 3"), RC_SQL);
+    EQ_STR(err_sqlstate(&e), "42703");
+    EQ_INT(e.position, 8);
+    err_set(&e, RC_NOSPACE, "full");
+    EQ_STR(err_sqlstate(&e), "53100");
+    EQ_INT(e.position, 0);
+    EQ_STR(e.object[ERR_COLUMN], "");
+    err_position(&e, -1);
+    EQ_INT(e.position, 0);
+}
+
 int main(void) {
+    RUN(statement_errors);
     RUN(every_code_has_its_rows);
     RUN(context_is_prefixed);
     RUN(truncates_never_overruns);

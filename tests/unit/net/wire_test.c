@@ -15,10 +15,15 @@ static void every_code(void) {
         struct err in, out = {0};
         struct buf b;
         Wire__Status s;
+        struct status_objects objects;
         err_set(&in, (enum rc)rc, "row %d is gone", rc);
         err_detail(&in, "held by %d", rc);
         err_hint(&in, "Wait.");
-        status_from_err(&s, (enum rc)rc, &in);
+        err_state(&in, "42P01");
+        err_position(&in, rc);
+        err_about(&in, ERR_TABLE, "t");
+        err_about(&in, ERR_CONSTRAINT, "t_pkey");
+        status_from_err(&s, (enum rc)rc, &in, &objects);
         buf_init(&b, 0);
         pb_pack(&s.base, &b);
         EQ_INT(buf_rc(&b), RC_OK);
@@ -27,6 +32,10 @@ static void every_code(void) {
         EQ_STR(out.message, in.message);
         EQ_STR(out.detail, in.detail);
         EQ_STR(out.hint, in.hint);
+        EQ_STR(err_sqlstate(&out), "42P01");
+        EQ_INT(out.position, rc);
+        for (int i = 0; i < ERR_OBJECTS; i++)
+            EQ_STR(out.object[i], in.object[i]);
         EQ_INT(status_parse(b.data, b.len, NULL), rc);
         EQ_INT(status_parse(b.data, b.len - 1, &out), RC_PROTOCOL);
         buf_done(&b);
