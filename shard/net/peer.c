@@ -518,8 +518,9 @@ enum rc peer_answer(struct peer_conn *c, bool must, const struct frame *f, const
     return RC_OK;
 }
 
+/* An answer that waits for room counts as well: where it is larger than what is free, the queue stays below its limit. */
 bool peer_conn_full(const struct peer_conn *c) {
-    return c->out.bytes >= c->ps->conf.queue_bytes_max[c->class];
+    return c->out.bytes >= c->ps->conf.queue_bytes_max[c->class] || !waitq_empty(&c->room);
 }
 
 void peer_watch(struct peer_conn *c, struct peer_ticket *t) {
