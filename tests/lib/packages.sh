@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2154
 # Sourced by tests/run and geo-sim/demo: makes sure that Debian packages are there.
 #
 #   need_packages GROUP...    groups of tests/packages; installs what is missing, without starting any service.
