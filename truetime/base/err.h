@@ -33,6 +33,8 @@ enum err_retry {
     X(LIMIT, "54000", RETRY_NO, "a limit was exceeded")                                                                \
     X(UNSUPPORTED, "0A000", RETRY_NO, "not supported")                                                                 \
     X(PERMISSION, "42501", RETRY_NO, "permission denied")                                                              \
+    X(ABORTED, "40001", RETRY_YES, "the transaction was aborted")                                                      \
+    X(MOVED, "40001", RETRY_YES, "the keys have moved to another tablet")                                              \
     X(BUSY, "55006", RETRY_NO, "in use by another process")                                                            \
     X(TIMEOUT, "57014", RETRY_ASK, "the deadline passed")                                                              \
     X(CANCELLED, "57014", RETRY_ASK, "cancelled")                                                                      \
