@@ -62,7 +62,9 @@ void tt_status(struct tt_clock *c, struct tt_status *ret) {
     ret->now = TT_UNKNOWN;
     ret->refusal = tt_page_read(c->page, c->env, c->boot, &ret->now, &v);
     ret->raw = env_clock_ns(c->env, ENV_CLOCK_RAW);
-    ret->state = (enum tt_state)v.state;
+    if (ret->refusal == TT_READ_DAMAGED)
+        v = (struct tt_view){.fix_raw = 0};
+    ret->state = (uint64_t)v.state < TT_STATES ? (enum tt_state)v.state : TT_UNSYNCED;
     ret->epoch = v.epoch;
     ret->half_width_ns = tt_half_width(ret->now);
     ret->fix_half_ns = ret->growth_ns = 0;

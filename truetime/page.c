@@ -98,6 +98,7 @@ const char *tt_refusal_text(enum tt_refusal why) {
         "the system clock jumped and the poller has not looked since",
         "the page was written before this boot, or in another time namespace",
         "the clock's poller stopped in the middle of a publication",
+        "the page is damaged: it holds what no poller publishes",
     };
     static_assert(ARRAY_LEN(texts) == TT_READS, "a text each");
     return (unsigned)why < TT_READS ? texts[why] : "?";
@@ -143,9 +144,17 @@ enum tt_refusal tt_view_at(const struct tt_view *v, int64_t raw, tt_interval *re
     return view_at(v, raw, ret_iv);
 }
 
+/* Whether nothing that is calculated with v can overflow: the page lies in a file, and a file can hold anything. */
+static inline bool is_sane(const struct tt_view *v) {
+    static const int64_t latest_max = TT_TIME_MAX_NS + TT_TIME_MAX_NS / 16; /* and 20 years of uptime fit on top */
+    int64_t signs = v->base_raw | v->iv.earliest | v->drift_ppb | v->eps_max | v->real_off_tol | v->fix_raw;
+    return signs >= 0 && v->iv.earliest <= v->iv.latest && v->iv.latest <= latest_max &&
+           v->drift_ppb <= TT_DRIFT_PPB_MAX && v->eps_max <= INT64_MAX / 4;
+}
+
 /* Whether REAL is not where it was when the poller looked. */
 static inline bool has_moved(const struct tt_view *v, int64_t raw, int64_t real) {
-    int64_t by = real - raw - v->real_off;
+    int64_t by = (int64_t)((uint64_t)real - (uint64_t)raw - (uint64_t)v->real_off);
     return by > v->real_off_tol || by < -v->real_off_tol;
 }
 
@@ -169,6 +178,8 @@ enum tt_refusal tt_page_read(const struct tt_page *p, struct env *env, uint64_t 
             *ret_view = v;
         if (UNLIKELY(v.boot != boot))
             return TT_READ_BOOT;
+        if (UNLIKELY(!is_sane(&v)))
+            return TT_READ_DAMAGED;
         if (UNLIKELY(has_moved(&v, raw, real)) && is_usable(v.state) &&
             has_moved(&v, env_clock_ns(env, ENV_CLOCK_RAW), env_clock_ns(env, ENV_CLOCK_REAL)))
             return TT_READ_STEPPED; /* the exact clock says so too: the coarse one lags where its tick was kept waiting */
@@ -197,8 +208,10 @@ bool tt_page_read_info(const struct tt_page *p, struct tt_info *ret_info) {
         for (uint64_t s = 0; s < ret_info->source_count; s++) {
             ret_info->sources[s].name[TT_NAME_BYTES - 1] = '\0';
             ret_info->sources[s].detail[TT_DETAIL_BYTES - 1] = '\0';
+            if (ret_info->sources[s].sampled_raw < 0)
+                return false;
         }
-        return true;
+        return ret_info->written_raw >= 0;
     }
     return false;
 }
@@ -213,8 +226,10 @@ void tt_page_view(const struct tt_page *p, struct tt_view *ret_view) {
 /* The most that readers of `old` can have been told until raw. */
 static tt_interval floor_of(const struct tt_view *old, int64_t raw) {
     tt_interval iv = old->floor;
+    if (!is_usable(old->state) || !is_sane(old) || raw < old->base_raw || old->void_after < old->base_raw)
+        return iv;
     int64_t spare = 2 * old->eps_max - tt_width(old->iv); /* by which it may have grown before readers were refused */
-    if (!is_usable(old->state) || spare < 0)
+    if (spare < 0)
         return iv;
     struct tt_view v = *old;
     v.eps_max = INT64_MAX / 4;
@@ -262,7 +277,7 @@ void tt_page_adopt(struct tt_page *p, struct env *env, uint64_t boot) {
         tt_page_view(p, &old);
     uint64_t odd = enter(p);
     next.floor = (tt_interval){INT64_MIN, INT64_MIN};
-    if (ours && old.boot == boot)
+    if (ours && old.boot == boot && is_sane(&old))
         next.floor = floor_of(&old, env_clock_ns(env, ENV_CLOCK_RAW));
     next.epoch = epoch;
     atomic_store_explicit(&p->epoch, epoch, memory_order_relaxed);

@@ -51,6 +51,7 @@ enum tt_refusal {
     TT_READ_STEPPED, /* CLOCK_REALTIME jumped since the poller looked: a step, or the machine slept */
     TT_READ_BOOT,    /* the page is of another boot */
     TT_READ_TORN,    /* no writer finished within the reader's patience: it died, or is stopped, inside */
+    TT_READ_DAMAGED, /* numbers that no poller publishes: something else wrote to the page */
     TT_READS,
 };
 
@@ -144,7 +145,7 @@ enum tt_refusal tt_page_read(const struct tt_page *p, struct env *env, uint64_t 
                              struct tt_view *ret_view);
 /* The interval that a view gives at a time of the raw clock. */
 enum tt_refusal tt_view_at(const struct tt_view *v, int64_t raw, tt_interval *ret_iv);
-/* False: a writer died inside, or there was never one. */
+/* False: a writer died inside, or there was never one, or what is there makes no sense. */
 bool tt_page_read_info(const struct tt_page *p, struct tt_info *ret_info);
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */

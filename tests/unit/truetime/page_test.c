@@ -177,6 +177,56 @@ static void writer_dies_inside(void) {
     teardown(&f);
 }
 
+static uint64_t next_random(uint64_t *x) {
+    *x = *x * 6364136223846793005u + 1442695040888963407u;
+    return *x ^ *x >> 29;
+}
+
+/* The page lies in a file. Whatever somebody else's bytes make of it, a reader gets no interval that is none, nobody overflows
+ * (UBSan looks on), and a poller can take it over. */
+static void damaged_pages(void) {
+    static const int64_t edges[] = {INT64_MIN, INT64_MIN + 1, -1, 0, 1, T0, INT64_MAX - 1, INT64_MAX};
+    struct fixture f;
+    uint64_t x = 7, damaged = 0;
+    struct tt_status st;
+    setup(&f);
+    for (int i = 0; i < 20000; i++) {
+        struct tt_view v = view_of(&f, T0, T0 + 2 * MS);
+        struct tt_info info = {.source_count = next_random(&x) % (TT_SOURCES_MAX + 2)};
+        tt_interval iv;
+        tt_page_publish(f.page, f.env, &v);
+        info.sources[0].sampled_raw = edges[next_random(&x) % ARRAY_LEN(edges)];
+        info.written_raw = edges[next_random(&x) % ARRAY_LEN(edges)];
+        tt_page_publish_info(f.page, &info);
+        struct tt_slot *slot = &f.page->slot[(atomic_load(&f.page->seq) >> 1) & 1];
+        for (uint64_t fields = next_random(&x) % 3 + 1; fields > 0; fields--) {
+            uint64_t value = next_random(&x);
+            if (value & 1)
+                value = (uint64_t)edges[value / 2 % ARRAY_LEN(edges)];
+            _Atomic uint64_t *word = (_Atomic uint64_t *)slot + next_random(&x) % 11; /* those before the boot's */
+            atomic_store(word, value);
+        }
+        enum tt_refusal why = look(&f, &iv);
+        damaged += why == TT_READ_DAMAGED;
+        if (why == TT_READ_OK)
+            OK(iv.earliest <= iv.latest && iv.earliest >= 0);
+        struct tt_clock c;
+        OK(tt_clock_init(&c, f.env, f.page, NULL) == RC_OK);
+        tt_status(&c, &st);
+        OK((unsigned)st.state < TT_STATES && st.info.source_count <= TT_SOURCES_MAX);
+        OK(st.info.source_count == 0 || tt_status_age(&st, &st.info.sources[0]) >= -INT64_MAX);
+        tt_page_adopt(f.page, f.env, f.boot);
+        EQ_INT(look(&f, &iv), TT_READ_STATE);
+        memset(f.page, 0, TT_PAGE_BYTES);
+        tt_page_adopt(f.page, f.env, f.boot);
+        tt_clock_done(&c);
+        if (tap_failing())
+            break;
+    }
+    OK(damaged > 1000);
+    teardown(&f);
+}
+
 /* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 enum { READERS = 3 };
@@ -269,6 +319,7 @@ int main(void) {
     RUN(publishes_and_refuses);
     RUN(floors);
     RUN(writer_dies_inside);
+    RUN(damaged_pages);
     RUN(many_readers);
     return tap_done();
 }

@@ -408,6 +408,92 @@ static void chrony_source(void) {
     ttsim_done(&t);
 }
 
+static void leap_3(uint8_t *reply) {
+    set_u16be(reply + 54, 3);
+}
+
+static void leap_9(uint8_t *reply) {
+    set_u16be(reply + 54, 9);
+}
+
+static void no_reference(uint8_t *reply) {
+    set_u32be(reply + 28, 0);
+}
+
+static void own_clock(uint8_t *reply) {
+    set_u32be(reply + 28, CHRONY_REFID_LOCAL);
+}
+
+static void typed_time(uint8_t *reply) {
+    set_u32be(reply + 28, CHRONY_REFID_MANUAL);
+}
+
+static void no_distance(uint8_t *reply) {
+    memset(reply + 92, 0, 8);
+}
+
+static void negative_dispersion(uint8_t *reply) {
+    set_u32be(reply + 96, 1u << 24); /* the most negative coefficient */
+}
+
+static void wild_dispersion(uint8_t *reply) {
+    set_u32be(reply + 96, 0x7effffffu); /* 2^62 */
+}
+
+static void wild_correction(uint8_t *reply) {
+    set_u32be(reply + 68, 0x7effffffu);
+}
+
+static void updated_tomorrow(uint8_t *reply) {
+    set_u32be(reply + 60, get_u32be(reply + 60) + 86400);
+}
+
+/* Each thing alone that makes a report no ground to stand on: chronyd sets several of them together, others may not. */
+static void chrony_refusals(void) {
+    static const struct {
+        void (*edit)(uint8_t *reply);
+        const char *says;
+    } cases[] = {{leap_3, "leap 3"},
+                 {leap_9, "none of 0 to 3"},
+                 {no_reference, "reference id 0"},
+                 {own_clock, "its own clock"},
+                 {typed_time, "somebody typed"},
+                 {no_distance, "not positive"},
+                 {negative_dispersion, "not positive"},
+                 {wild_dispersion, "over an hour"},
+                 {wild_correction, "no correction"},
+                 {updated_tomorrow, "in the future"}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct ttsim t;
+        ttsim_init(&t, 30 + i, "chrony", NULL);
+        t.chrony.edit = cases[i].edit;
+        ttsim_serve_chrony(&t, 700 * US);
+        ttsim_run(&t, 3 * SEC);
+        EQ_INT(ttsim_state(&t), TT_UNSYNCED);
+        EQ_INT(ttsim_verdict(&t, 0), TT_ERROR);
+        OKF(strstr(status(&t).info.sources[0].detail, cases[i].says), "wanted \"%s\": %s", cases[i].says,
+            status(&t).info.sources[0].detail);
+        t.chrony.edit = NULL;
+        ttsim_run(&t, 3 * SEC);
+        EQ_INT(ttsim_state(&t), TT_SYNC);
+        holds(&t);
+        ttsim_done(&t);
+    }
+}
+
+/* A report speaks of the moment when chronyd wrote it. The oscillator drifts on until it is read. */
+static void slow_chronyd(void) {
+    struct ttsim t;
+    ttsim_init(&t, 41, "chrony", NULL);
+    sim_clock_drift(t.node, 199900);
+    t.chrony.delay_ns = 110 * MS;
+    ttsim_serve_chrony(&t, 5 * US);
+    ttsim_run(&t, 60 * SEC);
+    EQ_INT(ttsim_state(&t), TT_SYNC);
+    holds(&t);
+    ttsim_done(&t);
+}
+
 /* One chronyd with a small lie: nothing can see it. This test states the limit. */
 static void one_chronyd_can_lie(void) {
     struct ttsim t;
@@ -710,6 +796,8 @@ int main(void) {
     RUN(vm_stop_is_found_late);
     RUN(leap_second);
     RUN(chrony_source);
+    RUN(chrony_refusals);
+    RUN(slow_chronyd);
     RUN(one_chronyd_can_lie);
     RUN(kernel_source);
     RUN(fixed_source);

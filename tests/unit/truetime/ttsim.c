@@ -231,10 +231,12 @@ static size_t answer(void *ctx, const void *request, size_t bytes, void *reply, 
     set_u32be(a + 92, to_float((double)t->chrony.bound_ns / 2e9));        /* a quarter by delay / 2, */
     set_u32be(a + 96, to_float((double)t->chrony.bound_ns * 0.75 / 1e9)); /* the rest by dispersion */
     set_u32be(a + 100, to_float(1.0));
+    if (t->chrony.edit)
+        t->chrony.edit(a);
     return 104;
 }
 
 void ttsim_serve_chrony(struct ttsim *t, int64_t bound_ns) {
     t->chrony.bound_ns = bound_ns;
-    sim_serve(t->node, "unix:/run/chrony/chronyd.sock", 300000, answer, t);
+    sim_serve(t->node, "unix:/run/chrony/chronyd.sock", t->chrony.delay_ns ? t->chrony.delay_ns : 300000, answer, t);
 }

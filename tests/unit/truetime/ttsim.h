@@ -40,6 +40,8 @@ struct ttsim_chrony {
     int64_t bound_ns, lie_ns; /* its error is uniform in +-bound */
     int64_t last_update_ns;   /* virtual time; moves on by itself unless stuck */
     bool stuck;
+    void (*edit)(uint8_t reply[104]); /* has the last word on a tracking report */
+    int64_t delay_ns;                 /* until it answers; 0 = 300 us */
 };
 
 struct ttsim {
