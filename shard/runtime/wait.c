@@ -142,6 +142,10 @@ void fiber_stream_init(struct fiber_stream *fs, struct reactor *r, struct env_st
     env_stream_events(stream, &stream_events, fs);
 }
 
+void fiber_stream_break(struct fiber_stream *fs, enum rc rc, const char *why) {
+    on_broken(fs, rc, why);
+}
+
 void fiber_stream_close(struct fiber_stream *fs) {
     env_stream_close(fs->stream);
     fs->stream = NULL;

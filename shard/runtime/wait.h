@@ -38,6 +38,8 @@ struct fiber_stream {
 /* Takes stream. fs stays where it is until fiber_stream_close. */
 void fiber_stream_init(struct fiber_stream *fs, struct reactor *r, struct env_stream *stream);
 void fiber_stream_close(struct fiber_stream *fs);
+/* Whoever waits for fs, or will, gets rc: how the owner's owner ends a stream that a fiber still uses. */
+void fiber_stream_break(struct fiber_stream *fs, enum rc rc, const char *why);
 /* Until a connect or a handshake is done. */
 enum rc fiber_stream_wait_open(struct fiber_stream *fs, int64_t deadline, struct err *err) WAITS MUST_CHECK;
 /* At least one byte, at most `bytes`. RC_CLOSED: the peer is done. */
