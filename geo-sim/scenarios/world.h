@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * world.h: regions, zones and nodes for scenarios: each node a simulated machine with a reactor, the network code and an
+ * interval clock with three time masters, as `meridian start` will make them.
+ *
+ * Promise     A node that is killed and started again comes back under the same name with a new incarnation; on_boot is
+ *             called each time and makes everything else that runs on it: services, fibers. After every event each clock is
+ *             held against the true time, which only the simulator knows.
+ * Relies on   geo-sim/sim, shard/net, truetime.
+ * Threads     one.
+ */
+#ifndef MERIDIAN_GEO_WORLD_H
+#define MERIDIAN_GEO_WORLD_H
+
+#include "geo-sim/sim/sim.h"
+#include "shard/net/rpc.h"
+#include "truetime/peer.h"
+#include "truetime/poller.h"
+
+enum { WORLD_REGIONS_MAX = 5, WORLD_NODES_MAX = 15, WORLD_MASTERS = 3, WORLD_PORT = 7433 };
+
+struct world;
+
+/* Round trips are what an idle network gives; half of it each way. */
+struct world_map {
+    unsigned regions, zones; /* one node in each zone */
+    const char *name[WORLD_REGIONS_MAX];
+    int64_t rtt_ns[WORLD_REGIONS_MAX][WORLD_REGIONS_MAX]; /* on the diagonal: between the zones of a region */
+};
+
+struct world_node {
+    struct world *world;
+    uint32_t id; /* 1, 2, ... */
+    unsigned region;
+    char name[SIM_NAME_BYTES]; /* "eu-a" */
+    struct sim_node *sim;
+    uint64_t boots;
+    int64_t drift_ppb;
+
+    /* while it runs */
+    struct reactor *reactor;
+    struct rpc *rpc;
+    struct tt_poller *poller;
+    struct tt_clock clock;
+    bool clock_on;
+    struct tt_peers peers;
+    struct tt_peer peer[WORLD_NODES_MAX + 1]; /* by id */
+};
+
+struct world_conf {
+    uint64_t seed;
+    bool print;
+    const struct world_map *map; /* outlives the world */
+    /* Services and fibers of a node that starts. */
+    enum rc (*on_boot)(struct world_node *n, void *ctx, struct err *err);
+    void *ctx;
+};
+
+struct world {
+    struct world_conf conf;
+    struct sim *sim;
+    unsigned count;
+    struct world_node node[WORLD_NODES_MAX];
+    uint64_t clock_checks, clock_outside;  /* intervals held against true time; of these, true time was outside */
+    uint64_t peer_checks, peer_contradict; /* intervals in frames held against the reader's (rule C-4) */
+};
+
+/* All nodes started. */
+enum rc world_new(const struct world_conf *conf, struct world **ret, struct err *err) MUST_CHECK;
+void world_free(struct world *w); /* NULL is fine */
+enum rc world_start(struct world_node *n, struct err *err) MUST_CHECK;
+/* On to virtual time ns since the beginning. */
+void world_run(struct world *w, int64_t until_ns);
+struct world_node *world_node(struct world *w, unsigned region, unsigned zone);
+/* Cuts the region off from all others, or joins it again. */
+void world_cut_region(struct world *w, unsigned region, bool cut);
+static inline struct store_addr world_addr(const struct world_node *n) {
+    return (struct store_addr){n->id, 0};
+}
+
+#endif
