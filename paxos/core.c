@@ -586,9 +586,7 @@ void px_status(const struct px_group *g, struct px_status *ret) {
     *ret = (struct px_status){
         .role = g->role,
         .promised = g->promised,
-        .leader = leading(g)                ? g->self
-                  : g->role == PX_CANDIDATE ? 0
-                                            : g->following,
+        .leader = px_leader(g),
         .truncated = g->truncated,
         .commit = g->commit,
         .applied = g->applied,
@@ -599,6 +597,40 @@ void px_status(const struct px_group *g, struct px_status *ret) {
         .leaving = g->leaving,
         .log_bytes = g->log.bytes,
     };
+}
+
+enum px_role px_role_now(const struct px_group *g) {
+    return g->role;
+}
+
+px_store px_leader(const struct px_group *g) {
+    return leading(g) ? g->self : g->role == PX_CANDIDATE ? 0 : g->following;
+}
+
+const struct px_ballot *px_promised(const struct px_group *g) {
+    return &g->promised;
+}
+
+px_slot px_commit(const struct px_group *g) {
+    return g->commit;
+}
+
+bool px_gone(const struct px_group *g, bool *ret_leaving) {
+    *ret_leaving = g->leaving;
+    return g->removed;
+}
+
+bool px_may_lead(const struct px_group *g) {
+    const struct px_member *m = self_in(g, &g->config);
+    return px_is_voter(m) && !(m->flags & PX_WITNESS) && !g->removed && !g->leaving;
+}
+
+bool px_changing(const struct px_group *g) {
+    return config_pending(g) || g->config.joint;
+}
+
+bool px_config_undecided(const struct px_group *g) {
+    return config_pending(g);
 }
 
 uint64_t px_group_id(const struct px_group *g) {

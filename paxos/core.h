@@ -331,6 +331,23 @@ struct px_status {
 };
 void px_status(const struct px_group *g, struct px_status *ret);
 uint64_t px_group_id(const struct px_group *g);
+/* Parts of it, for what is asked at each event. */
+enum px_role px_role_now(const struct px_group *g);
+px_store px_leader(const struct px_group *g);
+const struct px_ballot *px_promised(const struct px_group *g);
+px_slot px_commit(const struct px_group *g);
+bool px_gone(const struct px_group *g, bool *ret_leaving); /* removed for good; or about to be */
+bool px_may_lead(const struct px_group *g);                /* a full voter */
+bool px_changing(const struct px_group *g);                /* a change of members is under way */
+bool px_config_undecided(const struct px_group *g);        /* nothing can be proposed until it is */
+/* As a leader: the slot up to which every follower that answers has everything; UINT64_MAX if none is to be waited for. */
+px_slot px_needed(const struct px_group *g);
+/* As a leader: what f+1 full voters have in a durable checkpoint, as far as they have said (N-13); 0 = nothing. */
+px_slot px_settled(const struct px_group *g);
+/* As a leader: the full voter that answers and has come furthest; 0 = none. */
+px_store px_successor(const struct px_group *g);
+/* As a leader: it has all that was chosen when it last answered, and answers. */
+bool px_caught_up(const struct px_group *g, px_store store);
 const struct px_config *px_config_now(const struct px_group *g);
 
 #endif

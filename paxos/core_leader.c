@@ -777,3 +777,64 @@ void px_snapshot_sent(struct px_group *g, const struct px_now *now, px_store to,
     p->must_send = true;
     p->sent_ns = 0;
 }
+
+/* ---- looking in -------------------------------------------------------------------------------------------------- */
+
+px_slot px_needed(const struct px_group *g) {
+    px_slot needed = UINT64_MAX;
+    for (uint32_t i = 0; leading(g) && i < g->peers; i++) {
+        const struct px_peer *p = &g->peer[i];
+        if (p->store != g->self && support_alive(g->support, p->store) && p->match < needed)
+            needed = p->match;
+    }
+    return needed;
+}
+
+static px_slot settled_in(const struct px_group *g, const struct px_config *c, uint32_t flag) {
+    px_slot t[PX_MEMBERS_MAX];
+    uint32_t n = 0, voters = 0;
+    for (uint32_t i = 0; i < c->count; i++) {
+        const struct px_member *m = &c->member[i];
+        voters += (m->flags & flag) != 0;
+        if (!(m->flags & flag) || (m->flags & PX_WITNESS))
+            continue;
+        px_slot slot = m->store == g->self ? g->truncated : 0;
+        for (uint32_t k = 0; k < g->peers; k++)
+            slot = g->peer[k].store == m->store && m->store != g->self ? g->peer[k].truncated : slot;
+        uint32_t k = n++;
+        for (; k > 0 && t[k - 1] < slot; k--)
+            t[k] = t[k - 1];
+        t[k] = slot;
+    }
+    return n > voters / 2 ? t[voters / 2] : 0; /* the (f+1)-th largest of 2f+1 */
+}
+
+px_slot px_settled(const struct px_group *g) {
+    if (!leading(g) || config_pending(g))
+        return 0;
+    px_slot old = settled_in(g, &g->config, PX_OLD);
+    px_slot fresh = g->config.joint ? settled_in(g, &g->config, PX_NEW) : old;
+    return old < fresh ? old : fresh;
+}
+
+px_store px_successor(const struct px_group *g) {
+    const struct px_peer *best = NULL;
+    for (uint32_t i = 0; leading(g) && i < g->peers; i++) {
+        const struct px_peer *p = &g->peer[i];
+        const struct px_member *m = px_config_find(&g->config, p->store);
+        if (p->store != g->self && px_is_voter(m) && !(m->flags & PX_WITNESS) && support_alive(g->support, p->store) &&
+            (!best || p->match > best->match))
+            best = p;
+    }
+    return best ? best->store : 0;
+}
+
+bool px_caught_up(const struct px_group *g, px_store store) {
+    for (uint32_t i = 0; leading(g) && i < g->peers; i++) {
+        const struct px_peer *p = &g->peer[i];
+        if (p->store == store)
+            return store == g->self || (support_alive(g->support, store) && !p->probing && !p->reading &&
+                                        !p->snapshot_sending && p->match + g->limits.peer_entries >= g->commit);
+    }
+    return false;
+}

@@ -44,6 +44,7 @@ enum err_retry {
     X(CLOSED, "08006", RETRY_ASK, "connection closed")                                                                 \
     X(PROTOCOL, "08P01", RETRY_NO, "protocol violation")                                                               \
     X(WRONG_CLUSTER, "08004", RETRY_NO, "peer belongs to another cluster")                                             \
+    X(NOT_LEADER, "40001", RETRY_YES, "this replica does not lead the group")                                          \
     X(UNSYNCED, "57P03", RETRY_YES, "the clock is not synchronised")                                                   \
     X(SQL, "XX000", RETRY_NO, "the statement is in error")                                                             \
     X(INTERNAL, "XX000", RETRY_NO, "internal error")
