@@ -7,13 +7,10 @@
 #include "shard/store/vfs.h"
 #include "truetime/base/rng.h"
 
-enum { TOUCHED_MAX = 6 };
-
-/* The rows of transaction k. */
-static int touched(int64_t k, int rows[TOUCHED_MAX]) {
+int ledger_touched(int64_t k, int rows[LEDGER_TOUCHED_MAX]) {
     struct rng rng;
     rng_init(&rng, (uint64_t)k);
-    int n = (int)rng_range(&rng, 1, TOUCHED_MAX);
+    int n = (int)rng_range(&rng, 1, LEDGER_TOUCHED_MAX);
     for (int i = 0; i < n; i++)
         rows[i] = (int)rng_below(&rng, LEDGER_ROWS);
     return n;
@@ -58,7 +55,7 @@ static enum rc put_row(sqlite3 *db, sqlite3_stmt *put, int64_t k, int row, struc
 enum rc ledger_write(sqlite3 *db, int64_t k, struct err *err) {
     sqlite3_stmt *put = NULL;
     char sql[80];
-    int rows[TOUCHED_MAX], n = touched(k, rows);
+    int rows[LEDGER_TOUCHED_MAX], n = ledger_touched(k, rows);
     enum rc rc = RC_OK;
     if (sqlite3_prepare_v2(db, "INSERT OR REPLACE INTO row VALUES (?, ?, ?)", -1, &put, NULL) != SQLITE_OK)
         return err_sqlite(err, db, "prepare");
@@ -135,9 +132,9 @@ static enum rc check_row(sqlite3_stmt *get, const int64_t *last, int *ret_next, 
 static enum rc check_rows(sqlite3 *db, int64_t slot, struct err *err) {
     sqlite3_stmt *get = NULL;
     int64_t last[LEDGER_ROWS] = {0};
-    int next = 0, code = SQLITE_DONE, rows[TOUCHED_MAX];
+    int next = 0, code = SQLITE_DONE, rows[LEDGER_TOUCHED_MAX];
     for (int64_t k = 1; k <= slot; k++)
-        for (int n = touched(k, rows), i = 0; i < n; i++)
+        for (int n = ledger_touched(k, rows), i = 0; i < n; i++)
             last[rows[i]] = k;
     if (sqlite3_prepare_v2(db, "SELECT id, k, bytes FROM row ORDER BY id", -1, &get, NULL) != SQLITE_OK)
         return err_sqlite(err, db, "prepare");

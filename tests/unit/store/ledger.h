@@ -12,7 +12,10 @@
 
 #include "truetime/base/err.h"
 
-enum { LEDGER_ROWS = 64, LEDGER_ROW_BYTES_MAX = 3000 };
+enum { LEDGER_ROWS = 64, LEDGER_ROW_BYTES_MAX = 3000, LEDGER_TOUCHED_MAX = 6 };
+
+/* The rows that transaction k sets. Returns how many; a row may be among them twice. */
+int ledger_touched(int64_t k, int rows[LEDGER_TOUCHED_MAX]);
 
 /* A vfs_fill: the schema, slot 0. */
 enum rc ledger_fill(sqlite3 *db, void *ctx, struct err *err);
