@@ -22,20 +22,22 @@
  * speaks (P-1), so this costs no rule of its own.
  *
  * Segments are files that are filled with zeros once and used again and again in place: a sync never has to write file-size
- * metadata. Each use has a generation, one higher than that of the use before it. A log begins with a small segment; each new
- * one is larger, up to segment_bytes. Before the oldest is used again, the records in it that still count are appended anew
- * and synced (moved), and a WAL_FIRST says that its generation is not needed any more.
+ * metadata. Each use has a generation, one higher than that of the use before it, and a random tag, so that what a crash left
+ * of one use is never taken for another's. A log begins with a small segment; each new one is larger, up to segment_bytes.
+ * Before the oldest is used again, the records in it that still count are appended anew and synced (moved), and a WAL_FIRST
+ * says that its generation is not needed any more.
  *
  * A segment (integers little-endian, everything aligned to 8):
  *
  *     0    8  "MRDNWAL1"
- *     8    8  generation: 1, 2, ...
+ *     8    4  tag
+ *    12    4  generation: 1, 2, ...
  *    16    8  number of the first batch in it
  *    24    4  where the segment of the generation before ends; 0 = there is none before
  *    28    4  segment size
  *    32    8  store
- *    40    8  the first generation that was still needed when this one began
- *    48    4  zero
+ *    40    4  the first generation that was still needed when this one began
+ *    44    8  zero
  *    52    4  CRC32C of bytes 0..51
  *    56       zeros
  *   512       records
@@ -44,7 +46,8 @@
  *
  *     0    4  CRC32C of bytes 4..(40 + length - 1)
  *     4    4  length of the payload
- *     8    8  generation
+ *     8    4  tag
+ *    12    4  generation
  *    16    8  number of its batch
  *    24    4  its own offset in the segment
  *    28    4  the offset where its batch begins
@@ -60,9 +63,9 @@
  *     WAL_VOID       slot 8
  *     WAL_TRUNCATE   slot 8
  *     WAL_FORGET     nothing
- *     WAL_FIRST      generation 8
+ *     WAL_FIRST      generation 4, zero 4
  *
- * Records of another generation do not exist: they are what the segment held before. Batch k+1 is written only after the
+ * Records of another generation or tag do not exist: they are what the segment held before. Batch k+1 is written only after the
  * sync of batch k returned. So a bad record is a torn tail if no valid record of a later batch follows it (the batch was never
  * acknowledged), and corruption if one does. A segment that has a successor is needed up to the end which that one states.
  */
