@@ -5,7 +5,10 @@
 
 #include "paxos/core_internal.h"
 
-enum { LOG_CAP_MIN = 8 };
+enum { LOG_CAP_MIN = 8, RECORDS_MIN = 4 };
+
+/* Far beyond any round that campaigns reach; beyond it a peer talks nonsense, and adding one must not overflow. */
+#define ROUND_MAX (UINT64_C(1) << 62)
 
 static const struct px_limits limits_default = {
     .inflight_bytes = 16 << 20,
@@ -51,8 +54,10 @@ void px_value_unref(struct px_value *v) {
 }
 
 /* The timestamp that the floor must not be below once v is in the log. */
-int64_t value_floor(const struct px_value *v) {
+int64_t value_floor(const struct px_group *g, const struct px_value *v) {
     int64_t floor = v->ts, x;
+    if (chaos_mutant(g->chaos, "S-3: what a release promised is forgotten"))
+        return floor;
     if ((v->kind == PX_START || v->kind == PX_RELEASE) && v->bytes == sizeof x) {
         memcpy(&x, v->data, sizeof x);
         floor = x > floor ? x : floor;
@@ -127,7 +132,7 @@ static void drop_from(struct px_group *g, px_slot slot) {
         struct log_slot *s = &l->ring[(l->head + l->count - 1) & (l->cap - 1)];
         CHECKF(s->e.slot > g->commit, "group %llu slot %llu is chosen", (unsigned long long)g->id,
                (unsigned long long)s->e.slot);
-        l->bytes -= s->e.value ? s->e.value->bytes : 0;
+        l->bytes -= s->e.value ? entry_cost(s->e.value) : 0;
         px_value_unref(s->e.value);
         *s = (struct log_slot){0};
         l->count--;
@@ -140,9 +145,9 @@ static bool contradicts(const struct log_slot *s, const struct px_value *v) {
 
 static void slot_set(struct px_group *g, struct log_slot *s, const struct px_ballot *ballot, struct px_value *v,
                      uint64_t seq) {
-    g->log.bytes += v->bytes;
+    g->log.bytes += entry_cost(v);
     if (s->e.value)
-        g->log.bytes -= s->e.value->bytes;
+        g->log.bytes -= entry_cost(s->e.value);
     px_value_ref(v);
     px_value_unref(s->e.value);
     s->e.value = v;
@@ -150,34 +155,43 @@ static void slot_set(struct px_group *g, struct log_slot *s, const struct px_bal
     s->seq = seq;
 }
 
-static enum rc record_add(struct px_group *g, const struct px_record *r) {
-    if (g->records == g->records_cap) {
-        size_t cap = g->records_cap ? g->records_cap * 2 : 8;
-        struct px_record *v = realloc(g->record, cap * sizeof *v);
-        if (!v)
-            return RC_NOMEM;
-        g->record = v;
-        g->records_cap = cap;
-    }
-    g->record[g->records++] = *r;
-    if (r->entry.value)
-        px_value_ref(r->entry.value);
+enum rc record_reserve(struct px_group *g, size_t more) {
+    size_t cap = g->records_cap ? g->records_cap : RECORDS_MIN;
+    while (cap < g->records + more)
+        cap *= 2;
+    if (cap == g->records_cap)
+        return RC_OK;
+    struct px_record *v = realloc(g->record, cap * sizeof *v);
+    if (!v)
+        return RC_NOMEM;
+    g->record = v;
+    g->records_cap = cap;
     return RC_OK;
 }
 
-enum rc record_promise(struct px_group *g) {
-    struct px_record r = {.type = PX_REC_PROMISE, .ballot = g->promised};
-    enum rc rc = record_add(g, &r);
+static void record_add(struct px_group *g, const struct px_record *r) {
+    CHECK(g->records < g->records_cap);
+    g->record[g->records++] = *r;
+    if (r->entry.value)
+        px_value_ref(r->entry.value);
+}
+
+void promise_ballot(struct px_group *g, const struct px_ballot *ballot) {
+    struct px_record r = {.type = PX_REC_PROMISE, .ballot = *ballot};
+    CHECK(px_ballot_cmp(ballot, &g->promised) > 0); /* INV-P2 */
+    record_add(g, &r);
+    g->promised = *ballot;
     g->promised_seq = g->next_seq;
-    return rc;
 }
 
 /* What was dropped must stay dropped when the log is replayed, even if the entry that contradicted it is gone by then: so it
  * is written down. */
 static enum rc record_void(struct px_group *g, px_slot slot) {
     struct px_record r = {.type = PX_REC_VOID, .entry = {.slot = slot}};
-    enum rc rc = record_add(g, &r);
+    enum rc rc = record_reserve(g, 1);
     g->void_due = rc ? slot : 0;
+    if (!rc)
+        record_add(g, &r);
     return rc;
 }
 
@@ -200,11 +214,12 @@ enum rc log_put(struct px_group *g, px_slot slot, const struct px_ballot *ballot
             rc = log_void_from(g, slot);
     }
     if (!rc)
-        rc = log_extend(g, slot);
+        rc = record_reserve(g, 1);
     if (!rc)
-        rc = record_add(g, &r);
+        rc = log_extend(g, slot); /* last: a slot without a value must not stay behind */
     if (rc)
         return rc;
+    record_add(g, &r);
     slot_set(g, log_at(g, slot), ballot, v, g->next_seq);
     return RC_OK;
 }
@@ -214,7 +229,7 @@ void log_drop_to(struct px_group *g, px_slot slot) {
     while (l->count > 0 && l->first <= slot) {
         struct log_slot *s = &l->ring[l->head];
         if (s->e.value)
-            l->bytes -= s->e.value->bytes;
+            l->bytes -= entry_cost(s->e.value);
         px_value_unref(s->e.value);
         *s = (struct log_slot){0};
         l->head = (l->head + 1) & (l->cap - 1);
@@ -403,6 +418,8 @@ void px_free(struct px_group *g) {
 }
 
 enum rc px_restore_promise(struct px_group *g, const struct px_ballot *ballot) {
+    if (chaos_mutant(g->chaos, "P-1: the promise is forgotten at a restart"))
+        return RC_OK;
     if (px_ballot_cmp(ballot, &g->promised) > 0)
         g->promised = *ballot;
     if (ballot->round > g->round_seen)
@@ -419,6 +436,8 @@ enum rc px_restore_entry(struct px_group *g, const struct px_entry *e) {
         return RC_CORRUPT; /* a gap: no acceptor writes one */
     enum rc rc = log_extend(g, e->slot);
     if (rc)
+        return rc;
+    if (e->value->kind == PX_CONFIG && (rc = config_reserve(g, e)))
         return rc;
     struct log_slot *s = log_at(g, e->slot);
     CHECK(!s->e.value); /* each slot once */
@@ -439,8 +458,27 @@ void px_restore_done(struct px_group *g, px_slot truncated) {
 
 /* ---- events ------------------------------------------------------------------------------------------------------ */
 
+/* Entries come from logs, which have no holes. */
+static bool entries_ok(const struct px_msg *m) {
+    for (size_t i = 0; i < m->entries; i++) {
+        const struct px_entry *e = &m->entry[i];
+        if (!e->value || e->slot == 0 || e->slot != m->entry[0].slot + i || e->ballot.round >= ROUND_MAX)
+            return false;
+    }
+    return true;
+}
+
+/* Whether m can be from a replica like ours. What only an owner of a ballot says must come from it. */
+static bool msg_ok(const struct px_group *g, const struct px_msg *m) {
+    bool owner = m->type == PX_MSG_PREPARE || m->type == PX_MSG_FETCH || m->type == PX_MSG_ACCEPT ||
+                 m->type == PX_MSG_RESIGN || m->type == PX_MSG_TAKE_OVER;
+    return m->group == g->id && m->to == g->self && m->from != g->self &&
+           (!m->to_replica || m->to_replica == g->replica) && m->ballot.round < ROUND_MAX &&
+           (!owner || m->ballot.store == m->from) && entries_ok(m);
+}
+
 void px_message(struct px_group *g, const struct px_now *now, const struct px_msg *m) {
-    if (m->group != g->id || m->to != g->self || (m->to_replica && m->to_replica != g->replica))
+    if (!msg_ok(g, m))
         return;
     switch (m->type) {
     case PX_MSG_PREPARE:
@@ -500,7 +538,7 @@ void px_applied(struct px_group *g, const struct px_now *now, px_slot slot) {
     while (g->applied < slot) {                     /* S-6: whoever leads later is above all of it */
         const struct log_slot *s = log_get(g, ++g->applied);
         if (s && s->e.value)
-            px_raise_floor(g, value_floor(s->e.value));
+            px_raise_floor(g, value_floor(g, s->e.value));
     }
     extend_accepted(g);
     log_trim(g);
@@ -534,10 +572,19 @@ int64_t px_floor(const struct px_group *g) {
     return g->floor;
 }
 
+px_slot px_may_truncate(const struct px_group *g, px_slot slot) {
+    const struct px_member *m = self_in(g, &g->config);
+    slot = slot < g->applied ? slot : g->applied;
+    if (!m || !(m->flags & PX_WITNESS) || chaos_mutant(g->chaos, "N-13: a witness truncates like any other"))
+        return slot;
+    return slot < g->settled ? slot : g->settled;
+}
+
 void px_truncate(struct px_group *g, px_slot slot) {
-    CHECKF(slot <= g->applied, "slot %llu applied %llu", (unsigned long long)slot, (unsigned long long)g->applied);
     if (slot <= g->truncated)
         return;
+    CHECKF(slot <= g->applied, "group %llu: truncated to %llu, applied %llu", (unsigned long long)g->id,
+           (unsigned long long)slot, (unsigned long long)g->applied); /* P-11 */
     g->truncated = slot;
     log_drop_to(g, slot);
 }
@@ -567,8 +614,7 @@ void px_install(struct px_group *g, const struct px_now *now, px_slot slot, cons
     config_recompute(g);
     note_voter(g, now, &before);
     recount_accepted(g);
-    g->ack_due = g->following != 0 && g->following != g->self;
-    g->ack_seq = g->durable_seq;
+    ack_soon(g);
 }
 
 void px_snapshot_failed(struct px_group *g) {

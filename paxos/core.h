@@ -154,7 +154,7 @@ struct px_msg {
     struct px_ballot prior;  /* PREPARE: the origin of the value chosen at slot - 1 */
     px_slot slot;      /* PREPARE, FETCH: first wanted. PROMISE, ACK: all up to here is chosen or accepted, durably */
     px_slot commit;    /* ACCEPT, PROMISE, ACK: what the sender knows to be chosen */
-    px_slot truncated; /* PROMISE, ACK: the sender's log begins after this */
+    px_slot truncated; /* PROMISE, ACK: the sender's log begins after this. ACCEPT: a witness may truncate to here */
     px_slot last;      /* PROMISE: the sender's highest slot */
     uint64_t
         support_epoch; /* PREPARE, ACCEPT: the leader's epoch towards this voter. PROMISE, ACK: the same, followed */
@@ -164,7 +164,7 @@ struct px_msg {
     bool more;               /* PROMISE: entries were left out, FETCH them. REMOVED: not yet */
     bool unsynced;           /* REFUSE: this voter's clock cannot tell whether a lease has ended */
     const struct px_config
-        *config; /* PREPARE: the sender's. REFUSE, REMOVED: the newest known, where the other's is older */
+        *config; /* PREPARE: the sender's. REFUSE, REJECT, REMOVED: the newest known, where the other's is older */
     const struct px_entry *entry; /* PROMISE: by slot, those at or below commit are chosen. ACCEPT: by slot */
     size_t entries;
 };
@@ -301,6 +301,9 @@ void px_ask(struct px_group *g);
 
 /* Forgets entries at or below slot; they must be durably in the state machine's checkpoint (P-11). */
 void px_truncate(struct px_group *g, px_slot slot);
+/* How far that may go, for a replica whose own checkpoint is at slot: a full one to there, a witness only as far as f+1 full
+ * voters of 2f+1 hold it in durable checkpoints (N-13), by what the leader last told. */
+px_slot px_may_truncate(const struct px_group *g, px_slot slot);
 /* The state now holds everything up to slot, whose value has this origin, from a snapshot; entries above stay if they follow
  * that very value (P5). */
 void px_install(struct px_group *g, const struct px_now *now, px_slot slot, const struct px_ballot *origin,

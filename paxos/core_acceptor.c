@@ -5,6 +5,7 @@
  * A voter that follows leader A under support epoch e promises nobody else before T(A, e) has surely passed. Exceptions:
  *   - the owner of the promised ballot itself, which may prepare again (L-4: it counts as a new leader, with a new floor);
  *   - a candidate that shows the ticket of a hand-over: A stopped leading in that ballot for good before it gave it (N-3).
+ * A fresh voter (P-24) makes no exception: it stands in for voters who granted a T that it knows nothing of.
  * Accepting a higher ballot that we did not promise needs no wait: its leader was elected by a quorum, which meets every
  * quorum that A could count on in a voter that did wait (docs/paxos.md).
  */
@@ -36,37 +37,47 @@ void unfollow(struct px_group *g) {
     if (g->lease_used > g->t_max)
         g->t_max = g->lease_used;
     g->following = 0;
+    g->ack_due = false; /* whatever was to be told concerned the ballot that ends */
     g->frozen = false;
     g->frozen_until = 0;
 }
 
+/* P-24: newly a voter. */
+static int64_t fresh_wait(struct px_group *g, const struct px_now *now) {
+    if (g->fresh_until == INT64_MAX && tt_is_known(now->tt))
+        g->fresh_until = now->tt.latest + support_lease_ns(g->support);
+    if (!g->fresh_until || px_after(now->tt, g->fresh_until) ||
+        chaos_mutant(g->chaos, "P-24: a fresh voter votes at once"))
+        return 0;
+    return g->fresh_until;
+}
+
 /* What keeps us from voting, besides the leader that we follow. */
 static int64_t own_bonds(struct px_group *g, const struct px_now *now, const struct px_ballot *ticket) {
-    int64_t wait = support_restart_wait(g->support, now, sole_voter(g));
+    int64_t wait = support_restart_wait(g->support, now, born_sole(g));
     if (wait)
         return wait;
-    if (g->fresh_until == INT64_MAX && tt_is_known(now->tt)) /* P-24 */
-        g->fresh_until = now->tt.latest + support_lease_ns(g->support);
-    if (g->fresh_until && !px_after(now->tt, g->fresh_until) &&
-        !chaos_mutant(g->chaos, "P-24: a fresh voter votes at once"))
-        return g->fresh_until;
     bool ours = g->role != PX_RELEASING && g->promised.store == g->self;
     bool released = px_ballot_cmp(ticket, &g->promised) == 0;
-    if (ours && !released && g->lease_used && !px_after(now->tt, g->lease_used))
+    if (ours && !released && g->lease_used && !px_after(now->tt, g->lease_used) &&
+        !chaos_mutant(g->chaos, "L-2: a leader's own voter is free"))
         return g->lease_used; /* we lead, or led: our own voter counts in our lease */
     return 0;
 }
 
 int64_t refuse_until(struct px_group *g, const struct px_now *now, px_store from, const struct px_ballot *ticket) {
-    int64_t last;
-    if (g->promised.round && g->promised.store == from) {
-        /* The owner of the promised ballot; but B must be known, since the Promise carries it. */
-        return support_restart_bound(g->support, now, sole_voter(g)) == INT64_MAX ? INT64_MAX : 0;
-    }
-    int64_t wait = own_bonds(g, now, ticket);
+    int64_t last, wait = fresh_wait(g, now);
     if (wait)
         return wait;
-    if (px_ballot_cmp(ticket, &g->promised) == 0 && !px_ballot_is_zero(ticket))
+    if (g->promised.round && g->promised.store == from) {
+        /* The owner of the promised ballot; but B must be known, since the Promise carries it. */
+        return support_restart_bound(g->support, now, born_sole(g)) == INT64_MAX ? INT64_MAX : 0;
+    }
+    wait = own_bonds(g, now, ticket);
+    if (wait)
+        return wait;
+    bool any = chaos_mutant(g->chaos, "L-7: any ticket will do");
+    if ((px_ballot_cmp(ticket, &g->promised) == 0 || any) && !px_ballot_is_zero(ticket))
         return 0;
     int64_t until = follow_until(g, &last);
     if (until && !px_after(now->tt, until) && !chaos_mutant(g->chaos, "L-2: vote while another lease runs"))
@@ -82,6 +93,7 @@ static void refuse(struct px_group *g, const struct px_msg *m, int64_t until, bo
     struct out_msg *o = out_new(g, PX_MSG_REFUSE, m->from, 0);
     if (!o)
         return;
+    o->m.to_replica = m->from_replica;
     o->m.asked = m->ballot;
     o->m.until = until == INT64_MAX ? 0 : until;
     o->m.unsynced = until == INT64_MAX;
@@ -97,13 +109,13 @@ static bool made_voter(struct px_group *g, const struct px_now *now, const struc
     if (!m->config || m->config->epoch <= g->config.epoch || !px_is_voter(self_in(g, m->config)))
         return false;
     if (!g->fresh_until)
-        g->fresh_until = tt_is_known(now->tt) ? now->tt.latest + support_lease_ns(g->support) : INT64_MAX;
+        fresh_begin(g, now);
     return true;
 }
 
 /* The candidate prepares from m->slot, after a chosen value that our log has not: what we have from there on follows another
  * value, and was never chosen (P5). */
-static enum rc void_unless_prior(struct px_group *g, const struct px_now *now, const struct px_msg *m) {
+static enum rc MUST_CHECK void_unless_prior(struct px_group *g, const struct px_now *now, const struct px_msg *m) {
     const struct log_slot *prior = m->slot > 1 && m->slot - 1 > g->commit ? log_get(g, m->slot - 1) : NULL;
     if (!prior || px_ballot_cmp(&prior->e.value->origin, &m->prior) == 0 ||
         chaos_mutant(g->chaos, "P5: keep what a later ballot contradicts"))
@@ -130,7 +142,7 @@ void on_prepare(struct px_group *g, const struct px_now *now, const struct px_ms
     }
     if (order == 0) { /* again: the answer may have been lost */
         if (!g->promise_due && g->following == m->from && g->promised_seq <= g->durable_seq)
-            send_promise(g, m->from, m->slot);
+            send_promise(g, m->from, m->from_replica, m->slot);
         return;
     }
     if (m->config_epoch < g->config.epoch && !chaos_mutant(g->chaos, "N-15: vote under an old configuration")) {
@@ -140,32 +152,29 @@ void on_prepare(struct px_group *g, const struct px_now *now, const struct px_ms
     int64_t until = refuse_until(g, now, m->from, &m->asked);
     if (until) {
         chaos_probe(g->chaos, "paxos: a lease kept a voter from promising");
-        if (!g->heard) { /* does it lead at all? If not, it says so, and we are free sooner */
-            g->ack_due = true;
-            g->ack_seq = g->next_seq - 1;
-        }
+        ack_soon(g); /* does it lead at all? If not, it says so, and we are free sooner (N-14) */
         refuse(g, m, until, false);
         return;
     }
-    int64_t bound = support_restart_bound(g->support, now, sole_voter(g));
+    int64_t bound = support_restart_bound(g->support, now, born_sole(g));
     struct px_ballot former = g->promised;
+    if (void_unless_prior(g, now, m) || record_reserve(g, 1))
+        return; /* out of memory: as if the message had been lost */
     if (g->role != PX_FOLLOWER)
-        step_down(g);
+        step_down(g); /* looks at the ballot that ends */
     unfollow(g);
+    promise_ballot(g, &m->ballot);
     early_free(g);
     if (bound > g->t_max && !chaos_mutant(g->chaos, "N-3: forget what was granted before a restart"))
         g->t_max = bound;
-    g->promised = m->ballot;
-    if (record_promise(g) || void_unless_prior(g, now, m)) {
-        g->promised_seq = UINT64_MAX; /* not durable, so never answered; the candidate asks again */
-        return;
-    }
     g->following = m->from;
+    g->follow_replica = m->from_replica;
     g->follow_epoch = m->support_epoch;
     g->campaign_ns = 0;
     g->heard = false;
     g->promise_due = true;
     g->promise_to = m->from;
+    g->promise_replica = m->from_replica;
     g->promise_from = m->slot;
     g->promise_former = former;
     g->promise_until = g->t_max;
@@ -173,7 +182,7 @@ void on_prepare(struct px_group *g, const struct px_now *now, const struct px_ms
     campaign_soon(g, now, 2 * g->limits.election_ns); /* should nothing come of this candidate */
     if (chaos_mutant(g->chaos, "P-2: promise before it is durable")) {
         g->promise_due = false;
-        send_promise(g, m->from, m->slot);
+        send_promise(g, m->from, m->from_replica, m->slot);
     }
 }
 
@@ -197,7 +206,7 @@ static size_t promise_entries(struct px_group *g, px_slot from, px_slot *ret_fir
     return n;
 }
 
-void send_promise(struct px_group *g, px_store to, px_slot from) {
+void send_promise(struct px_group *g, px_store to, uint64_t to_replica, px_slot from) {
     px_slot slot;
     bool more;
     size_t n = promise_entries(g, from, &slot, &more);
@@ -211,6 +220,7 @@ void send_promise(struct px_group *g, px_store to, px_slot from) {
             px_value_ref(o->entry[o->m.entries++].value);
         }
     }
+    o->m.to_replica = to_replica;
     o->m.more = more;
     o->m.slot = n ? o->entry[n - 1].slot : from - 1;
     o->m.last = log_last(g);
@@ -224,33 +234,32 @@ void send_promise(struct px_group *g, px_store to, px_slot from) {
 
 void on_fetch(struct px_group *g, const struct px_msg *m) {
     if (px_ballot_cmp(&m->ballot, &g->promised) == 0 && !g->promise_due && g->promised_seq <= g->durable_seq)
-        send_promise(g, m->from, m->slot);
+        send_promise(g, m->from, m->from_replica, m->slot);
 }
 
 /* ---- accepting --------------------------------------------------------------------------------------------------- */
 
-static void reject(struct px_group *g, const struct px_msg *m) {
+static void reject(struct px_group *g, const struct px_msg *m, bool newer_config) {
     struct out_msg *o = out_new(g, PX_MSG_REJECT, m->from, 0);
     if (!o)
         return;
+    o->m.to_replica = m->from_replica;
     o->m.asked = m->ballot;
+    if (newer_config) {
+        o->config = g->config_chosen;
+        o->m.config = &o->config;
+    }
     out_send(g, o);
 }
 
 /* A ballot above our promise: accepting promises it. False: out of memory, the message counts as lost. */
 static bool adopt_ballot(struct px_group *g, const struct px_msg *m) {
-    struct px_ballot before = g->promised;
-    g->promised = m->ballot;
-    if (record_promise(g)) {
-        g->promised = before;
-        return false;
-    }
-    if (g->role != PX_FOLLOWER) {
-        g->promised = before; /* step_down looks at the ballot that ends */
-        step_down(g);
-        g->promised = m->ballot;
-    }
+    if (record_reserve(g, 1))
+        return false; /* before we let go of the leader that we follow */
+    if (g->role != PX_FOLLOWER)
+        step_down(g); /* looks at the ballot that ends */
     unfollow(g);
+    promise_ballot(g, &m->ballot);
     early_free(g);
     g->promise_due = false;
     g->heard = false;
@@ -261,7 +270,8 @@ static bool adopt_ballot(struct px_group *g, const struct px_msg *m) {
 /* N-12: a first Accept above the T that we granted its leader proves a false clock. */
 static bool beyond_support(struct px_group *g, const struct px_msg *m, const struct px_value *v) {
     int64_t last, until = follow_until(g, &last);
-    return v->ts && until && v->ts > until && px_ballot_cmp(&v->origin, &m->ballot) == 0;
+    return v->ts && until && v->ts > until && px_ballot_cmp(&v->origin, &m->ballot) == 0 &&
+           !chaos_mutant(g->chaos, "N-12: accept any timestamp");
 }
 
 /* ---- entries that come before their turn ---- */
@@ -273,12 +283,13 @@ void early_free(struct px_group *g) {
         free(e);
     }
     g->early_count = 0;
+    g->early_bytes = 0;
 }
 
 /* Keeps it, in slot order; bounded, for the leader sends again what it has no answer for. */
 static void early_put(struct px_group *g, const struct px_entry *e) {
     struct ilist *at = g->early.prev;
-    if (g->early_count >= EARLY_MAX || e->value->bytes > g->limits.message_bytes)
+    if (g->early_count >= EARLY_MAX || g->early_bytes + e->value->bytes > g->limits.peer_bytes)
         return;
     while (at != &g->early && ilist_entry(at, struct early, link)->e.slot > e->slot)
         at = at->prev;
@@ -293,6 +304,7 @@ static void early_put(struct px_group *g, const struct px_entry *e) {
     ilist_init(&n->link);
     ilist_insert_(at, &n->link);
     g->early_count++;
+    g->early_bytes += e->value->bytes;
 }
 
 static bool take(struct px_group *g, const struct px_msg *m, const struct px_entry *e);
@@ -304,6 +316,7 @@ static void early_drain(struct px_group *g, const struct px_msg *m) {
             return;
         ilist_del(&e->link);
         g->early_count--;
+        g->early_bytes -= e->e.value->bytes;
         px_value_unref(e->e.value);
         free(e);
     }
@@ -323,6 +336,8 @@ static bool take(struct px_group *g, const struct px_msg *m, const struct px_ent
     if (s && s->e.value)
         CHECKF(px_ballot_cmp(&s->e.ballot, &m->ballot) < 0, "group %llu slot %llu was accepted above the promise",
                (unsigned long long)g->id, (unsigned long long)e->slot); /* INV-P2 */
+    if (e->value->kind == PX_CONFIG && config_reserve(g, e))
+        return false;
     if (log_put(g, e->slot, &m->ballot, e->value))
         return false;
     extend_accepted(g);
@@ -349,20 +364,25 @@ void on_accept(struct px_group *g, const struct px_now *now, const struct px_msg
     int order = px_ballot_cmp(&m->ballot, &g->promised);
     if (m->ballot.round > g->round_seen)
         g->round_seen = m->ballot.round;
-    if (order < 0) {
-        reject(g, m);
+    /* N-15. What is only in our log may never be chosen, and this leader may be about to overwrite it. */
+    bool old_config = m->config_epoch < g->config_chosen.epoch;
+    if (order < 0 || old_config) {
+        reject(g, m, old_config);
         return;
     }
-    if (order == 0 && m->from == g->self)
-        return;
     if (order > 0 && !adopt_ballot(g, m))
         return;
-    if (g->role == PX_CANDIDATE)
-        step_down(g);
-    CHECK(!leading(g)); /* one proposer a ballot */
+    CHECK(g->role == PX_FOLLOWER); /* one proposer a ballot */
     bool changed_config = false;
+    /* An Accept that comes late names an epoch that its leader has given up: following under it again would undo what we
+     * acknowledged since, and leave us free while that still counts (N-1). */
+    if (order > 0 || g->following != m->from || m->support_epoch > g->follow_epoch ||
+        chaos_mutant(g->chaos, "N-1: a late Accept sets the epoch back"))
+        g->follow_epoch = m->support_epoch;
     g->following = m->from;
-    g->follow_epoch = m->support_epoch;
+    g->follow_replica = m->from_replica;
+    if (m->truncated > g->settled)
+        g->settled = m->truncated;
     g->campaign_ns = 0;
     g->heard = true;
     g->failures = 0;
@@ -381,8 +401,7 @@ void on_accept(struct px_group *g, const struct px_now *now, const struct px_msg
     }
     set_commit(g, commit);
     extend_accepted(g);
-    g->ack_due = true;
-    g->ack_seq = g->records ? g->next_seq : g->next_seq - 1;
+    ack_soon(g);
     if (chaos_mutant(g->chaos, "P-2: acknowledge before it is durable"))
         g->durable = g->accepted;
 }
@@ -396,6 +415,8 @@ void on_resign(struct px_group *g, const struct px_now *now, const struct px_msg
         last = until;
     g->frozen = true;
     g->frozen_until = m->until < last ? m->until : last;
+    if (chaos_mutant(g->chaos, "N-14: a resignation frees its voters at once"))
+        g->frozen_until = 1;
     chaos_probe(g->chaos, "paxos: a leader resigned one group");
     g->campaign_ns = 0;
     campaign_soon(g, now,
@@ -404,18 +425,25 @@ void on_resign(struct px_group *g, const struct px_now *now, const struct px_msg
 
 /* ---- answers that waited for the disk ---------------------------------------------------------------------------- */
 
+void ack_soon(struct px_group *g) {
+    g->ack_due = g->following != 0 && g->following != g->self;
+    g->ack_seq = g->records ? g->next_seq : g->next_seq - 1;
+}
+
 void acceptor_ready(struct px_group *g) {
     if (g->promise_due && g->promised_seq <= g->durable_seq) {
         g->promise_due = false;
-        send_promise(g, g->promise_to, g->promise_from);
+        send_promise(g, g->promise_to, g->promise_replica, g->promise_from);
     }
+    /* Whom we follow, too, is known only once the promise is: after a crash we might be free before the time (N-2). */
     bool mutant = chaos_mutant(g->chaos, "P-2: acknowledge before it is durable");
-    if (!g->ack_due || (g->ack_seq > g->durable_seq && !mutant) || !g->following || g->following == g->self)
+    if (!g->ack_due || ((g->ack_seq > g->durable_seq || g->promised_seq > g->durable_seq) && !mutant))
         return;
     g->ack_due = false;
     struct out_msg *o = out_new(g, PX_MSG_ACK, g->following, 0);
     if (!o)
         return;
+    o->m.to_replica = g->follow_replica;
     o->m.slot = g->durable;
     o->m.commit = g->commit;
     o->m.truncated = g->truncated;

@@ -21,9 +21,16 @@ void election_free(struct px_group *g) {
     g->el = NULL;
 }
 
+static bool is_witness(const struct px_group *g, px_store store) {
+    const struct px_member *m = px_config_find(&g->config, store);
+    return m && (m->flags & PX_WITNESS);
+}
+
 static bool may_lead(const struct px_group *g) {
     const struct px_member *m = self_in(g, &g->config);
-    return px_is_voter(m) && !(m->flags & PX_WITNESS) && !g->removed && !g->leaving && !g->need_snapshot;
+    if (is_witness(g, g->self) && !chaos_mutant(g->chaos, "N-13: a witness campaigns"))
+        return false;
+    return px_is_voter(m) && !g->removed && !g->leaving && !g->need_snapshot;
 }
 
 void campaign_soon(struct px_group *g, const struct px_now *now, int64_t delay_ns) {
@@ -51,7 +58,7 @@ static bool merge(struct px_group *g, const struct px_entry *e) {
     if (e->slot < el->from)
         return true;
     CHECKF(e->slot <= el->from + el->count, "group %llu slot %llu: a log with a hole", (unsigned long long)g->id,
-           (unsigned long long)e->slot);
+           (unsigned long long)e->slot); /* P5: on_promise goes by p->fetch */
     struct px_entry *b = &el->best[e->slot - el->from];
     if (e->slot == el->from + el->count) {
         *b = *e;
@@ -66,6 +73,10 @@ static bool merge(struct px_group *g, const struct px_entry *e) {
     if (!same) {
         chaos_probe(g->chaos, "paxos: a candidate left aside what a later ballot contradicts");
         drop_after(el, e->slot);
+        /* Who has answered in part: whether its rest counts is seen only from the beginning again. */
+        for (uint32_t i = 0; i < g->peers; i++)
+            if (g->peer[i].promised && !g->peer[i].complete)
+                g->peer[i].fetch = el->from;
     }
     px_value_ref(e->value);
     px_value_unref(b->value);
@@ -127,10 +138,7 @@ static void prepare_send(struct px_group *g, const struct px_now *now) {
 
 static enum rc start(struct px_group *g, const struct px_now *now, const struct px_ballot *ticket) {
     struct px_ballot former = g->promised;
-    int64_t bound = support_restart_bound(g->support, now, sole_voter(g));
-    struct px_config seen = {0};
-    if (g->el)
-        seen = g->el->seen;
+    int64_t bound = support_restart_bound(g->support, now, born_sole(g));
     election_free(g);
     g->el = calloc(1, sizeof *g->el);
     if (!g->el || peers_rebuild(g))
@@ -138,7 +146,6 @@ static enum rc start(struct px_group *g, const struct px_now *now, const struct 
     unfollow(g);
     if (bound > g->t_max)
         g->t_max = bound;
-    g->el->seen = seen;
     g->el->from = g->commit + 1;
     g->el->prior = g->commit_origin;
     g->el->ticket = *ticket;
@@ -146,12 +153,12 @@ static enum rc start(struct px_group *g, const struct px_now *now, const struct 
     g->el->former = former;
     g->el->chosen = g->commit;
     g->el->began_ns = now->mono_ns;
-    g->promised =
-        (struct px_ballot){(former.round > g->round_seen ? former.round : g->round_seen) + 1, g->self, g->incarnation};
-    CHECK(px_ballot_cmp(&g->promised, &former) > 0); /* P-1 */
-    g->round_seen = g->promised.round;
-    if (!merge_own(g) || record_promise(g))
+    struct px_ballot ballot = {(former.round > g->round_seen ? former.round : g->round_seen) + 1, g->self,
+                               g->incarnation}; /* P-1 */
+    if (!merge_own(g) || record_reserve(g, 1))
         return RC_NOMEM;
+    promise_ballot(g, &ballot);
+    g->round_seen = ballot.round;
     become(g, PX_CANDIDATE);
     g->following = g->self;
     g->lease_used = 0;
@@ -173,7 +180,6 @@ static enum rc try_start(struct px_group *g, const struct px_now *now, const str
         return RC_UNSUPPORTED;
     if (!tt_is_known(now->tt))
         return RC_UNSYNCED;
-    /* Owner of the promised ballot: the same rule as in on_prepare. */
     int64_t until = refuse_until(g, now, g->self, ticket);
     if (until) {
         campaign_soon(g, now, until == INT64_MAX ? g->limits.election_ns : until - now->tt.earliest);
@@ -243,7 +249,12 @@ void on_promise(struct px_group *g, const struct px_now *now, const struct px_ms
     if (g->role != PX_CANDIDATE || !p || px_ballot_cmp(&m->ballot, &g->promised) != 0 || p->complete ||
         (p->replica && m->from_replica != p->replica))
         return;
-    if (m->truncated >= g->el->from) { /* P-3: it has chosen entries that nobody will offer us */
+    bool lacking = m->truncated >= g->el->from && !chaos_mutant(g->chaos, "P-3: fill what a voter truncated");
+    if (lacking && is_witness(g, m->from)) { /* it has no data to give; some full voter of every quorum has (N-13) */
+        p->promised = true;
+        return;
+    }
+    if (lacking) { /* P-3: it has chosen entries that nobody will offer us */
         chaos_probe(g->chaos, "paxos: a candidate lacks what a voter has truncated");
         px_store from = m->from;
         give_up(g, now, g->limits.election_ns);
@@ -251,10 +262,13 @@ void on_promise(struct px_group *g, const struct px_now *now, const struct px_ms
         return;
     }
     bool more = m->more;
+    if (m->entries && (m->entry[0].slot < g->el->from || m->entry[0].slot > p->fetch))
+        return; /* a part that came before the one in front of it: asked for again */
     if (m->entries && !reserve(g->el, (size_t)(m->entry[m->entries - 1].slot - g->el->from + 1)))
         return; /* out of memory: asked again */
-    if (p->promised && m->entries && m->entry[0].slot > p->fetch)
-        return; /* a part that came before the one in front of it: asked for again */
+    for (size_t i = 0; i < m->entries; i++)
+        if (m->entry[i].value->kind == PX_CONFIG && config_reserve(g, &m->entry[i]))
+            return;
     for (size_t i = 0; i < m->entries; i++)
         if (!merge(g, &m->entry[i])) {
             more = false;
@@ -269,8 +283,7 @@ void on_promise(struct px_group *g, const struct px_now *now, const struct px_ms
     p->promised = true;
     p->commit = m->commit;
     p->truncated = m->truncated;
-    p->follow_epoch = m->support_epoch;
-    p->follow_incarnation = m->incarnation;
+    note_follow(p, m);
     p->fetch = m->slot + 1;
     p->complete = !more;
     if (more)
@@ -322,8 +335,7 @@ void elect_tick(struct px_group *g, const struct px_now *now) {
         int64_t last, until = follow_until(g, &last);
         if (until && !px_after(now->tt, until)) {
             if (!g->heard) { /* promised, and never heard of again: ask what became of it */
-                g->ack_due = true;
-                g->ack_seq = g->next_seq - 1;
+                ack_soon(g);
                 campaign_soon(g, now, g->limits.election_ns);
             }
             return;

@@ -43,6 +43,7 @@ struct px_peer {
     uint64_t replica;
     px_slot match;     /* has everything up to here at our ballot or chosen, durably */
     px_slot next;      /* sent up to here - 1 */
+    px_slot read_from; /* where the last part that was read from disk began */
     px_slot commit;    /* what it knows to be chosen */
     px_slot told;      /* commit index we sent last */
     px_slot truncated; /* its log begins after this */
@@ -85,19 +86,21 @@ struct px_group {
 
     enum px_role role;
     struct px_ballot promised;
-    uint64_t promised_seq; /* durable_seq that makes the promise durable */
+    uint64_t promised_seq; /* durable_seq that makes the promise durable; UINT64_MAX: not written */
     uint64_t round_seen;
 
     /* as a voter */
     px_store following;    /* owner of `promised` that we answer to; 0 = nobody */
-    uint64_t follow_epoch; /* its support epoch towards us */
-    int64_t frozen_until;  /* N-14: it resigned; T stays at this. 0 = not frozen */
+    uint64_t follow_epoch; /* its support epoch towards us; within a ballot it only rises */
+    uint64_t follow_replica;
+    int64_t frozen_until; /* N-14: it resigned; T stays at this. 0 = not frozen */
     bool frozen;
     bool heard;          /* an Accept at the promised ballot: its owner leads, or did */
     int64_t t_max;       /* the largest T granted to former leaders of this group (N-3) */
     int64_t fresh_until; /* P-24: newly a voter; INT64_MAX = clock not known then */
     bool promise_due;    /* to be sent when durable */
     px_store promise_to;
+    uint64_t promise_replica;
     px_slot promise_from;
     struct px_ballot promise_former;
     int64_t promise_until;
@@ -107,11 +110,12 @@ struct px_group {
     uint32_t failures;   /* campaigns in a row that came to nothing */
     px_store need_snapshot;
     struct ilist early; /* entries of the promised ballot that came before their turn */
-    size_t early_count;
+    size_t early_count, early_bytes;
 
     /* log */
     struct px_log log;
     px_slot truncated;              /* nothing at or below on disk */
+    px_slot settled;                /* told to witnesses: f+1 full voters have checkpointed up to here (N-13) */
     px_slot commit;                 /* known chosen, contiguous */
     struct px_ballot commit_origin; /* of the value at commit */
     px_slot accepted;               /* contiguous at `promised` from commit */
@@ -132,12 +136,14 @@ struct px_group {
     struct election *el;
     struct px_peer *peer;
     uint32_t peers;
-    px_slot opened_at;  /* slot of START */
-    px_slot proposed;   /* the last slot proposed */
-    size_t inflight;    /* bytes proposed and not chosen */
-    int64_t floor;      /* nothing at or below is assigned any more */
-    int64_t lease_used; /* our own voter votes for nobody else before this has passed */
-    int64_t quorum_ns;  /* last time that the lease was seen to hold */
+    px_slot opened_at;      /* slot of START; 0 = not proposed yet */
+    px_slot proposed;       /* the last slot proposed */
+    size_t inflight;        /* proposed and not chosen: entry_cost */
+    int64_t floor;          /* nothing at or below is assigned any more */
+    int64_t lease_used;     /* our own voter votes for nobody else before this has passed */
+    int64_t quorum_ns;      /* last time that the lease was seen to hold */
+    bool held;              /* it held when last looked at */
+    struct px_ballot reign; /* the last ballot that this incarnation led in: floor covers all of it */
     int64_t commit_due_ns;
     px_store transfer_to;
 
@@ -167,13 +173,20 @@ static inline px_slot log_last(const struct px_group *g) {
     return g->log.first + g->log.count - 1;
 }
 /* Puts v there at ballot, to be made durable; takes a reference. */
-enum rc log_put(struct px_group *g, px_slot slot, const struct px_ballot *ballot, struct px_value *v);
+enum rc log_put(struct px_group *g, px_slot slot, const struct px_ballot *ballot, struct px_value *v) MUST_CHECK;
 void log_drop_to(struct px_group *g, px_slot slot); /* from memory */
 /* P5: drops what stands at slot and above, and was never chosen. */
 enum rc log_void_from(struct px_group *g, px_slot slot) MUST_CHECK;
 void early_free(struct px_group *g);
-int64_t value_floor(const struct px_value *v);
-enum rc record_promise(struct px_group *g);
+int64_t value_floor(const struct px_group *g, const struct px_value *v);
+/* What an entry takes in memory, however small its value. */
+static inline size_t entry_cost(const struct px_value *v) {
+    return v->bytes + sizeof *v + sizeof(struct log_slot);
+}
+/* Room for so many records: to be had before anything changes that must not change without them. */
+enum rc record_reserve(struct px_group *g, size_t more) MUST_CHECK;
+/* The promise is now `ballot`, to be made durable; room was reserved. */
+void promise_ballot(struct px_group *g, const struct px_ballot *ballot);
 struct out_msg *out_new(struct px_group *g, enum px_msg_type type, px_store to, size_t entries);
 void out_send(struct px_group *g, struct out_msg *o);
 void recount_accepted(struct px_group *g); /* after the promised ballot changed */
@@ -186,8 +199,10 @@ void on_prepare(struct px_group *g, const struct px_now *now, const struct px_ms
 void on_fetch(struct px_group *g, const struct px_msg *m);
 void on_accept(struct px_group *g, const struct px_now *now, const struct px_msg *m);
 void on_resign(struct px_group *g, const struct px_now *now, const struct px_msg *m);
-void send_promise(struct px_group *g, px_store to, px_slot from);
+void send_promise(struct px_group *g, px_store to, uint64_t to_replica, px_slot from);
 void acceptor_ready(struct px_group *g);
+/* Answers the leader that we follow, once all that happened so far is durable. */
+void ack_soon(struct px_group *g);
 /* T granted to the leader we follow; 0 = nothing binds us to it any more. */
 int64_t follow_until(struct px_group *g, int64_t *ret_last);
 /* Stops following, keeping what former leaders were granted (N-3). */
@@ -210,6 +225,8 @@ void lead(struct px_group *g, const struct px_now *now);
 void on_ack(struct px_group *g, const struct px_now *now, const struct px_msg *m);
 void on_ask(struct px_group *g, const struct px_msg *m);
 void on_removed(struct px_group *g, const struct px_msg *m);
+/* m says that its sender follows our ballot. */
+void note_follow(struct px_peer *p, const struct px_msg *m);
 void on_reject(struct px_group *g, const struct px_now *now, const struct px_msg *m);
 void leader_tick(struct px_group *g, const struct px_now *now);
 void leader_flush(struct px_group *g, const struct px_now *now);
@@ -220,12 +237,16 @@ void step_down(struct px_group *g);
 void send_resign(struct px_group *g, px_store to, const struct px_ballot *ballot);
 struct px_peer *peer_find(struct px_group *g, px_store store);
 enum rc peers_rebuild(struct px_group *g);
-enum rc propose_value(struct px_group *g, struct px_value *v);
+enum rc propose_value(struct px_group *g, struct px_value *v) MUST_CHECK;
 
 /* core_member.c */
 void config_recompute(struct px_group *g);
 void config_committed(struct px_group *g, const struct px_entry *e);
 void note_voter(struct px_group *g, const struct px_now *now, const struct px_config *before);
+/* P-24: waits a lease from now on, or from when the clock is known. */
+void fresh_begin(struct px_group *g, const struct px_now *now);
+/* Makes sure that a later config_ref of e's configuration finds its memory. */
+enum rc config_reserve(struct px_group *g, const struct px_entry *e) MUST_CHECK;
 enum rc config_ref(struct px_group *g, const struct px_config *c);
 void config_unref(struct px_group *g, const struct px_config *c);
 void config_chosen_set(struct px_group *g, const struct px_config *c, px_slot slot);
@@ -234,5 +255,7 @@ static inline bool config_pending(const struct px_group *g) {
     return g->config_slot > g->commit;
 }
 bool sole_voter(const struct px_group *g);
+/* It never had other voters: nobody can have granted it a lease longer than a sole voter's (N-3). */
+bool born_sole(const struct px_group *g);
 
 #endif

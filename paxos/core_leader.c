@@ -85,6 +85,10 @@ static int64_t config_lease(struct px_group *g, const struct px_config *c) {
     return old < fresh ? old : fresh;
 }
 
+bool born_sole(const struct px_group *g) {
+    return sole_voter(g) && g->config.epoch <= 1 && g->config_chosen.epoch <= 1;
+}
+
 bool sole_voter(const struct px_group *g) {
     for (uint32_t i = 0; i < g->config.count; i++)
         if (px_is_voter(&g->config.member[i]) && g->config.member[i].store != g->self)
@@ -100,6 +104,8 @@ static int64_t lease_end(struct px_group *g, const struct px_now *now) {
         return 0;
     if (sole_voter(g))
         return now->tt.earliest + support_sole_lease_ns(g->support);
+    if (chaos_mutant(g->chaos, "P-24: a lease by the old voters alone"))
+        return set_lease(g, &g->config_chosen, PX_OLD);
     int64_t end = config_lease(g, &g->config);
     if (config_pending(g)) { /* P-24 */
         int64_t chosen = config_lease(g, &g->config_chosen);
@@ -116,8 +122,10 @@ int64_t px_lease_end(struct px_group *g, const struct px_now *now) {
         g->lease_used = end;
         support_note_used(g->support, end);
     }
-    if (px_before(now->tt, end))
+    if (px_before(now->tt, end)) {
         g->quorum_ns = now->mono_ns;
+        g->held = true;
+    }
     return end;
 }
 
@@ -127,28 +135,38 @@ bool px_leads(struct px_group *g, const struct px_now *now) {
 }
 
 enum rc px_serve(struct px_group *g, const struct px_now *now, int64_t ts) {
-    if (g->role != PX_OPEN)
+    if (g->role != PX_OPEN && !(g->role == PX_OPENING && chaos_mutant(g->chaos, "P-5: serve before it is open")) &&
+        !(g->role == PX_RELEASING && chaos_mutant(g->chaos, "N-3: serve after the release")))
         return RC_UNREACHABLE;
-    if (ts > px_lease_end(g, now) && !chaos_mutant(g->chaos, "S-2: timestamp beyond the lease"))
+    int64_t end = g->role == PX_RELEASING ? INT64_MAX : px_lease_end(g, now);
+    if (ts > end && !chaos_mutant(g->chaos, "S-2: timestamp beyond the lease"))
         return RC_UNSYNCED;
     px_raise_floor(g, ts);
     return RC_OK;
 }
+
+static void leader_chosen(struct px_group *g, const struct px_now *now, px_slot chosen);
 
 /* ---- becoming a leader, and ceasing to be one -------------------------------------------------------------------- */
 
 /* N-3, S-6: above everything that former leaders assigned, served or promised. */
 static int64_t reign_floor(struct px_group *g, const struct px_now *now) {
     struct election *el = g->el;
-    int64_t floor = g->floor;
+    int64_t floor = g->floor; /* covers what is applied */
     const struct px_entry *last = NULL;
+    for (px_slot slot = g->applied + 1; slot < el->from; slot++) {
+        const struct log_slot *s = log_get(g, slot);
+        CHECK(s && s->e.value);
+        floor = value_floor(g, s->e.value) > floor ? value_floor(g, s->e.value) : floor;
+    }
     for (size_t i = 0; i < el->count; i++) {
-        const struct px_entry *e = &el->best[i];
-        if (!e->value)
-            continue;
-        last = e;
-        if (value_floor(e->value) > floor)
-            floor = value_floor(e->value);
+        last = &el->best[i];
+        floor = value_floor(g, last->value) > floor ? value_floor(g, last->value) : floor;
+    }
+    /* Nobody has led since we did: what was promised meanwhile is what we know of. */
+    if (!px_ballot_is_zero(&g->reign) && px_ballot_cmp(&g->reign, &el->former) == 0) {
+        chaos_probe(g->chaos, "paxos: a reign went on under a new ballot");
+        return floor;
     }
     bool released = last && last->value->kind == PX_RELEASE && px_ballot_cmp(&last->value->origin, &el->former) == 0;
     if (released) {
@@ -176,38 +194,51 @@ static enum rc repropose(struct px_group *g) {
         enum rc rc = log_put(g, el->from + i, &g->promised, v);
         if (rc)
             return rc;
-        g->inflight += v->bytes;
+        g->inflight += entry_cost(v);
     }
     return RC_OK;
 }
 
+/* The first entry of its own, and the last thing before it opens. Not above a configuration that is still to be decided
+ * (N-15): then it waits for that. */
+static enum rc propose_start(struct px_group *g) {
+    if (config_pending(g) && !chaos_mutant(g->chaos, "N-15: propose above an undecided configuration")) {
+        chaos_probe(g->chaos, "paxos: a reign waited for a configuration to be decided");
+        return RC_OK;
+    }
+    struct px_value *v = value_of_i64(PX_START, g->floor);
+    enum rc rc = v ? propose_value(g, v) : RC_NOMEM;
+    px_value_unref(v);
+    if (!rc)
+        g->opened_at = g->proposed;
+    return rc;
+}
+
 void lead(struct px_group *g, const struct px_now *now) {
     struct election *el = g->el;
-    struct px_value *open = value_of_i64(PX_START, 0);
-    int64_t floor = reign_floor(g, now);
-    g->floor = floor;
+    g->floor = reign_floor(g, now);
     g->inflight = 0;
     become(g, PX_OPENING);
     g->proposed = el->from + el->count - 1;
-    enum rc rc = open ? repropose(g) : RC_NOMEM;
+    g->opened_at = 0;
     px_slot chosen = el->chosen;
+    CHECK(chosen <= g->proposed); /* what is chosen, a quorum has offered */
     struct px_config before = g->config;
-    if (!rc) {
-        memcpy(open->data, &floor, sizeof floor);
-        rc = propose_value(g, open);
-    }
-    px_value_unref(open);
+    enum rc rc = repropose(g);
     election_free(g);
+    config_recompute(g);
+    note_voter(g, now, &before);
+    if (!rc)
+        rc = propose_start(g);
     if (rc) { /* what was put is harmless: accepted at a ballot that nobody leads any more */
         step_down(g);
         return;
     }
-    g->opened_at = g->proposed;
+    g->reign = g->promised;
     g->failures = 0;
     g->quorum_ns = now->mono_ns;
+    g->held = false;
     g->transfer_to = 0;
-    config_recompute(g);
-    note_voter(g, now, &before);
     for (uint32_t i = 0; i < g->peers; i++) {
         struct px_peer *p = &g->peer[i];
         p->probing = !p->promised;
@@ -217,17 +248,11 @@ void lead(struct px_group *g, const struct px_now *now) {
         p->sent_ns = 0;
         p->must_send = true;
         p->reading = p->snapshot_wanted = p->snapshot_sending = false;
+        p->read_from = 0;
         p->told = 0;
     }
     extend_accepted(g);
-    if (chosen > g->commit) {
-        for (px_slot slot = g->commit + 1; slot <= chosen; slot++) {
-            const struct log_slot *s = log_get(g, slot);
-            if (s->e.value->kind == PX_CONFIG)
-                config_committed(g, &s->e);
-        }
-        set_commit(g, chosen);
-    }
+    leader_chosen(g, now, chosen);
     leader_commit(g, now);
 }
 
@@ -256,17 +281,17 @@ enum rc propose_value(struct px_group *g, struct px_value *v) {
     if (rc)
         return rc;
     g->proposed++;
-    g->inflight += v->bytes;
+    g->inflight += entry_cost(v);
     extend_accepted(g);
     return RC_OK;
 }
 
 enum rc px_propose(struct px_group *g, const struct px_now *now, struct px_value *v, int64_t min_ts,
                    px_slot *ret_slot) {
-    if (g->role != PX_OPEN && g->role != PX_OPENING)
-        return RC_UNREACHABLE;
-    if (config_pending(g) || g->inflight + v->bytes > g->limits.inflight_bytes)
-        return RC_OVERLOAD;
+    if (g->role != PX_OPEN)
+        return RC_UNREACHABLE; /* P-5 */
+    if (config_pending(g) || g->inflight + entry_cost(v) > g->limits.inflight_bytes)
+        return RC_OVERLOAD; /* N-15, P-14 */
     int64_t ts = 0;
     if (min_ts) {
         ts = g->floor + 1 > min_ts ? g->floor + 1 : min_ts;
@@ -294,7 +319,8 @@ enum rc px_transfer(struct px_group *g, const struct px_now *now, px_store to) {
     if (!support_alive(g->support, to))
         return RC_UNREACHABLE;
     (void)now;
-    struct px_value *v = value_of_i64(PX_RELEASE, g->floor);
+    int64_t s_max = chaos_mutant(g->chaos, "S-1: s_max leaves out what was read") ? 1 : g->floor;
+    struct px_value *v = value_of_i64(PX_RELEASE, s_max);
     enum rc rc = v ? propose_value(g, v) : RC_NOMEM;
     px_value_unref(v);
     if (rc)
@@ -322,6 +348,8 @@ static bool is_member(const struct px_config *c, const struct px_msg *m) {
 static bool change_settled(struct px_group *g) {
     const struct px_config *c = &g->config_chosen;
     uint32_t set = 0;
+    if (chaos_mutant(g->chaos, "P-22: a removed replica goes at once"))
+        return true;
     if (config_pending(g) || c->joint)
         return false;
     for (uint32_t i = 0; i < c->count; i++) {
@@ -397,8 +425,6 @@ void px_resign(struct px_group *g, const struct px_now *now) {
         campaign_soon(g, now, support_lease_ns(g->support));
 }
 
-static void leader_chosen(struct px_group *g, const struct px_now *now, px_slot chosen);
-
 /* ---- followers --------------------------------------------------------------------------------------------------- */
 
 static void rtt_sample(struct px_peer *p, const struct px_now *now) {
@@ -423,13 +449,30 @@ static size_t bytes_between(const struct px_group *g, px_slot after, px_slot bef
     return bytes;
 }
 
+void note_follow(struct px_peer *p, const struct px_msg *m) {
+    /* Answers come late too; an older one must not take away what a newer one gave. */
+    if (m->incarnation < p->follow_incarnation ||
+        (m->incarnation == p->follow_incarnation && m->support_epoch <= p->follow_epoch))
+        return;
+    p->follow_epoch = m->support_epoch;
+    p->follow_incarnation = m->incarnation;
+}
+
+/* The voters' answers to the Accept under which they accept: at what ballot is all that matters (P-4). */
+static bool answers_us(const struct px_group *g, const struct px_peer *p, const struct px_msg *m) {
+    bool replica = !p->replica || m->from_replica == p->replica ||
+                   chaos_mutant(g->chaos, "P-23: any replica on that store counts");
+    bool ballot = px_ballot_cmp(&m->ballot, &g->promised) == 0 ||
+                  chaos_mutant(g->chaos, "P-4: count what was accepted at other ballots");
+    return replica && ballot && m->slot <= g->proposed && m->incarnation >= p->acked_incarnation;
+}
+
 void on_ack(struct px_group *g, const struct px_now *now, const struct px_msg *m) {
     struct px_peer *p = peer_find(g, m->from);
     bool ours = px_ballot_cmp(&m->ballot, &g->promised) == 0 && g->role != PX_FOLLOWER;
     if (!ours && m->ballot.store == g->self && m->ballot.incarnation == g->incarnation)
         send_resign(g, m->from, &m->ballot); /* it follows us in a ballot that we gave up */
-    if (!leading(g) || !p || px_ballot_cmp(&m->ballot, &g->promised) != 0 ||
-        (p->replica && m->from_replica != p->replica) || m->slot > g->proposed)
+    if (!leading(g) || !p || !answers_us(g, p, m))
         return;
     if (m->incarnation != p->acked_incarnation) { /* restarted: what it knows to be chosen it may have forgotten */
         p->acked_incarnation = m->incarnation;
@@ -439,13 +482,14 @@ void on_ack(struct px_group *g, const struct px_now *now, const struct px_msg *m
     }
     bool progress = m->slot > p->match || m->commit > p->commit;
     if (m->slot > p->match) {
-        p->inflight -= p->inflight ? bytes_between(g, p->match, m->slot + 1 < p->next ? m->slot + 1 : p->next) : 0;
+        size_t acked = bytes_between(g, p->match, m->slot + 1 < p->next ? m->slot + 1 : p->next);
+        p->inflight -= acked < p->inflight ? acked : p->inflight; /* part of it may have left memory meanwhile */
         p->match = m->slot;
     }
-    if (p->probing || p->next <= p->match) {
+    if (p->probing || p->next <= p->match)
         p->next = p->match + 1;
+    if (p->next == p->match + 1)
         p->inflight = 0;
-    }
     p->probing = false;
     p->commit = m->commit;
     /* Only progress starts the wait for the rest anew: answers to other things must not keep a lost part from being sent. */
@@ -454,8 +498,7 @@ void on_ack(struct px_group *g, const struct px_now *now, const struct px_msg *m
     else if (progress || !p->sent_ns)
         p->sent_ns = now->mono_ns;
     p->truncated = m->truncated;
-    p->follow_epoch = m->support_epoch;
-    p->follow_incarnation = m->incarnation;
+    note_follow(p, m);
     rtt_sample(p, now);
     leader_chosen(g, now, m->commit); /* what a follower knows to be chosen is */
     leader_commit(g, now);
@@ -464,10 +507,14 @@ void on_ack(struct px_group *g, const struct px_now *now, const struct px_msg *m
 void on_reject(struct px_group *g, const struct px_now *now, const struct px_msg *m) {
     if (m->ballot.round > g->round_seen)
         g->round_seen = m->ballot.round;
-    if (!leading(g) || px_ballot_cmp(&m->asked, &g->promised) != 0 || px_ballot_cmp(&m->ballot, &g->promised) <= 0)
+    bool outdated = m->config && m->config->epoch > g->config.epoch; /* N-15: chosen, and we have never heard of it */
+    if (!leading(g) || px_ballot_cmp(&m->asked, &g->promised) != 0 ||
+        (!outdated && px_ballot_cmp(&m->ballot, &g->promised) <= 0))
         return;
     chaos_probe(g->chaos, "paxos: a leader met a higher ballot");
     step_down(g);
+    if (outdated)
+        px_ask(g);
     campaign_soon(g, now, g->limits.election_ns);
 }
 
@@ -509,7 +556,7 @@ static void leader_chosen(struct px_group *g, const struct px_now *now, px_slot 
     for (px_slot slot = from; slot <= chosen; slot++) {
         const struct log_slot *s = log_get(g, slot);
         CHECK(s && s->e.value);
-        g->inflight -= g->inflight < s->e.value->bytes ? g->inflight : s->e.value->bytes;
+        g->inflight -= g->inflight < entry_cost(s->e.value) ? g->inflight : entry_cost(s->e.value);
     }
     set_commit(g, chosen);
     extend_accepted(g);
@@ -520,6 +567,8 @@ static void leader_chosen(struct px_group *g, const struct px_now *now, px_slot 
         if (s->e.value->kind == PX_CONFIG)
             config_committed(g, &s->e);
     }
+    if (g->role == PX_OPENING && !g->opened_at && !config_pending(g) && propose_start(g))
+        step_down(g); /* out of memory */
     finish_change(g, now);
     /* The release is chosen: a last word to the successor, in case the first was lost. */
     if (g->role == PX_RELEASING && g->commit == g->proposed) {
@@ -541,7 +590,7 @@ void leader_commit(struct px_group *g, const struct px_now *now) {
 }
 
 void leader_applied(struct px_group *g, const struct px_now *now) {
-    if (g->role == PX_OPENING && g->applied >= g->opened_at)
+    if (g->role == PX_OPENING && g->opened_at && g->applied >= g->opened_at)
         become(g, PX_OPEN); /* P-5 */
     finish_change(g, now);
 }
@@ -561,7 +610,7 @@ static bool send_accept(struct px_group *g, struct px_peer *p, const struct px_n
     size_t n = 0, bytes = 0;
     px_slot end = p->next;
     if (!p->probing)
-        for (; end <= g->proposed && n < g->limits.peer_entries; end++, n++) {
+        for (; end <= g->proposed && end - p->match <= g->limits.peer_entries; end++, n++) {
             const struct log_slot *s = log_get(g, end);
             if (!s || !s->e.value || (n && bytes + s->e.value->bytes > g->limits.message_bytes))
                 break;
@@ -579,6 +628,7 @@ static bool send_accept(struct px_group *g, struct px_peer *p, const struct px_n
     o->m.entries = n;
     o->m.to_replica = p->replica;
     o->m.commit = g->commit;
+    o->m.truncated = px_settled(g);
     o->m.support_epoch = support_epoch_to(g->support, p->store);
     out_send(g, o);
     if (!p->sent_ns)
@@ -594,30 +644,39 @@ static bool send_accept(struct px_group *g, struct px_peer *p, const struct px_n
     return n > 0;
 }
 
-/* What p lacks is not in memory: it is read from disk, or a snapshot is needed. */
+/* It tells us how far it is, and goes on following us meanwhile. */
+static void probe(struct px_group *g, struct px_peer *p, const struct px_now *now) {
+    bool probing = p->probing;
+    p->probing = true;
+    send_accept(g, p, now);
+    p->probing = probing;
+    p->sent_ns = 0;
+}
+
+/* What p lacks is not in memory: it is read from disk, or a snapshot is needed. Two parts may be under way at most (P-14). */
 static bool off_memory(struct px_group *g, struct px_peer *p) {
     if (p->probing || p->next >= g->log.first || p->next > g->proposed)
         return false;
     if (p->next <= g->truncated)
         p->snapshot_wanted = !p->snapshot_sending;
-    else
+    else if (p->match + 1 >= p->read_from && !p->snapshot_wanted)
         p->reading = true;
     return true;
 }
 
 static void flush_peer(struct px_group *g, struct px_peer *p, const struct px_now *now, bool commit_due) {
-    if (p->store == g->self || p->snapshot_sending)
+    if (p->store == g->self)
         return;
+    if (p->snapshot_sending) {
+        if (p->must_send)
+            probe(g, p, now);
+        return;
+    }
     if (p->must_send && g->role == PX_RELEASING && p->store == g->transfer_to)
         send_take_over(g, p);
     if (off_memory(g, p)) {
-        if (p->must_send) { /* keeps it following while it catches up */
-            bool probing = p->probing;
-            p->probing = true;
-            send_accept(g, p, now);
-            p->probing = probing;
-            p->sent_ns = 0;
-        }
+        if (p->must_send)
+            probe(g, p, now);
         return;
     }
     while (!p->probing && p->next <= g->proposed && p->inflight < g->limits.peer_bytes &&
@@ -652,6 +711,7 @@ static void retry_peer(struct px_group *g, struct px_peer *p, const struct px_no
         return;
     p->sent_ns = 0;
     p->rtt_slot = 0;
+    p->read_from = 0;
     if (!support_alive(g->support, p->store)) {
         p->probing = true; /* quiet until its store answers again: px_support_changed */
         p->inflight = 0;
@@ -669,9 +729,13 @@ void leader_tick(struct px_group *g, const struct px_now *now) {
     for (uint32_t i = 0; i < g->peers; i++)
         retry_peer(g, &g->peer[i], now);
     finish_change(g, now);
-    bool holds = px_before(now->tt, lease_end(g, now));
-    if (holds && g->role != PX_RELEASING)
+    int64_t end = lease_end(g, now);
+    bool holds = px_before(now->tt, end);
+    /* An idle leader looks rarely. What ended by itself was last renewed a lease before; what is void because a voter restarted
+     * or started a new epoch is given the time to be granted anew. */
+    if (g->role != PX_RELEASING && (holds || (g->held && !end)))
         g->quorum_ns = now->mono_ns;
+    g->held = holds;
     /* N-14: no quorum for a lease, or a release that nobody took up: give up this group alone. */
     if (now->mono_ns - g->quorum_ns > support_lease_ns(g->support))
         px_resign(g, now);
@@ -689,7 +753,7 @@ int64_t leader_wake(const struct px_group *g) {
     }
     if (g->commit_due_ns && g->commit_due_ns < wake)
         wake = g->commit_due_ns;
-    if (g->role != PX_OPEN || g->commit < g->proposed || g->config_chosen.joint) {
+    if (g->role != PX_OPEN || g->commit < g->proposed || g->config_chosen.joint || !g->held) {
         int64_t resign = g->quorum_ns + support_lease_ns(g->support) + 1;
         wake = resign < wake ? resign : wake;
     }
@@ -732,12 +796,13 @@ void px_read_done(struct px_group *g, const struct px_now *now, px_store to, con
     if (!leading(g) || !p || !p->reading)
         return;
     p->reading = false;
+    if (n && e[0].slot != p->next)
+        return;
+    p->read_from = p->next;
     if (!n) { /* not readable any more: a snapshot will do */
         p->snapshot_wanted = true;
         return;
     }
-    if (e[0].slot != p->next)
-        return;
     struct out_msg *o = out_new(g, PX_MSG_ACCEPT, to, n);
     if (!o)
         return;
@@ -749,6 +814,7 @@ void px_read_done(struct px_group *g, const struct px_now *now, px_store to, con
     o->m.entries = n;
     o->m.to_replica = p->replica;
     o->m.commit = g->commit;
+    o->m.truncated = px_settled(g);
     o->m.support_epoch = support_epoch_to(g->support, to);
     out_send(g, o);
     p->next = e[n - 1].slot + 1;

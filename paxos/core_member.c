@@ -130,8 +130,21 @@ static bool config_equal(const struct px_config *a, const struct px_config *b) {
     return true;
 }
 
+enum rc config_reserve(struct px_group *g, const struct px_entry *e) {
+    struct px_config c;
+    if (px_config_decode(e->value->data, e->value->bytes, &c))
+        return RC_OK; /* counts as no configuration */
+    for (uint32_t i = 0; i < c.count; i++) {
+        enum rc rc = support_peer_ref(g->support, c.member[i].store);
+        if (rc)
+            return rc;
+        support_peer_unref(g->support, c.member[i].store); /* its memory stays */
+    }
+    return RC_OK;
+}
+
 static void config_replace(struct px_group *g, struct px_config *at, const struct px_config *c) {
-    if (config_ref(g, c)) /* nothing but memory can fail here, and the group cannot go on without its peers */
+    if (config_ref(g, c)) /* cannot be, but for a snapshot's: config_reserve. Without its peers no group can go on */
         check_failed(__FILE__, __LINE__, __func__, "out of memory for the members of a group", NULL);
     config_unref(g, at);
     *at = *c;
@@ -175,7 +188,14 @@ void config_recompute(struct px_group *g) {
 void note_voter(struct px_group *g, const struct px_now *now, const struct px_config *before) {
     bool was = px_is_voter(self_in(g, before)), is = px_is_voter(self_in(g, &g->config));
     if (is && !was)
-        g->fresh_until = tt_is_known(now->tt) ? now->tt.latest + support_lease_ns(g->support) : INT64_MAX;
+        fresh_begin(g, now);
+    else if (!is && was)
+        g->fresh_until = 0; /* should it become one again, it waits again */
+}
+
+void fresh_begin(struct px_group *g, const struct px_now *now) {
+    g->fresh_until = tt_is_known(now->tt) ? now->tt.latest + support_lease_ns(g->support) : INT64_MAX;
+    support_note_used(g->support, g->fresh_until); /* a clean stop must not make us forget (N-2) */
 }
 
 static enum rc propose_config(struct px_group *g, const struct px_now *now, struct px_config *c) {
@@ -183,7 +203,10 @@ static enum rc propose_config(struct px_group *g, const struct px_now *now, stru
     c->epoch = g->config.epoch + 1;
     size_t bytes = px_config_encode(c, data, sizeof data);
     struct px_value *v = px_value_new(PX_CONFIG, data, bytes);
-    enum rc rc = v ? propose_value(g, v) : RC_NOMEM;
+    struct px_entry e = {.value = v};
+    enum rc rc = v ? config_reserve(g, &e) : RC_NOMEM;
+    if (!rc)
+        rc = propose_value(g, v);
     px_value_unref(v);
     if (rc)
         return rc;
@@ -261,9 +284,11 @@ static void hand_over(struct px_group *g, const struct px_now *now, const struct
 /* Whoever leads while a joint configuration is the last one chosen proposes to leave it. */
 void finish_change(struct px_group *g, const struct px_now *now) {
     struct px_config next;
-    if (g->role != PX_OPEN || !g->config_chosen.joint || config_pending(g))
+    bool early = chaos_mutant(g->chaos, "P-20: leave a joint configuration before it is chosen");
+    const struct px_config *joint = early ? &g->config : &g->config_chosen;
+    if (g->role != PX_OPEN || !joint->joint || (config_pending(g) && !early))
         return;
-    leave_joint(&g->config_chosen, &next);
+    leave_joint(joint, &next);
     const struct px_member *self = self_in(g, &next);
     if (!px_is_voter(self) || (self->flags & PX_WITNESS)) {
         hand_over(g, now, &next); /* a leader does not remove itself; its successor finishes */
@@ -321,9 +346,10 @@ static enum rc check_reachable(struct px_group *g, const struct px_config *want,
     for (uint32_t i = 0; i < want->count; i++) {
         const struct px_member *m = &want->member[i];
         const struct px_peer *p = peer_find(g, m->store);
-        bool caught_up = m->store == g->self ||
-                         (p && support_alive(g->support, m->store) && !p->probing && p->match + 1 >= g->log.first &&
-                          support_granted(g->support, m->store, p->follow_epoch, p->follow_incarnation));
+        bool caught_up =
+            m->store == g->self || (p && support_alive(g->support, m->store) && !p->probing &&
+                                    p->match + 1 >= g->log.first && p->match + g->limits.peer_entries >= g->commit &&
+                                    support_granted(g->support, m->store, p->follow_epoch, p->follow_incarnation));
         set |= (uint32_t)caught_up << i;
         const struct px_member *had = px_config_find(&g->config, m->store);
         if (px_is_voter(m) && !px_is_voter(had) && !caught_up)
@@ -354,6 +380,9 @@ enum rc px_reconfigure(struct px_group *g, const struct px_now *now, const struc
         const struct px_member *had = px_config_find(&g->config, c.member[i].store);
         if (had && had->replica != c.member[i].replica)
             return err_set(err, RC_INVAL, "a store's replica changes only by removing it first");
+        if (had && (had->flags ^ c.member[i].flags) & PX_WITNESS)
+            return err_set(err, RC_INVAL,
+                           "a witness has no data: to become a full replica it is removed and added anew");
     }
     if (same_voters(&g->config, &c))
         return propose_config(g, now, &c);

@@ -14,7 +14,7 @@
 
 #include <stdlib.h>
 
-enum { COUNTER_BITS = 24, PEERS_MAX = 65536 };
+enum { COUNTER_BITS = 32, PEERS_MAX = 65536 };
 
 static const int64_t LEASE_NS = 3000000000, RENEW_NS = 500000000, SOLE_LEASE_NS = 100000000;
 
@@ -150,6 +150,8 @@ uint64_t support_epoch_to(const struct px_support *s, px_store supporter) {
 int64_t support_granted(const struct px_support *s, px_store supporter, uint64_t epoch, uint64_t incarnation) {
     const struct peer *p = find(s, supporter);
     bool same = p && p->granted_epoch == epoch && p->granted_incarnation == incarnation && epoch == epoch_of(s, p);
+    if (p && chaos_mutant(s->init.chaos, "N-1: a stale acknowledgement counts"))
+        same = epoch != 0;
     return same ? p->granted_until : 0;
 }
 
@@ -210,8 +212,10 @@ void support_note_used(struct px_support *s, int64_t until) {
 
 int64_t support_stop_mark(const struct px_support *s) {
     int64_t before = s->init.clean_until ? s->init.clean_until : s->restart_until;
-    if (!before)
-        return 0; /* not synchronised since a start that had to be: nothing is known to put a bound on */
+    if (!before || s->largest_granted == INT64_MAX)
+        return 0; /* not synchronised since a start, or a new vote, that had to be: nothing to put a bound on */
+    if (chaos_mutant(s->init.chaos, "N-2: a clean stop forgets what was granted"))
+        return before;
     return before > s->largest_granted ? before : s->largest_granted;
 }
 
@@ -230,7 +234,8 @@ enum verdict { GRANT, LAPSED, IGNORE };
 static enum verdict judge(struct px_support *s, const struct px_now *now, struct peer *p, const struct support_msg *m) {
     if (m->incarnation < p->incarnation || m->epoch < p->given_epoch)
         return IGNORE; /* an old message */
-    if (!tt_is_known(now->tt) || m->until > now->tt.latest + s->init.lease_ns) {
+    bool any = chaos_mutant(s->init.chaos, "N-12: grant any T");
+    if (!tt_is_known(now->tt) || (m->until > now->tt.latest + s->init.lease_ns && !any)) {
         chaos_probe(s->init.chaos, "support: refused a T too far ahead");
         return IGNORE;
     }
@@ -251,10 +256,11 @@ static void on_ask(struct px_support *s, const struct px_now *now, struct peer *
     if (verdict == IGNORE)
         return;
     bool fresh = m->epoch > p->given_epoch || p->lapsed;
+    if (verdict == LAPSED)
+        p->lapsed = true; /* before groups hear of it, for they ask */
     if (verdict == LAPSED || (fresh && p->given_epoch))
         lose(p, out); /* by a new epoch it says itself that what it led under the old one is over */
     if (verdict == LAPSED) {
-        p->lapsed = true;
         r.type = SUPPORT_REFUSE;
         out->send(out->ctx, &r);
         return;
