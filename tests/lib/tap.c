@@ -37,7 +37,8 @@ static int remove_entry(const char *path, const struct stat *st, int flag, struc
 }
 
 int tap_done(void) {
-    printf("1..%d\n", tap.run);
+    if (tap.run > 0 || !tap.dir[0]) /* a benchmark only wants its directory removed */
+        printf("1..%d\n", tap.run);
     fflush(stdout);
     if (tap.dir[0] && !tap.failed) /* kept for a look when something failed */
         nftw(tap.dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
