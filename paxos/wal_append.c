@@ -389,6 +389,8 @@ static void say_room(struct wal *w) {
 static void on_written(struct env_io *io) {
     struct wal *w = io->ctx;
     w->writing = false;
+    if (io->rc == RC_IO && env_mutant(w->env, "P-30"))
+        io->rc = RC_OK;
     if (io->rc && !w->closing)
         wal_die(w, io->rc, w->what == LOG_IO_DIR ? "sync of the directory" : "write and sync of a batch");
     if (!w->closing && !w->dead) {
@@ -466,6 +468,8 @@ static void submit_batch(struct wal *w) {
                            .iov = w->iov,
                            .iov_count = n});
     segment_make(w);
+    if (env_mutant(w->env, "P-2"))
+        tickets_answer(w, w->batch_seq, RC_OK);
 }
 
 static void pump(struct wal *w) {
@@ -475,9 +479,11 @@ static void pump(struct wal *w) {
         w->began_ns = 0;
         return;
     }
+    if (env_mutant(w->env, "P-31"))
+        w->dir_due = false;
     if (w->dir_due) {
         submit(w, LOG_IO_DIR, (struct env_io){.kind = ENV_IO_DIR_SYNC, .path = w->dir});
-    } else if (w->heal) {
+    } else if (w->heal && !env_mutant(w->env, "N-10.heal")) {
         submit_heal(w);
     } else {
         move_step(w);

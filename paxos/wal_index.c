@@ -165,9 +165,9 @@ void index_void(struct wal *w, struct wal_gr *g, px_slot slot) {
 }
 
 void index_truncate(struct wal *w, struct wal_gr *g, px_slot slot, wal_at at) {
+    if (slot < g->truncated)
+        return; /* the record that said more is the one that counts */
     place(w, &g->truncate_at, at);
-    if (slot <= g->truncated)
-        return;
     g->truncated = slot;
     while (g->count && g->v[g->head].slot <= slot) {
         counts_no_more(w, g->v[g->head].at);

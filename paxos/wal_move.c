@@ -136,6 +136,13 @@ static void move_end(struct wal *w) {
     w->release_seq = put_commit(w, NULL);
 }
 
+static void release(struct wal *w) {
+    struct wal_segment *s = w->victim;
+    w->victim = NULL;
+    w->release_seq = 0;
+    segment_released(w, s);
+}
+
 void move_step(struct wal *w) {
     if (!move_wanted(w))
         return;
@@ -155,13 +162,11 @@ void move_step(struct wal *w) {
         w->victim = NULL; /* it stays as it is; the next opening says what is wrong with it */
     else if (w->move_group == &w->group_list)
         move_end(w);
+    if (w->release_seq && env_mutant(w->env, "N-10.first"))
+        release(w);
 }
 
 void move_settled(struct wal *w) {
-    if (!w->victim || !w->release_seq || w->durable_seq < w->release_seq)
-        return;
-    struct wal_segment *s = w->victim;
-    w->victim = NULL;
-    w->release_seq = 0;
-    segment_released(w, s);
+    if (w->victim && w->release_seq && w->durable_seq >= w->release_seq)
+        release(w);
 }

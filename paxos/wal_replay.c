@@ -164,19 +164,12 @@ static enum rc load(struct opening *o, const struct found *f, size_t bytes) {
 
 /* ---- the newest segment ------------------------------------------------------------------------------------------ */
 
-static enum rc find_newest(struct opening *o) {
+static void find_newest(struct opening *o) {
     for (size_t i = 0; i < o->count; i++) {
         struct found *f = &o->found[i];
         if (f->status == HEAD_VALID && (!o->newest || f->head.use > o->newest->head.use))
             o->newest = f;
     }
-    for (size_t i = 0; i < o->count; i++) {
-        const struct found *f = &o->found[i];
-        if (f != o->newest && f->status == HEAD_VALID &&
-            use_generation(f->head.use) == use_generation(o->newest->head.use))
-            return damaged(o, f, use_generation(f->head.use), 0, 0, "there is another segment of this generation");
-    }
-    return RC_OK;
 }
 
 static enum rc keep_last_batch(struct opening *o) {
@@ -249,9 +242,14 @@ static enum rc check_files(struct opening *o) {
             return damaged(o, NULL, g, 0, 0, "the segment of a generation that is needed is not there");
         f->needed = true;
     }
-    for (size_t i = 0; i < o->count && !rc; i++)
-        if (!o->found[i].needed)
-            rc = check_unneeded(o, &o->found[i]);
+    for (size_t i = 0; i < o->count && !rc; i++) {
+        const struct found *f = &o->found[i];
+        uint32_t g = use_generation(f->head.use);
+        if (!f->needed && f->status == HEAD_VALID && g >= o->first_needed)
+            return damaged(o, f, g, 0, 0, "there is another segment of this generation");
+        if (!f->needed)
+            rc = check_unneeded(o, f);
+    }
     return rc;
 }
 
@@ -388,7 +386,9 @@ static enum rc ready_current(struct opening *o) {
     w->current = s;
     w->generation = use_generation(s->use);
     w->tail = s->end;
-    w->seal = o->tail != TAIL_CLEAN;
+    w->seal = o->tail != TAIL_CLEAN && !env_mutant(w->env, "N-10.torn");
+    if (w->seal)
+        env_probe(w->env, "wal: a torn tail was cut");
     w->heal = o->heal;
     w->heal_at = o->heal_at;
     w->heal_bytes = o->heal_bytes;
@@ -436,7 +436,7 @@ static enum rc open_all(struct opening *o) {
     for (size_t i = 0; i < o->count && !rc; i++)
         rc = found_open(o, &o->found[i]);
     if (!rc)
-        rc = find_newest(o);
+        find_newest(o);
     if (!rc && o->newest)
         rc = walk_newest(o);
     if (!rc)

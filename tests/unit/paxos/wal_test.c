@@ -302,6 +302,25 @@ static void who_keeps_it(void) {
     end(&b);
 }
 
+/* A truncation below an earlier one changes nothing, even when the segment of the earlier one is used again. */
+static void lower_truncation(void) {
+    struct bench b;
+    begin(&b, 4096);
+    must_open(&b);
+    EQ_INT(put(&b, PROMISE(1, 1), false), RC_OK);
+    EQ_INT(put(&b, TRUNCATE(1, 10), false), RC_OK);
+    for (unsigned i = 1; i < 200; i++) {
+        EQ_INT(put(&b, TRUNCATE(1, i % 10), false), RC_OK);
+        EQ_INT(put(&b, PROMISE(2, i), false), RC_OK);
+        flush(&b);
+    }
+    OK(counter_get(&wal_stats(b.w)->recycled) > 1);
+    check_state(&b);
+    close_log(&b);
+    check_reopened(&b);
+    end(&b);
+}
+
 /* ---- faults ---- */
 
 /* A body of appends, flushes and reopenings; its outcome is looked at by the caller. */
@@ -667,6 +686,7 @@ int main(void) {
     RUN(recycle);
     RUN(one_entry_keeps_nothing_back);
     RUN(who_keeps_it);
+    RUN(lower_truncation);
     RUN(each_sync_fails);
     RUN(each_file_operation_fails);
     RUN(everything_fails_from_some_point);
