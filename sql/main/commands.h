@@ -10,5 +10,6 @@
 #define MERIDIAN_SQL_COMMANDS_H
 
 int cmd_clock(int argc, char **argv);
+int cmd_log(int argc, char **argv);
 
 #endif
