@@ -60,7 +60,8 @@ static int play(size_t which, const struct scenario_conf *conf, bool color) {
         report_run(&show, &result, scenarios[which].name, conf->seed, now_s() - began);
     if (!rc)
         rc = buf_rc(&show.out);
-    fwrite(show.out.data, 1, show.out.len, stdout);
+    if (show.out.len)
+        fwrite(show.out.data, 1, show.out.len, stdout);
     if (rc)
         fprintf(stderr, "meridian sim: %s: %s\n", scenarios[which].name,
                 err_message(&err)[0] ? err_message(&err) : rc_text(rc));

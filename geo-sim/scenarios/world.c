@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char clock_spec[] = "sim:0;sim:1;sim:2";
 static const char cluster[] = "world";
 
 enum { US = 1000, DRIFT_PPB_SIGMA = 40000, DRIFT_PPB_MAX = 150000 };
@@ -37,9 +36,18 @@ static void on_interval(void *ctx, uint32_t node, int64_t earliest, int64_t late
         tt_check_peer(&n->peers, &n->peer[node], (tt_interval){earliest, latest}, INT64_MIN) != 0;
 }
 
+/* The masters of its region. */
+static enum rc clock_spec(const struct world_node *n, struct tt_spec *ret, struct err *err) {
+    char text[WORLD_MASTERS_MAX * 8] = "";
+    unsigned masters = n->world->topo->region[n->region].masters;
+    for (unsigned i = 0, at = 0; i < masters && i < WORLD_MASTERS_MAX; i++)
+        at += (unsigned)snprintf(text + at, sizeof text - at, "%ssim:%u", i ? ";" : "", i);
+    return tt_spec_parse(text, ret, err);
+}
+
 static enum rc boot_clock(struct world_node *n, struct env *env, struct err *err) {
     struct tt_poller_conf conf = {0};
-    enum rc rc = tt_spec_parse(clock_spec, &conf.spec, err);
+    enum rc rc = clock_spec(n, &conf.spec, err);
     if (!rc)
         rc = tt_poller_new(env, &conf, &n->poller, err);
     if (!rc)
@@ -143,18 +151,6 @@ static void check_clocks(void *ctx) {
     }
 }
 
-static void link_all(struct world *w) {
-    for (unsigned i = 0; i < w->count; i++)
-        for (unsigned j = 0; j < w->count; j++) {
-            int64_t rtt = w->conf.map->rtt_ns[w->node[i].region][w->node[j].region];
-            struct sim_link *l = sim_link(w->node[i].sim, w->node[j].sim);
-            if (i == j)
-                continue;
-            l->latency_ns = rtt / 2;
-            l->jitter_ns = rtt / 400; /* each way: a mean of 0.5 % of the round trip on both */
-        }
-}
-
 /* An oscillator of its own, and a system clock that somebody set by hand. */
 static void furnish(struct world_node *n) {
     struct rng *rng = sim_rng(n->world->sim);
@@ -164,12 +160,38 @@ static void furnish(struct world_node *n) {
     sim_clock_step(n->sim, rng_range(rng, -8000 * US, 8000 * US));
 }
 
+static enum rc make_node(struct world *w, unsigned place, unsigned number, struct err *err) {
+    if (w->count == WORLD_NODES_MAX)
+        return err_set(err, RC_LIMIT, "a scenario has at most %d nodes", WORLD_NODES_MAX);
+    struct world_node *n = &w->node[w->count];
+    *n = (struct world_node){.world = w, .id = w->count + 1, .place = place, .region = w->topo->place[place].region};
+    const char *name = w->topo->place[place].name;
+    int len = number == 0 ? snprintf(n->name, sizeof n->name, "%s", name)
+                          : snprintf(n->name, sizeof n->name, "%s%u", name, number + 1);
+    if (len >= (int)sizeof n->name)
+        return err_set(err, RC_LIMIT, "the name of place %s is too long", name);
+    n->sim = sim_node_new(w->sim, n->name, 1, &program, n);
+    w->place_of[w->count++] = place;
+    return RC_OK;
+}
+
+static enum rc make_nodes(struct world *w, struct err *err) {
+    enum rc rc = RC_OK;
+    for (unsigned place = 0; place < w->topo->places && !rc; place++)
+        for (unsigned i = 0; i < topo_nodes(w->topo, place) && !rc; i++)
+            rc = make_node(w, place, i, err);
+    if (rc)
+        return rc;
+    sim_topo_apply(w->sim, w->topo, w->place_of);
+    sim_topo_clocks(w->sim, w->topo, w->place_of);
+    for (unsigned i = 0; i < w->count; i++)
+        furnish(&w->node[i]);
+    return RC_OK;
+}
+
 enum rc world_new(const struct world_conf *conf, struct world **ret, struct err *err) {
     struct sim_conf sim = {.seed = conf->seed, .level = conf->print ? DIAG_INFO : DIAG_WARN, .print = conf->print};
     struct world *w = calloc(1, sizeof *w);
-    const struct world_map *map = conf->map;
-    enum rc rc = RC_OK;
-    CHECK(map->regions <= WORLD_REGIONS_MAX && map->regions * map->zones <= WORLD_NODES_MAX);
     if (w)
         w->sim = sim_new(&sim);
     if (!w || !w->sim) {
@@ -178,15 +200,9 @@ enum rc world_new(const struct world_conf *conf, struct world **ret, struct err 
     }
     w->conf = *conf;
     sim_chance_off(w->sim); /* what goes wrong is what the scenario does */
-    w->count = map->regions * map->zones;
-    for (unsigned i = 0; i < w->count; i++) {
-        struct world_node *n = &w->node[i];
-        *n = (struct world_node){.world = w, .id = i + 1, .region = i / map->zones};
-        snprintf(n->name, sizeof n->name, "%s-%c", map->name[n->region], 'a' + (char)(i % map->zones));
-        n->sim = sim_node_new(w->sim, n->name, 1, &program, n);
-        furnish(n);
-    }
-    link_all(w);
+    enum rc rc = topo_parse("scenario", conf->topology, strlen(conf->topology), &w->topo, err);
+    if (!rc)
+        rc = make_nodes(w, err);
     sim_on_event(w->sim, check_clocks, w);
     for (unsigned i = 0; i < w->count && !rc; i++)
         rc = world_start(&w->node[i], err);
@@ -201,6 +217,7 @@ void world_free(struct world *w) {
     if (!w)
         return;
     sim_free(w->sim);
+    topo_free(w->topo);
     free(w);
 }
 
@@ -212,15 +229,16 @@ void world_run(struct world *w, int64_t until_ns) {
     sim_run(w->sim, until_ns);
 }
 
-struct world_node *world_node(struct world *w, unsigned region, unsigned zone) {
-    unsigned i = region * w->conf.map->zones + zone;
-    CHECK(zone < w->conf.map->zones && i < w->count);
-    return &w->node[i];
+struct world_node *world_find(struct world *w, const char *name) {
+    for (unsigned i = 0; i < w->count; i++)
+        if (strcmp(w->node[i].name, name) == 0)
+            return &w->node[i];
+    return NULL;
 }
 
-void world_cut_region(struct world *w, unsigned region, bool cut) {
-    uint64_t set = 0;
-    for (unsigned i = 0; i < w->count; i++)
-        set |= (uint64_t)(w->node[i].region == region) << sim_node_id(w->node[i].sim);
-    sim_partition(w->sim, set, cut);
+enum rc world_say(struct world *w, const char *statement, struct err *err) {
+    enum rc rc = topo_apply(w->topo, statement, err);
+    if (!rc)
+        sim_topo_apply(w->sim, w->topo, w->place_of);
+    return rc;
 }
