@@ -34,6 +34,7 @@ static int run_version(int argc, char **argv) {
 static const struct command commands[] = {
     {"clock", "the interval clock: status, daemon, simulated time master", cmd_clock, true},
     {"log", "the write-ahead log: dump it for people", cmd_log, true},
+    {"geo", "regions on this machine, with the distances between them (meridian-geo)", NULL, false},
     {"sim", "a simulated cluster in virtual time (meridian-sim)", NULL, false},
     {"version", "print the version", run_version, false},
 };
