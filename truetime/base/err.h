@@ -46,6 +46,7 @@ enum err_retry {
     X(WRONG_CLUSTER, "08004", RETRY_NO, "peer belongs to another cluster")                                             \
     X(NOT_LEADER, "40001", RETRY_YES, "this replica does not lead the group")                                          \
     X(UNSYNCED, "57P03", RETRY_YES, "the clock is not synchronised")                                                   \
+    X(TOO_OLD, "72000", RETRY_NO, "the versions that were asked for may be gone")                                      \
     X(SQL, "XX000", RETRY_NO, "the statement is in error")                                                             \
     X(INTERNAL, "XX000", RETRY_NO, "internal error")
 
