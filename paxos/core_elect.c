@@ -214,7 +214,7 @@ void on_take_over(struct px_group *g, const struct px_now *now, const struct px_
 static bool quorum_promised(struct px_group *g, const struct px_config *c) {
     uint32_t set = 0;
     for (uint32_t i = 0; i < c->count; i++) {
-        const struct px_peer *p = c->member[i].store == g->self ? NULL : peer_find(g, c->member[i].store);
+        const struct px_peer *p = c->member[i].store == g->self ? NULL : px_peer_find(g, c->member[i].store);
         bool yes = c->member[i].store == g->self ? g->promised_seq <= g->durable_seq : p && p->complete;
         set |= (uint32_t)yes << i;
     }
@@ -245,7 +245,7 @@ static void give_up(struct px_group *g, const struct px_now *now, int64_t delay_
 }
 
 void on_promise(struct px_group *g, const struct px_now *now, const struct px_msg *m) {
-    struct px_peer *p = peer_find(g, m->from);
+    struct px_peer *p = px_peer_find(g, m->from);
     if (g->role != PX_CANDIDATE || !p || px_ballot_cmp(&m->ballot, &g->promised) != 0 || p->complete ||
         (p->replica && m->from_replica != p->replica))
         return;

@@ -235,7 +235,7 @@ void leader_applied(struct px_group *g, const struct px_now *now);
 int64_t leader_wake(const struct px_group *g);
 void step_down(struct px_group *g);
 void send_resign(struct px_group *g, px_store to, const struct px_ballot *ballot);
-struct px_peer *peer_find(struct px_group *g, px_store store);
+struct px_peer *px_peer_find(struct px_group *g, px_store store);
 enum rc peers_rebuild(struct px_group *g);
 enum rc propose_value(struct px_group *g, struct px_value *v) MUST_CHECK;
 

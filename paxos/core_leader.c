@@ -17,7 +17,7 @@
 
 enum { RTT_WEIGHT = 8, RTO_RTTS = 3, RTO_MOST = 10 };
 
-struct px_peer *peer_find(struct px_group *g, px_store store) {
+struct px_peer *px_peer_find(struct px_group *g, px_store store) {
     for (uint32_t i = 0; i < g->peers; i++)
         if (g->peer[i].store == store)
             return &g->peer[i];
@@ -31,7 +31,7 @@ static void peer_add(struct px_group *g, struct px_peer *v, uint32_t *n, const s
             there = v[k].store == c->member[i].store;
         if (there)
             continue;
-        struct px_peer *old = peer_find(g, c->member[i].store);
+        struct px_peer *old = px_peer_find(g, c->member[i].store);
         if (old && old->replica == c->member[i].replica)
             v[(*n)++] = *old;
         else
@@ -68,7 +68,7 @@ static int64_t set_lease(struct px_group *g, const struct px_config *c, uint32_t
         const struct px_member *m = &c->member[i];
         if (!(m->flags & flag))
             continue;
-        const struct px_peer *p = peer_find(g, m->store);
+        const struct px_peer *p = px_peer_find(g, m->store);
         int64_t until = m->store == g->self ? INT64_MAX
                         : p ? support_granted(g->support, p->store, p->follow_epoch, p->follow_incarnation)
                             : 0;
@@ -327,7 +327,7 @@ enum rc px_transfer(struct px_group *g, const struct px_now *now, px_store to) {
         return rc;
     become(g, PX_RELEASING); /* from here on nothing is read, assigned or proposed in this ballot */
     g->transfer_to = to;
-    struct px_peer *p = peer_find(g, to);
+    struct px_peer *p = px_peer_find(g, to);
     if (p)
         p->must_send = true;
     return RC_OK;
@@ -353,7 +353,7 @@ static bool change_settled(struct px_group *g) {
     if (config_pending(g) || c->joint)
         return false;
     for (uint32_t i = 0; i < c->count; i++) {
-        const struct px_peer *p = peer_find(g, c->member[i].store);
+        const struct px_peer *p = px_peer_find(g, c->member[i].store);
         px_slot truncated = c->member[i].store == g->self ? g->truncated : p ? p->truncated : 0;
         set |= (uint32_t)(truncated >= g->config_chosen_slot) << i;
     }
@@ -372,7 +372,7 @@ void px_ask(struct px_group *g) {
 }
 
 void on_ask(struct px_group *g, const struct px_msg *m) {
-    struct px_peer *p = peer_find(g, m->from);
+    struct px_peer *p = px_peer_find(g, m->from);
     if (leading(g) && p)
         p->must_send = true;
     if (g->commit < m->slot || is_member(&g->config, m) || is_member(&g->config_chosen, m))
@@ -468,7 +468,7 @@ static bool answers_us(const struct px_group *g, const struct px_peer *p, const 
 }
 
 void on_ack(struct px_group *g, const struct px_now *now, const struct px_msg *m) {
-    struct px_peer *p = peer_find(g, m->from);
+    struct px_peer *p = px_peer_find(g, m->from);
     bool ours = px_ballot_cmp(&m->ballot, &g->promised) == 0 && g->role != PX_FOLLOWER;
     if (!ours && m->ballot.store == g->self && m->ballot.incarnation == g->incarnation)
         send_resign(g, m->from, &m->ballot); /* it follows us in a ballot that we gave up */
@@ -529,7 +529,7 @@ static px_slot set_match(struct px_group *g, const struct px_config *c, uint32_t
         const struct px_member *m = &c->member[i];
         if (!(m->flags & flag) && !(any && !(m->flags & (PX_OLD | PX_NEW))))
             continue;
-        const struct px_peer *p = peer_find(g, m->store);
+        const struct px_peer *p = px_peer_find(g, m->store);
         px_slot match = m->store == g->self ? g->durable : p ? p->match : 0;
         uint32_t k = n++;
         for (; k > 0 && t[k - 1] < match; k--)
@@ -572,7 +572,7 @@ static void leader_chosen(struct px_group *g, const struct px_now *now, px_slot 
     finish_change(g, now);
     /* The release is chosen: a last word to the successor, in case the first was lost. */
     if (g->role == PX_RELEASING && g->commit == g->proposed) {
-        struct px_peer *p = peer_find(g, g->transfer_to);
+        struct px_peer *p = px_peer_find(g, g->transfer_to);
         if (p)
             p->must_send = true;
     }
@@ -763,7 +763,7 @@ int64_t leader_wake(const struct px_group *g) {
 void px_support_changed(struct px_group *g, const struct px_now *now, px_store peer) {
     int64_t last;
     if (leading(g)) {
-        struct px_peer *p = peer_find(g, peer);
+        struct px_peer *p = px_peer_find(g, peer);
         if (!p)
             return;
         /* A new epoch or incarnation: what it acknowledged is void, it is to follow anew. */
@@ -792,7 +792,7 @@ bool px_want_read(const struct px_group *g, px_store *ret_to, px_slot *ret_first
 }
 
 void px_read_done(struct px_group *g, const struct px_now *now, px_store to, const struct px_entry *e, size_t n) {
-    struct px_peer *p = peer_find(g, to);
+    struct px_peer *p = px_peer_find(g, to);
     if (!leading(g) || !p || !p->reading)
         return;
     p->reading = false;
@@ -834,7 +834,7 @@ bool px_want_snapshot(struct px_group *g, px_store *ret_to) {
 }
 
 void px_snapshot_sent(struct px_group *g, const struct px_now *now, px_store to, bool ok) {
-    struct px_peer *p = peer_find(g, to);
+    struct px_peer *p = px_peer_find(g, to);
     (void)now, (void)ok;
     if (!leading(g) || !p || !p->snapshot_sending)
         return;

@@ -273,7 +273,7 @@ static void hand_over(struct px_group *g, const struct px_now *now, const struct
     const struct px_peer *best = NULL;
     for (uint32_t i = 0; i < next->count; i++) {
         const struct px_member *m = &next->member[i];
-        const struct px_peer *p = px_is_voter(m) && !(m->flags & PX_WITNESS) ? peer_find(g, m->store) : NULL;
+        const struct px_peer *p = px_is_voter(m) && !(m->flags & PX_WITNESS) ? px_peer_find(g, m->store) : NULL;
         if (p && support_alive(g->support, p->store) && (!best || p->match > best->match))
             best = p;
     }
@@ -345,7 +345,7 @@ static enum rc check_reachable(struct px_group *g, const struct px_config *want,
     uint32_t set = 0;
     for (uint32_t i = 0; i < want->count; i++) {
         const struct px_member *m = &want->member[i];
-        const struct px_peer *p = peer_find(g, m->store);
+        const struct px_peer *p = px_peer_find(g, m->store);
         bool caught_up =
             m->store == g->self || (p && support_alive(g->support, m->store) && !p->probing &&
                                     p->match + 1 >= g->log.first && p->match + g->limits.peer_entries >= g->commit &&
