@@ -102,6 +102,29 @@ void replica_status(const struct replica *r, struct px_status *ret) {
     px_status(r->g, ret);
 }
 
+static int64_t in_ms(const struct replica *r, int64_t at) {
+    return at == INT64_MAX ? -1 : (at - reactor_now(r->rs->reactor)) / 1000000;
+}
+
+void replica_describe(const struct replica *r, struct buf *out) {
+    struct px_status st;
+    px_status(r->g, &st);
+    buf_printf(out,
+               "group=%llu replica=%llu role=%s promised=%llu.%llx leader=%llx truncated=%llu commit=%llu applied=%llu "
+               "last=%llu epoch=%llu",
+               (unsigned long long)r->group, (unsigned long long)r->id, px_role_name(st.role),
+               (unsigned long long)st.promised.round, (unsigned long long)st.promised.store,
+               (unsigned long long)st.leader, (unsigned long long)st.truncated, (unsigned long long)st.commit,
+               (unsigned long long)r->state.applied, (unsigned long long)st.last, (unsigned long long)st.config.epoch);
+    buf_printf(out, "%s%s%s%s%s%s", st.config.joint ? " joint" : "", st.removed ? " removed" : "",
+               st.leaving ? " leaving" : "", r->applying ? " applying" : "", r->loading ? " loading" : "",
+               r->failed ? " failed" : "");
+    buf_printf(
+        out, " records_waiting=%zu wake_ms=%lld elect_ms=%lld ask_ms=%lld gate_ms=%lld retry_ms=%lld want_ms=%lld",
+        r->records, (long long)in_ms(r, r->wake_ns), (long long)in_ms(r, r->elect_ns), (long long)in_ms(r, r->ask_ns),
+        (long long)in_ms(r, r->gate_ns), (long long)in_ms(r, r->retry_ns), (long long)in_ms(r, r->want_ns));
+}
+
 px_store replica_leader(const struct replica *r) {
     return px_leader(r->g);
 }
@@ -426,10 +449,8 @@ static void step(struct replica *r) {
     }
     send_all(r, &ready);
     truncate_log(r);
-    if (r->leading) {
-        read_back(r);
-        tell_settled(r);
-    }
+    read_back(r); /* these also while it is opening: a quorum may need it */
+    tell_settled(r);
     snapshots_wanted(r);
     note_role(r);
     note_leader(r);

@@ -35,7 +35,7 @@
 
 enum {
     REPLICA_COMMAND_BYTES_MAX = 3 << 20, /* fits into a frame with everything around it */
-    REPLICA_STATE_BYTES_MAX = 320,
+    REPLICA_STATE_BYTES_MAX = 328,
     REPLICA_CHUNK_BYTES = 256 << 10, /* of a snapshot */
 };
 
@@ -195,6 +195,8 @@ uint64_t replica_id(const struct replica *r);
 void *replica_sm(const struct replica *r);
 px_slot replica_applied(const struct replica *r);
 void replica_status(const struct replica *r, struct px_status *ret);
+/* One line about it, for people. */
+void replica_describe(const struct replica *r, struct buf *out);
 /* Whom to ask: the leader as far as this replica knows, 0 = nobody. */
 px_store replica_leader(const struct replica *r);
 

@@ -43,7 +43,7 @@ struct replicas {
     uint64_t incarnation;
     enum replicas_phase phase;
     enum rc dead; /* the log is broken */
-    char log_dir[ENV_PATH_BYTES];
+    char dir[ENV_PATH_BYTES], log_dir[ENV_PATH_BYTES];
     struct wal *wal;
     struct wal_store store_record; /* the last one written */
     struct px_support *support;

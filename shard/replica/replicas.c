@@ -133,7 +133,9 @@ static struct replicas *replicas_new(const struct replicas_conf *conf) {
     waitq_init(&rs->tomb_waiters);
     rng_init(&rs->rng, env_random(rs->env));
     arena_init(&rs->in_arena, 0);
+    snprintf(rs->dir, sizeof rs->dir, "%s", conf->dir);
     snprintf(rs->log_dir, sizeof rs->log_dir, "%s/log", conf->dir);
+    rs->conf.dir = rs->dir;
     return rs;
 }
 
@@ -152,7 +154,7 @@ enum rc replicas_append(struct replicas *rs, enum rc (*put)(struct replicas *rs,
     struct append a = {.ticket = {.on_done = append_done}};
     event_init_unset(&a.done);
     enum rc rc;
-    while ((rc = put(rs, arg, &a.ticket)) == RC_OVERLOAD) {
+    while ((rc = rs->killed || !rs->wal ? RC_SHUTDOWN : put(rs, arg, &a.ticket)) == RC_OVERLOAD) {
         rc = fiber_sleep(rs->reactor, 1000000);
         if (rc)
             break;
@@ -346,6 +348,8 @@ void replicas_stop(struct replicas *rs, int64_t deadline) {
     while (!rs->dead && anything_to_apply(rs) && reactor_now(rs->reactor) < deadline)
         if (fiber_sleep(rs->reactor, POLL_NS))
             break;
+    if (rs->killed)
+        return;
     /* From here on nothing is granted, accepted or sent: the mark covers all. */
     map_for_each(n, &rs->groups) {
         struct replica *r = container_of(n, struct replica, node);

@@ -143,7 +143,7 @@ static void sender(void *arg) {
     if (!rs->killed)
         map_for_each(n, &rs->groups) { /* there is room for another one */
             struct replica *other = container_of(n, struct replica, node);
-            if (other->leading)
+            if (px_leader(other->g) == rs->self)
                 replica_touch(other);
         }
     if (!rc)
@@ -201,7 +201,7 @@ static void want_from(struct replica *r, px_store from) {
 
 void snapshots_wanted(struct replica *r) {
     px_store peer;
-    while (r->leading && r->rs->sending < r->rs->conf.snapshots_max && px_want_snapshot(r->g, &peer))
+    while (r->rs->sending < r->rs->conf.snapshots_max && px_want_snapshot(r->g, &peer))
         snapshot_send_later(r, peer, true);
     bool need = px_need_snapshot(r->g, &peer);
     if (need && r->want_ns == INT64_MAX && !r->loading)
