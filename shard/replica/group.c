@@ -390,28 +390,12 @@ static void read_back(struct replica *r) {
     }
 }
 
-/* N-13: tells witnesses how far enough full voters have durable data. */
-static void tell_settled(struct replica *r) {
-    const struct px_config *c = px_config_now(r->g);
-    px_slot settled = px_settled(r->g);
-    if (settled <= r->settled_told)
-        return;
-    r->settled_told = settled;
-    for (uint32_t i = 0; i < c->count; i++) {
-        if (!(c->member[i].flags & PX_WITNESS))
-            continue;
-        struct outbox *o = outbox_for(r->rs, c->member[i].store);
-        if (o)
-            IGNORE(replica_out_settled(&o->out, r->group, settled)); /* the next one says it too */
-    }
-}
-
 /* P-11: only here, where nothing that the core accepted is still on its way into the log. */
 static void truncate_log(struct replica *r) {
     struct replicas *rs = r->rs;
     static const size_t KEEP_BYTES = 4 << 20;
     struct px_status st;
-    px_slot cut = r->checkpointed < r->told ? r->checkpointed : r->told;
+    px_slot cut = px_may_truncate(r->g, r->checkpointed < r->told ? r->checkpointed : r->told);
     if (cut <= r->truncated || r->records || rs->dead)
         return;
     px_status(r->g, &st);
@@ -450,7 +434,7 @@ static void step(struct replica *r) {
     send_all(r, &ready);
     truncate_log(r);
     read_back(r); /* these also while it is opening: a quorum may need it */
-    tell_settled(r);
+    witness_checkpoint(r);
     snapshots_wanted(r);
     note_role(r);
     note_leader(r);
@@ -605,11 +589,6 @@ void replicas_on_batch(void *ctx, struct rpc_request *q) {
     }
     for (size_t i = 0; i < b->n_message; i++)
         on_message(rs, b->message[i], from, b->incarnation);
-    for (size_t i = 0; i < b->n_settled; i++) {
-        struct replica *r = replicas_find(rs, b->settled[i]->group);
-        if (r && px_leader(r->g) == from)
-            witness_settled(r, b->settled[i]->slot);
-    }
     for (size_t i = 0; i < b->n_want_snapshot; i++) {
         struct replica *r = replicas_find(rs, b->want_snapshot[i]);
         if (r)

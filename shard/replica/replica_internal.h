@@ -86,7 +86,7 @@ struct replica {
     struct px_ballot lead_ballot;
     struct replica_state state; /* what the data hold */
     px_slot told;               /* the core believes them to hold; above state.applied after a reload */
-    px_slot checkpointed, truncated, settled_told;
+    px_slot checkpointed, truncated;
     int64_t apply_since_ns; /* the run under way began; 0 = none: for the watchdog */
     struct ilist dirty_link, stuck_link, apply_link;
     struct timer timer;
@@ -145,6 +145,6 @@ bool tombstone_covers(struct replicas *rs, uint64_t group, uint64_t replica);
 
 /* witness.c */
 bool replica_is_witness(const struct replica *r);
-void witness_settled(struct replica *r, px_slot slot);
+void witness_checkpoint(struct replica *r); /* where its log may be cut (N-13) */
 
 #endif

@@ -27,7 +27,7 @@ void replica_out_clear(struct replica_out *o) {
     else
         arena_reset(&o->arena);
     replica__batch__init(&o->batch);
-    o->messages_cap = o->supports_cap = o->settled_cap = o->wants_cap = o->values = o->bytes = 0;
+    o->messages_cap = o->supports_cap = o->wants_cap = o->values = o->bytes = 0;
 }
 
 void replica_out_done(struct replica_out *o) {
@@ -39,7 +39,7 @@ void replica_out_done(struct replica_out *o) {
 }
 
 bool replica_out_empty(const struct replica_out *o) {
-    return !o->batch.n_message && !o->batch.n_support && !o->batch.n_settled && !o->batch.n_want_snapshot;
+    return !o->batch.n_message && !o->batch.n_support && !o->batch.n_want_snapshot;
 }
 
 /* Room for one more element of `size` bytes in an array of n that lies in the arena. */
@@ -167,17 +167,6 @@ enum rc replica_out_support(struct replica_out *o, const struct support_msg *m) 
     r->epoch = m->epoch;
     r->until = m->until;
     o->batch.support[o->batch.n_support++] = r;
-    return RC_OK;
-}
-
-enum rc replica_out_settled(struct replica_out *o, uint64_t group, px_slot slot) {
-    Replica__Settled *r = arena_new(&o->arena, Replica__Settled);
-    if (!r || !room(o, &o->batch.settled, o->batch.n_settled, &o->settled_cap, sizeof r))
-        return RC_NOMEM;
-    replica__settled__init(r);
-    r->group = group;
-    r->slot = slot;
-    o->batch.settled[o->batch.n_settled++] = r;
     return RC_OK;
 }
 

@@ -21,7 +21,7 @@ enum { REPLICA_ENTRIES_MAX = 8192, REPLICA_BATCH_MESSAGES_MAX = 16384 };
 struct replica_out {
     struct arena arena;
     Replica__Batch batch;
-    size_t messages_cap, supports_cap, settled_cap, wants_cap, values, values_cap;
+    size_t messages_cap, supports_cap, wants_cap, values, values_cap;
     struct px_value **value; /* referenced */
     size_t bytes;            /* of data, about */
 };
@@ -34,7 +34,6 @@ bool replica_out_empty(const struct replica_out *o);
 /* Each may find no memory: RC_NOMEM, and nothing is added, as if the network had lost it. */
 enum rc replica_out_message(struct replica_out *o, const struct px_msg *m) MUST_CHECK;
 enum rc replica_out_support(struct replica_out *o, const struct support_msg *m) MUST_CHECK;
-enum rc replica_out_settled(struct replica_out *o, uint64_t group, px_slot slot) MUST_CHECK;
 enum rc replica_out_want(struct replica_out *o, uint64_t group) MUST_CHECK;
 
 /* A message as the core takes it. What it points to lies in the arena; its values are new. */

@@ -3,7 +3,7 @@
  * witness.c: the state machine of a witness: it keeps the log, and of the data only where they stand.
  *
  * Its state lies in DIR/witness-GROUP (a replica_state and its CRC32C). The log is cut only below what f+1 full voters hold
- * durably (N-13), which the leader tells; the state goes to the disk first.
+ * durably (N-13), which the core is told; the state goes to the disk first.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +11,8 @@
 
 #include "shard/replica/replica_internal.h"
 #include "truetime/base/crc32c.h"
+
+enum { CUT_ENTRIES_MIN = 64 };
 
 struct witness {
     struct replicas *rs;
@@ -148,13 +150,12 @@ static void cut(void *arg) {
     free(c);
 }
 
-void witness_settled(struct replica *r, px_slot slot) {
+void witness_checkpoint(struct replica *r) {
     struct replicas *rs = r->rs;
     if (!replica_is_witness(r))
         return;
-    if (slot > r->state.applied)
-        slot = r->state.applied;
-    if (slot <= r->checkpointed || r->loading)
+    px_slot slot = px_may_truncate(r->g, r->state.applied);
+    if (slot < r->checkpointed + CUT_ENTRIES_MIN || r->loading)
         return;
     struct cutting *c = malloc(sizeof *c);
     if (!c)

@@ -235,16 +235,13 @@ static void batches(void) {
         struct px_msg ack = {.type = PX_MSG_ACK, .group = i + 1, .ballot = {1, PEER, 1}, .slot = i};
         OK(replica_out_message(&o, &ack) == RC_OK);
         OK(replica_out_support(&o, &s) == RC_OK);
-        OK(replica_out_settled(&o, i, 2 * i) == RC_OK);
         OK(replica_out_want(&o, i) == RC_OK);
     }
     const Replica__Batch *b = through(&o, &a);
     EQ_INT(b->n_message, 1000);
     EQ_INT(b->n_support, 1000);
-    EQ_INT(b->n_settled, 1000);
     EQ_INT(b->n_want_snapshot, 1000);
     EQ_INT(b->message[999]->group, 1000);
-    EQ_INT(b->settled[999]->slot, 1998);
     EQ_INT(b->want_snapshot[998], 998);
     replica_out_clear(&o);
     OK(replica_out_empty(&o));
