@@ -136,7 +136,7 @@ static void body(void *ctx, struct pxhost *h) {
     for (;;) {
         struct replica *r = pxhost_replica(h, 1);
         bool leads = r && replica_leads(r);
-        switch (sh->phase) {
+        switch ((enum phase)atomic_load(&sh->phase)) {
         case PHASE_LOAD:
             if (n->number == n->b->leader)
                 load(n);
