@@ -79,6 +79,8 @@ struct topo {
     struct topo_link link[TOPO_PLACES_MAX][TOPO_PLACES_MAX]; /* [from][to]; the diagonal is not used */
 };
 
+static_assert(TOPO_REGIONS_MAX * TOPO_MASTERS_MAX <= 256, "a unit for each master");
+
 typedef uint64_t topo_set; /* bit i: place i */
 static_assert(TOPO_PLACES_MAX <= 64, "a bit each");
 
@@ -115,9 +117,9 @@ static inline uint32_t topo_addr(const struct topo *t, unsigned place, unsigned 
 /* The place that an address belongs to; -1 = none. */
 int topo_place_of(const struct topo *t, uint32_t addr);
 const char *topo_addr_format(uint32_t addr, char to[TOPO_ADDR_BYTES]); /* returns to */
-/* The unit of ntpd's shared memory that time master k of a region writes. */
-static inline unsigned topo_master_unit(const struct topo *t, unsigned region, unsigned k) {
-    return t->region[region].number * TOPO_MASTERS_MAX % 248 + k;
+/* The unit of ntpd's shared memory that time master k of a region writes: from the top, since real receivers use the first. */
+static inline unsigned topo_master_unit(unsigned region, unsigned k) {
+    return (TOPO_REGIONS_MAX - 1 - region) * TOPO_MASTERS_MAX + k;
 }
 
 #endif

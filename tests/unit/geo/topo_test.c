@@ -186,7 +186,9 @@ static void limits(void) {
     if (t) { /* the line for all says how far zones are apart too, over zone-rtt */
         EQ_INT(topo_rtt_ns(t, 0, 1), 10 * MS);
         for (unsigned i = 0; i < t->regions; i++)
-            OK(topo_master_unit(t, i, TOPO_MASTERS_MAX - 1) < 256);
+            OK(topo_master_unit(i, TOPO_MASTERS_MAX - 1) < 256);
+        EQ_INT(topo_master_unit(0, 0), 248);
+        EQ_INT(topo_master_unit(31, 7), 7);
     }
     topo_free(t);
     t = NULL;
