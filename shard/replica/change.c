@@ -223,13 +223,16 @@ static enum rc on_create(void *ctx, struct rpc_request *q, ProtobufCMessage **re
     if (!m->group || m->group >> 56 || px_config_decode(m->config.data, m->config.len, &c))
         return err_set(err, RC_PROTOCOL, "no such group or configuration");
     const struct px_member *self = px_config_find(&c, rs->self);
-    const struct replica *r = replicas_find(rs, m->group);
+    struct replica *r = replicas_find(rs, m->group);
     if (!self || self->replica != m->replica)
         return err_set(err, RC_INVAL, "the configuration has no such replica on this store");
-    if (r)
-        return r->id == m->replica
-                   ? RC_OK
-                   : err_set(err, RC_EXISTS, "group %llu has another replica here still", (unsigned long long)m->group);
+    if (r && r->id == m->replica)
+        return RC_OK;
+    if (r) { /* it left, and has not been told yet that it may go: it asks, and we are asked again */
+        r->ask_ns = reactor_now(rs->reactor);
+        replica_after_event(r);
+        return err_set(err, RC_OVERLOAD, "group %llu has another replica here still", (unsigned long long)m->group);
+    }
     if (tombstone_covers(rs, m->group, m->replica))
         return err_set(err, RC_INVAL, "that replica was removed from here"); /* P-22 */
     if (!rs->conf.create)
@@ -330,7 +333,8 @@ static enum rc make_learners(struct replica *r, const struct px_config *before, 
                              int64_t deadline, struct err *err) {
     for (uint32_t i = 0; i < want->count; i++) {
         const struct px_member *m = &want->member[i];
-        if (px_config_find(before, m->store))
+        /* Also those that an earlier try left behind as learners: it may have ended before it made them. */
+        if (px_is_voter(px_config_find(before, m->store)))
             continue;
         enum rc rc;
         while ((rc = create_at(r, m, deadline, err)) && rc_retry(rc) != RETRY_NO) {

@@ -65,7 +65,7 @@ static void wal_ticket_done(struct wal_ticket *t, enum rc rc) {
     struct replicas *rs = p->rs;
     if (rc && rc != RC_SHUTDOWN)
         replicas_die(rs, rc, "a write or sync of the log failed");
-    if (!rc && !r->gone && !rs->killed) {
+    if (!rc && !r->gone && !rs->killed && !env_mutant(rs->env, "P-2: count on what is not durable")) {
         struct px_now now = replicas_now(rs);
         px_durable(r->g, &now, p->seq);
         replica_after_event(r);
@@ -354,6 +354,11 @@ static void put_records(struct replica *r) {
         r->records--;
     }
     ilist_del(&r->stuck_link);
+    if (env_mutant(rs->env, "P-2: count on what is not durable")) {
+        struct px_now now = replicas_now(rs);
+        px_durable(r->g, &now, r->record_seq);
+        replica_after_event(r);
+    }
 }
 
 static void send_all(struct replica *r, const struct px_ready *ready) {
@@ -395,7 +400,10 @@ static void truncate_log(struct replica *r) {
     struct replicas *rs = r->rs;
     static const size_t KEEP_BYTES = 4 << 20;
     struct px_status st;
-    px_slot cut = px_may_truncate(r->g, r->checkpointed < r->told ? r->checkpointed : r->told);
+    px_slot durable = r->checkpointed < r->told ? r->checkpointed : r->told;
+    if (env_mutant(rs->env, "P-11: cut the log at what is applied"))
+        durable = r->told;
+    px_slot cut = px_may_truncate(r->g, durable);
     if (cut <= r->truncated || r->records || rs->dead)
         return;
     px_status(r->g, &st);

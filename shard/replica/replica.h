@@ -89,7 +89,8 @@ struct replica_sm_ops {
     void (*on_lead_begin)(void *sm, const struct px_ballot *ballot, int64_t floor);
     /* It does not any more: proposals under way end by themselves, with what became of them. May be NULL. */
     void (*on_lead_end)(void *sm, const struct px_ballot *ballot);
-    /* A configuration was applied. May be NULL. */
+    /* A configuration was applied. Checkpoint soon: who left is told that it may go once a quorum of those who stay holds the
+     * configuration durably (P-22). May be NULL. */
     void (*on_config)(void *sm, const struct px_config *config);
     /* This replica is no member any more, for good: call replica_remove (on a fiber of your own), then delete the data. */
     void (*on_removed)(void *sm);

@@ -66,6 +66,7 @@ struct replicas {
     int64_t bulk_free_ns; /* when the next chunk of a snapshot may leave */
     struct rng rng;
     struct arena in_arena;
+    struct px_now cached; /* of a mutant */
     struct replicas_stats stats;
     struct metric metric[24];
     bool started, killed, wal_closed;

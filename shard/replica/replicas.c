@@ -208,7 +208,8 @@ static enum rc begin_incarnation(struct replicas *rs, struct err *err) {
                               .chaos = rs->env->chaos};
     if (any && last.store != rs->self)
         return err_set(err, RC_INVAL, "the log is store %llu's", (unsigned long long)last.store);
-    rs->incarnation = si.incarnation = last.incarnation + 1;
+    rs->incarnation = si.incarnation =
+        last.incarnation + !(any && env_mutant(rs->env, "P-1: speak as before the restart"));
     rs->store_record = (struct wal_store){
         .store = rs->self,
         .incarnation = rs->incarnation,
@@ -453,7 +454,14 @@ struct wal *replicas_wal(struct replicas *rs) {
 }
 
 struct px_now replicas_now(struct replicas *rs) {
-    return (struct px_now){env_now_ns(rs->env), tt_now(rs->conf.clock)};
+    static const int64_t STALE_NS = 3000000000;
+    struct px_now now = {env_now_ns(rs->env), tt_now(rs->conf.clock)};
+    if (!env_mutant(rs->env, "C-1: a cached clock"))
+        return now;
+    if (!rs->cached.mono_ns || now.mono_ns - rs->cached.mono_ns > STALE_NS || !tt_is_known(rs->cached.tt))
+        rs->cached = now;
+    now.tt = rs->cached.tt;
+    return now;
 }
 
 void replicas_each(struct replicas *rs, void (*fn)(void *ctx, struct replica *r), void *ctx) {

@@ -217,6 +217,11 @@ static void on_lead_end(void *sm, const struct px_ballot *ballot) {
         g->conf.watch->on_lead(g->conf.watch->ctx, sm, false);
 }
 
+static void on_config(void *sm, const struct px_config *config) {
+    (void)config;
+    regs_checkpoint(sm);
+}
+
 static void on_removed(void *sm) {
     const struct regs *g = sm;
     if (g->conf.watch && g->conf.watch->on_removed)
@@ -315,6 +320,7 @@ const struct replica_sm_ops regs_ops = {
     .reload = on_reload,
     .on_lead_begin = on_lead_begin,
     .on_lead_end = on_lead_end,
+    .on_config = on_config,
     .on_removed = on_removed,
     .image_open = image_open,
     .image_read = image_read,

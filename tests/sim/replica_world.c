@@ -205,6 +205,8 @@ static void serve(struct wnode *n, struct replica *r, uint64_t group) {
         g->served = ts;
 }
 
+static void print_group(struct world *w, uint64_t id);
+
 /* Another member, or one less, or other voters. */
 static void change(struct wnode *n, struct replica *r) {
     struct world *w = n->w;
@@ -240,6 +242,10 @@ static void change(struct wnode *n, struct replica *r) {
     }
     if (replica_change(r, &c, reactor_deadline(n->host.reactor, 10 * SECOND), &err) == RC_OK)
         w->res->changes_done++;
+    else
+        diag_info(&env->diag, "world: a change of members failed", "reason=\"%s\"", err.message);
+    if (getenv("SIM_PRINT") && strstr(err.message, "catch up"))
+        print_group(w, replica_group(r));
 }
 
 static void administer(struct wnode *n, struct replica *r, uint64_t group) {
@@ -253,14 +259,15 @@ static void administer(struct wnode *n, struct replica *r, uint64_t group) {
                                 NULL));
         break;
     case 1:
-        if (w->conf.changes && !w->healed)
+    case 3:
+        if (w->conf.changes && replica_leads(r))
             change(n, r);
         break;
     case 2:
         if (env_random(env) % 8 == 0)
             replica_resign(r, "as you wish");
         break;
-    case 3:
+    case 4:
         if (env_random(env) % 4 == 0)
             IGNORE(replica_campaign(r, NULL));
         break;
@@ -287,7 +294,7 @@ static void client(void *arg) {
             propose(n, r, group);
         else if (what < 85)
             serve(n, r, group);
-        else if (!w->healed || what < 88)
+        else if (!w->healed || what < (w->conf.changes ? 95 : 88))
             administer(n, r, group);
     }
 }
