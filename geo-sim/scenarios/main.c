@@ -16,6 +16,7 @@ static const struct {
     scenario_fn *run;
 } scenarios[] = {
     {"wan", "three regions: round trips, commit wait, clocks; a cut, a kill, a power loss", scenario_wan},
+    {"register", "three continents: a replicated register, its leader killed, a planned hand-over", scenario_register},
 };
 
 static void print_help(FILE *to) {

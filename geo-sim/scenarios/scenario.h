@@ -29,6 +29,6 @@ struct scenario_result {
 typedef enum rc scenario_fn(const struct scenario_conf *conf, struct show *show, struct scenario_result *ret,
                             struct err *err);
 
-scenario_fn scenario_wan;
+scenario_fn scenario_wan, scenario_register;
 
 #endif

@@ -85,6 +85,8 @@ static enum rc boot_net(struct world_node *n, struct err *err) {
 
 static void done(void *state) {
     struct world_node *n = state;
+    if (n->world->conf.on_done)
+        n->world->conf.on_done(n, n->world->conf.ctx);
     rpc_free(n->rpc);
     reactor_free(n->reactor);
     n->rpc = NULL;
@@ -120,6 +122,8 @@ static enum rc boot(struct env *const *stores, uint16_t count, void *arg, void *
 static void stop(void *state, uint16_t store) {
     struct world_node *n = state;
     (void)store;
+    if (n->world->conf.on_stop)
+        n->world->conf.on_stop(n, n->world->conf.ctx);
     stop_clock(n);
     rpc_stop(n->rpc);
     reactor_stop(n->reactor);
@@ -128,7 +132,8 @@ static void stop(void *state, uint16_t store) {
 static bool stopped(void *state, uint16_t store) {
     const struct world_node *n = state;
     (void)store;
-    return reactor_idle(n->reactor) && rpc_idle(n->rpc);
+    const struct world_conf *conf = &n->world->conf;
+    return reactor_idle(n->reactor) && rpc_idle(n->rpc) && (!conf->is_stopped || conf->is_stopped(n, conf->ctx));
 }
 
 static const struct program program = {boot, stop, stopped, done};

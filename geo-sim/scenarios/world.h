@@ -46,6 +46,11 @@ struct world_conf {
     const char *topology; /* a text for topo_parse */
     /* Services and fibers of a node that starts. */
     enum rc (*on_boot)(struct world_node *n, void *ctx, struct err *err);
+    /* What does not end with the network and the reactor; all three or none. on_stop begins, before these are stopped; on_done
+     * gives back, once is_stopped. */
+    void (*on_stop)(struct world_node *n, void *ctx);
+    bool (*is_stopped)(const struct world_node *n, void *ctx);
+    void (*on_done)(struct world_node *n, void *ctx);
     void *ctx;
 };
 

@@ -32,6 +32,8 @@ has 'round trips'
 has 'commit wait'
 has 'true time was inside the interval'
 has 'asia is cut off'
+has 'after the kill another continent led'
+has 'no acknowledged command is lost'
 has '^all [0-9]* checks ok'
 ! grep -q "$(printf '\033')" "$out"
 ok $? "no colours where no terminal is"
@@ -52,6 +54,12 @@ if [ -x $sim ]; then
     $sim wan --seed 7 </dev/null >"$out" 2>&1
     [ "$first" != "$(trace)" ]
     ok $? "another seed is another run"
+    for seed in 1 2 3; do
+        $sim register --seed $seed </dev/null >"$out" 2>&1
+        status=$?
+        ok $status "register, seed $seed, under ASan and UBSan"
+        [ $status -eq 0 ] || sed 's/^/# /' "$out"
+    done
 fi
 build/release/bin/meridian sim --help | grep -q 'wan'
 ok $? "meridian sim --help lists the scenarios"
