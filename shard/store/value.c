@@ -457,6 +457,9 @@ static bool numeric_text_ok(const struct col *c, const struct value *v) {
         whole = 0;
     if (!limited)
         return whole <= WHOLE_DIGITS_MAX && fraction <= FRACTION_DIGITS_MAX;
+    for (size_t i = 1; i <= whole && s + (int)i <= 0; i++) /* numeric(3,-2): 12300 */
+        if (t[sign + whole - i] != '0')
+            return false;
     return (int)fraction == (s > 0 ? s : 0) && (whole == 0 || (int)whole <= p - s);
 }
 

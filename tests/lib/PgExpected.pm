@@ -31,7 +31,7 @@ SET client_min_messages = warning;
 CREATE OR REPLACE FUNCTION pg_temp.outcome(e text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE r text;
 BEGIN
-    EXECUTE 'SELECT (' || e || ')::text' INTO r;
+    EXECUTE 'SELECT format(''%s'', (' || e || '))' INTO r; -- the output function, not a cast
     RETURN CASE WHEN r IS NULL THEN 'NULL' WHEN length(r) <= 400 THEN r
            ELSE '#' || length(r) || ' ' || left(r, 100) || ' ' || right(r, 100) END;
 EXCEPTION WHEN OTHERS THEN
@@ -44,8 +44,17 @@ BEGIN
     EXECUTE format('CREATE TEMP TABLE received(v %s)', t);
     EXECUTE format('COPY received FROM PROGRAM %L (FORMAT binary)', 'perl -e ''print pack(q(H*), q('
         || '5047434f50590aff0d0a0000000000000000000001' || lpad(to_hex(length(h) / 2), 8, '0') || h || 'ffff))''');
-    EXECUTE 'SELECT v::text FROM received' INTO r;
+    EXECUTE 'SELECT format(''%s'', v) FROM received' INTO r;
     EXECUTE 'DROP TABLE received';
+    RETURN r;
+END $$;
+-- a timestamptz read and printed in another time zone
+CREATE OR REPLACE FUNCTION pg_temp.zoned(zone text, t text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE r text;
+BEGIN
+    PERFORM set_config('timezone', zone, true);
+    r := t::timestamptz::text;
+    PERFORM set_config('timezone', 'UTC', true);
     RETURN r;
 END $$;
 CREATE TEMP TABLE cases(id serial, e text);

@@ -66,6 +66,8 @@ static struct value any_numeric_text(struct rng *r, const struct col *c, struct 
     int whole = precision - scale > 0 ? (int)rng_below(r, (uint64_t)(precision - scale) + 1) : 0;
     if (rng_chance(r, 0.7) && whole > 3)
         whole = (int)rng_below(r, 4);
+    if (whole + (scale < 0 ? scale : 0) <= 0 && scale < 0)
+        whole = 0;
     char *t = arena_alloc(a, (size_t)(whole + shown) + 4), *w = t;
     CHECK(t);
     bool neg = rng_chance(r, 0.5), nonzero = false;
@@ -84,6 +86,8 @@ static struct value any_numeric_text(struct rng *r, const struct col *c, struct 
             digit = '1';
         /* numeric(2,4) has two zeros after the point */
         if (limited && scale > precision && i < scale - precision)
+            digit = '0';
+        if (limited && scale < 0 && i >= whole + scale) /* numeric(3,-2): 12300 */
             digit = '0';
         nonzero |= digit != '0';
         *w++ = digit;
