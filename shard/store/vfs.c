@@ -706,6 +706,23 @@ out:
     return rc;
 }
 
+enum rc vfs_adopt(struct reactor *r, struct vfs *v, const char *from, const char *path, struct err *err) {
+    enum rc rc = check_path(from, err);
+    if (!rc)
+        rc = check_path(path, err);
+    if (!rc)
+        rc = check_absent(v, path, err);
+    if (!rc && dbfile_find(v, from))
+        rc = err_set(err, RC_BUSY, "it is open");
+    if (!rc)
+        rc = sync_file(r, v, from, err);
+    if (!rc)
+        rc = publish(r, v, from, path, err);
+    if (rc)
+        err_wrap(err, "adopt database %.200s", path);
+    return rc;
+}
+
 enum rc vfs_remove(struct reactor *r, struct vfs *v, const char *path, struct err *err) {
     char dir[ENV_PATH_BYTES];
     enum rc rc = check_path(path, err);

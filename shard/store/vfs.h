@@ -52,6 +52,10 @@ typedef enum rc vfs_fill(sqlite3 *db, void *ctx, struct err *err);
  * what is left is called path.new*. RC_EXISTS: there is one. */
 enum rc vfs_create(struct reactor *r, struct vfs *v, const char *path, vfs_fill *fill, void *ctx,
                    struct err *err) WAITS MUST_CHECK;
+/* Gives a database that was copied byte by byte to `from`, and is whole, in WAL mode and without a WAL, the name `path`; it
+ * is durable under that name on return. After an error or a crash on the way there is none of that name. RC_EXISTS. */
+enum rc vfs_adopt(struct reactor *r, struct vfs *v, const char *from, const char *path,
+                  struct err *err) WAITS MUST_CHECK;
 /* Durably removes a database that nobody has open (RC_BUSY), with its WAL. A missing one is fine. */
 enum rc vfs_remove(struct reactor *r, struct vfs *v, const char *path, struct err *err) WAITS MUST_CHECK;
 
