@@ -902,6 +902,9 @@ static int on_next(sqlite3_vtab_cursor *base) {
     case ARM_NONE:
         break;
     }
+    bool goes_on = (cur->arm == ARM_CURRENT && cur->current) || (cur->arm == ARM_HISTORY && cur->history);
+    if (goes_on && !cur->plan.ordered)
+        return code;
     return code == SQLITE_OK ? choose(cur) : code;
 }
 

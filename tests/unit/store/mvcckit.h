@@ -11,6 +11,7 @@
 
 #include "shard/store/fragment.h"
 #include "shard/store/gc.h"
+#include "truetime/base/map.h"
 #include "truetime/base/rng.h"
 
 enum { KIT_TABLES_MAX = 4, KIT_COLS_MAX = 8, KIT_EVENTS_MAX = 64, KIT_KEYS_MAX = 400 };
