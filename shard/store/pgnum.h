@@ -28,7 +28,7 @@
 bool pgnum_canonical(const void *p, size_t bytes);
 int pgnum_compare(const void *a, size_t a_bytes, const void *b, size_t b_bytes);
 
-/* Gives a handle the collation. Each handle that opens a tablet's file needs it before its first statement. */
+/* Gives a handle the collation, and switches off what would not respect it (pgnum.c). Each handle that opens a tablet's file needs it before its first statement. */
 enum rc pgnum_register(sqlite3 *db, struct err *err) MUST_CHECK;
 
 #endif
