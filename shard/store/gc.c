@@ -148,24 +148,30 @@ static enum rc delete_all(struct removal *x, struct err *err) {
     return rc;
 }
 
+enum rc gc_remove(struct mvcc *m, struct tab *tab, int64_t below_id, int64_t below_hi, struct err *err) {
+    struct removal x = {.m = m, .tab = tab, .below_id = below_id, .below_hi = below_hi};
+    struct buf sql;
+    buf_init(&sql, 0);
+    enum rc rc = add_up(&x, &sql, err);
+    buf_done(&sql);
+    if (!rc)
+        rc = delete_all(&x, err);
+    if (!rc)
+        tab_sum_add(m, tab, -x.sum);
+    return rc;
+}
+
 enum rc gc_delete(struct mvcc *m, const struct gc_step *step, struct err *err) {
-    struct removal x = {.m = m, .below_id = step->below_id, .below_hi = m->state.gc_threshold};
     enum rc rc = mvcc_check_whole(m, err);
     if (rc)
         return rc;
     CHECK(m->in_slot);
-    x.tab = mvcc_find_tab(m, step->table);
-    if (!x.tab) /* dropped since it was planned */
+    struct tab *tab = mvcc_find_tab(m, step->table);
+    if (!tab) /* dropped since it was planned */
         return RC_OK;
-    struct buf sql;
-    buf_init(&sql, 0);
-    rc = add_up(&x, &sql, err);
-    buf_done(&sql);
-    if (!rc)
-        rc = delete_all(&x, err);
-    if (rc)
-        return mvcc_break(m, rc);
-    tab_sum_add(m, x.tab, -x.sum);
+    if (m->copy)
+        changes_note_gc(m, step->table, step->below_id, m->state.gc_threshold);
+    rc = gc_remove(m, tab, step->below_id, m->state.gc_threshold, err);
     m->batch_bytes += VFS_PAGE_BYTES;
-    return RC_OK;
+    return rc ? mvcc_break(m, rc) : RC_OK;
 }

@@ -359,7 +359,7 @@ enum rc mvcc_open(struct mvcc_store *s, const char *path, struct mvcc **ret, str
 void mvcc_close(struct mvcc *m) {
     if (!m)
         return;
-    CHECK(m->readers == 0 && !m->opening);
+    CHECK(m->readers == 0 && !m->opening && !m->copy);
     if (m->batch && !m->broken)
         IGNORE(mvcc_flush(m, NULL)); /* what is lost comes again from the log */
     close_main(m);
@@ -530,6 +530,24 @@ enum rc mvcc_flush(struct mvcc *m, struct err *err) {
     if (m->n_stmts > MVCC_STATEMENTS_KEPT)
         for (size_t i = 0; i < m->n_tabs; i++)
             tab_finalize(m, m->tabs[i]);
+    return RC_OK;
+}
+
+enum rc mvcc_import_begin(struct mvcc *m, struct err *err) {
+    enum rc rc = mvcc_check_whole(m, err);
+    CHECK(!m->in_slot);
+    return rc || m->batch ? rc : batch_begin(m, err);
+}
+
+enum rc mvcc_import_table(struct mvcc *m, const struct table *t, struct err *err) {
+    CHECK(m->batch && !m->in_slot);
+    m->in_slot = true;
+    no_wait_begin(m->s->r);
+    enum rc rc = mvcc_put_table(m, t, err);
+    if (rc) /* broken, and out of the slot */
+        return rc;
+    m->in_slot = false;
+    no_wait_end(m->s->r);
     return RC_OK;
 }
 

@@ -455,6 +455,8 @@ static enum rc apply_one(struct mvcc *m, int64_t ts, const struct mvcc_mutation 
         rc = apply_change(&c, err);
     if (c.current)
         sqlite3_reset(c.current);
+    if (!rc && UNLIKELY(m->copy != NULL))
+        changes_note(m, c.t, c.key);
     counter_inc(x->deletes ? &m->s->stats.deletes : &m->s->stats.puts);
     m->batch_bytes += m->scratch.len + 64;
     return rc;

@@ -277,6 +277,8 @@ enum rc mvcc_put_table(struct mvcc *m, const struct table *t, struct err *err) {
         return rc;
     buf_init(&sql, 0);
     rc = table_new(t, &desc, err);
+    if (m->copy)
+        changes_note_schema(m);
     struct tab *tab = mvcc_find_tab(m, t->id);
     if (!rc)
         rc = tab ? alter_table(m, tab, desc, &sql, err) : put_new_table(m, desc, &sql, err);
@@ -294,6 +296,8 @@ static enum rc drop_table(struct mvcc *m, size_t at, struct err *err) {
     sqlite3_stmt *s = NULL;
     struct buf sql;
     buf_init(&sql, 0);
+    if (m->copy)
+        changes_note_schema(m);
     tab_finalize(m, tab);
     fragment_cache_forget(&m->conn, tab->v.desc->id);
     table_sql_drop(tab->v.desc, &sql);
@@ -372,7 +376,7 @@ static enum rc set_bytes(struct buf *to, struct mvcc_bytes from, struct mvcc_byt
     return buf_rc(to);
 }
 
-static enum rc write_meta(struct mvcc *m, struct err *err) {
+enum rc mvcc_write_meta(struct mvcc *m, struct err *err) {
     static const char sql[] = "UPDATE meta SET generation=?1,range_start=?2,range_end=?3,config=?4,untrimmed=?5";
     const struct mvcc_bytes blobs[] = {m->state.start, m->state.end, m->state.config};
     sqlite3_stmt *s = NULL;
@@ -396,7 +400,7 @@ static enum rc set_range(struct mvcc *m, struct mvcc_bytes start, struct mvcc_by
     if (set_bytes(&m->start, start, &m->state.start) || set_bytes(&m->end, end, &m->state.end))
         return err_set(err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
     m->state.generation = generation;
-    return write_meta(m, err);
+    return mvcc_write_meta(m, err);
 }
 
 enum rc mvcc_set_range(struct mvcc *m, struct mvcc_bytes start, struct mvcc_bytes end, uint64_t generation,
@@ -417,7 +421,7 @@ enum rc mvcc_set_config(struct mvcc *m, struct mvcc_bytes config, struct err *er
     else if (set_bytes(&m->config, config, &m->state.config))
         rc = err_set(err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
     else
-        rc = write_meta(m, err);
+        rc = mvcc_write_meta(m, err);
     return rc ? mvcc_break(m, rc) : RC_OK;
 }
 

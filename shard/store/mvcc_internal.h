@@ -112,10 +112,11 @@ struct mvcc {
     uint8_t next_ballot[MVCC_BALLOT_BYTES_MAX];
     size_t next_ballot_bytes;
 
-    struct buf scratch; /* of one row */
-    struct buf keybuf;  /* of its key */
-    struct value *old;  /* columns of the row that is there; max_cols of them */
-    struct value *row;  /* the row that comes */
+    struct buf scratch;     /* of one row */
+    struct buf keybuf;      /* of its key */
+    struct rangecopy *copy; /* follows our changes: rangecopy.c */
+    struct value *old;      /* columns of the row that is there; max_cols of them */
+    struct value *row;      /* the row that comes */
     size_t max_cols;
 };
 
@@ -165,6 +166,20 @@ void rowkey_values(const struct table *t, const struct value *row, struct value 
 
 /* mvcc_reader.c */
 void reader_drop_idle(struct mvcc *m);
+
+/* Changes outside of slots, which are not replicated: a batch is open from begin to mvcc_flush. */
+enum rc mvcc_import_begin(struct mvcc *m, struct err *err) WAITS MUST_CHECK;
+enum rc mvcc_import_table(struct mvcc *m, const struct table *t, struct err *err) MUST_CHECK;
+/* Writes range, generation, configuration and whether it is trimmed. */
+enum rc mvcc_write_meta(struct mvcc *m, struct err *err) MUST_CHECK;
+
+/* gc.c: removes the versions with _id < below_id and _hi < below_hi, also from the checksum. */
+enum rc gc_remove(struct mvcc *m, struct tab *tab, int64_t below_id, int64_t below_hi, struct err *err) MUST_CHECK;
+
+/* rangecopy.c: what m->copy wants to know */
+void changes_note(struct mvcc *m, const struct table *t, const struct value *key);
+void changes_note_gc(struct mvcc *m, uint64_t table, int64_t below_id, int64_t threshold);
+void changes_note_schema(struct mvcc *m);
 
 /* readview.c */
 struct view_run {
