@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tablet_keep.c: what a store does for its tablets by itself: committing batches that nobody asks for, checkpoints (and with
+ * them the cutting of the log), and the removal of versions that are older than they are kept.
+ *
+ * Only tablets to which something was applied since their last checkpoint are looked at: thousands of idle ones cost nothing.
+ */
+#include "shard/tablet/tablet_internal.h"
+
+static const int64_t LOOK_NS = 100000000, GC_EVERY_NS = INT64_C(10000000000);
+enum { GC_STEPS_MAX = 4 };
+
+enum rc tablet_checkpoint(struct tablet *t, bool reset, struct err *err) {
+    int64_t slot;
+    ilist_del(&t->dirty_link); /* what is applied from here on makes it dirty again */
+    enum rc rc = mvcc_checkpoint(t->m, reset, &slot, err);
+    if (rc) {
+        counter_inc(&t->ts->stats.checkpoint_failures);
+        return rc;
+    }
+    counter_inc(&t->ts->stats.checkpoints);
+    if (t->rep && !t->removed)
+        replica_checkpointed(t->rep, (px_slot)slot);
+    return RC_OK;
+}
+
+static enum rc propose(struct tablet *t, const struct buf *b, struct err *err) {
+    int64_t deadline = reactor_deadline(t->ts->reactor, GC_EVERY_NS), ts;
+    return buf_rc(b) ? buf_rc(b) : tablet_propose(t->ts, t->id, b->data, b->len, 0, NULL, deadline, &ts, err);
+}
+
+/* Two logged steps (N-4): the threshold first, a later entry removes what only reads below it could see. */
+static enum rc collect(struct tablet *t, struct err *err) {
+    struct buf b;
+    struct gc_step step;
+    bool any = true;
+    tt_interval now = tt_now(t->ts->conf.clock);
+    int64_t threshold = tt_is_known(now) ? now.earliest - t->ts->conf.gc_ns : 0;
+    enum rc rc = RC_OK;
+    buf_init(&b, REPLICA_COMMAND_BYTES_MAX);
+    if (threshold > mvcc_state(t->m)->gc_threshold && threshold <= mvcc_state(t->m)->floor) {
+        command_begin(&b, COMMAND_GC_RAISE, mvcc_state(t->m)->generation);
+        buf_put_u64le(&b, (uint64_t)threshold);
+        rc = propose(t, &b, err);
+    }
+    for (int i = 0; i < GC_STEPS_MAX && !rc && any && t->leading && t->m; i++) {
+        rc = gc_plan(t->m, GC_ROWS_DEFAULT, &step, &any, err);
+        if (rc || !any)
+            break;
+        buf_reset(&b, 4096);
+        command_begin(&b, COMMAND_GC_DELETE, mvcc_state(t->m)->generation);
+        varint_put(&b, step.table);
+        buf_put_u64le(&b, (uint64_t)step.below_id);
+        rc = propose(t, &b, err);
+        counter_inc(&t->ts->stats.gc_steps);
+    }
+    buf_done(&b);
+    return rc;
+}
+
+static void keep(struct tablet *t) {
+    struct tablets *ts = t->ts;
+    struct err err = {0};
+    int64_t now = reactor_now(ts->reactor);
+    enum rc rc = mvcc_broken(t->m) ? RC_OK : mvcc_flush(t->m, &err);
+    if (!rc && !mvcc_broken(t->m) &&
+        (mvcc_wal_bytes(t->m) >= ts->conf.checkpoint_bytes || now - t->dirty_since >= ts->conf.checkpoint_ns)) {
+        rc = tablet_checkpoint(t, true, &err);
+        if (rc && t->m && !t->removed)
+            tablet_dirty(t); /* later again */
+    }
+    if (!rc && t->leading && !t->removed && t->m && now >= t->gc_at) {
+        t->gc_at = now + GC_EVERY_NS;
+        rc = collect(t, &err);
+        if (rc == RC_NOT_LEADER || rc == RC_MOVED || rc == RC_UNSYNCED)
+            rc = RC_OK; /* its next leader does it */
+    }
+    if (rc && rc != RC_CANCELLED && rc != RC_SHUTDOWN)
+        diag_tablet(&ts->env->diag, DIAG_WARN, t->id, "tablet: upkeep failed", "reason=\"%s\"", err_message(&err));
+}
+
+/* Tablets may come and go while it waits: what is left for this round is a list of its own. */
+static void round_of(struct tablets *ts) {
+    struct ilist todo;
+    ilist_init(&todo);
+    ilist_splice_back(&todo, &ts->dirty);
+    while (!ilist_empty(&todo)) {
+        struct tablet *t = container_of(ilist_pop_front(&todo), struct tablet, dirty_link);
+        if (t->removed || !t->m)
+            continue;
+        ilist_push_back(&ts->dirty, &t->dirty_link);
+        tablet_use(t);
+        keep(t);
+        tablet_release(t);
+        if (fiber_cancelled(ts->reactor))
+            ilist_splice_back(&ts->dirty, &todo);
+    }
+}
+
+void tablets_housekeeper(void *arg) {
+    struct tablets *ts = arg;
+    while (!fiber_cancelled(ts->reactor)) {
+        if (ilist_empty(&ts->dirty)) {
+            if (waitq_wait(ts->reactor, &ts->housekeeper, DEADLINE_NONE) != RC_OK)
+                return;
+        }
+        if (fiber_sleep(ts->reactor, LOOK_NS) != RC_OK)
+            return;
+        round_of(ts);
+    }
+}
