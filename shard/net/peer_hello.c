@@ -54,7 +54,8 @@ void peer_hello_send(struct peer_conn *c, enum rc refusal, const struct err *why
 }
 
 static enum rc check_cluster(const struct peers_conf *conf, const Wire__Hello *h, struct err *err) {
-    bool same = h->cluster.len == conf->cluster_bytes && memcmp(h->cluster.data, conf->cluster, h->cluster.len) == 0;
+    bool same = h->cluster.len == conf->cluster_bytes &&
+                (h->cluster.len == 0 || memcmp(h->cluster.data, conf->cluster, h->cluster.len) == 0);
     /* One without a cluster is a stranger: the services say what it may ask for. */
     if (same || h->cluster.len == 0 || conf->cluster_bytes == 0)
         return RC_OK;

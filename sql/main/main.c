@@ -33,9 +33,12 @@ static int run_version(int argc, char **argv) {
 
 static const struct command commands[] = {
     {"clock", "the interval clock: status, daemon, simulated time master", cmd_clock, true},
-    {"log", "the write-ahead log: dump it for people", cmd_log, true},
     {"geo", "regions on this machine, with the distances between them (meridian-geo)", NULL, false},
+    {"log", "the write-ahead log: dump it for people", cmd_log, true},
+    {"node", "the nodes of a cluster", cmd_node, true},
     {"sim", "a simulated cluster in virtual time (meridian-sim)", NULL, false},
+    {"start", "runs a node", cmd_start, true},
+    {"tablet", "the tablets of a cluster: list, move, transfer leadership", cmd_tablet, true},
     {"version", "print the version", run_version, false},
 };
 

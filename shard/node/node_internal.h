@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* node_internal.h: what the files of shard/node share. */
+#ifndef MERIDIAN_NODE_INTERNAL_H
+#define MERIDIAN_NODE_INTERNAL_H
+
+#include "shard/node/node.h"
+#include "shard/node/system.h"
+#include "shard/runtime/wait.h"
+#include "truetime/base/map.h"
+
+enum { CLUSTER_BYTES = 16, ADDR_BYTES = ENV_ADDR_BYTES };
+
+/* What DIR/identity holds: who this node is. Written before the node speaks with it. */
+struct identity {
+    uint8_t cluster[CLUSTER_BYTES];
+    uint32_t node;
+    uint16_t stores;
+    uint64_t starts;
+    char region[NODE_NAME_BYTES], zone[NODE_NAME_BYTES];
+};
+
+enum node_state { NODE_NEW, NODE_IDENTIFIED, NODE_OPEN, NODE_SERVING, NODE_STOPPING, NODE_STOPPED, NODE_STATES };
+
+struct store_run {
+    struct node_store pub;
+    struct event go;      /* the identity is known: open */
+    struct env_post post; /* store 0 to this one: go; or back: done */
+    struct env_post stop_post, back_post;
+    struct fiber_group fibers;
+    struct waitq wake; /* of the repair fiber: a tablet here has changed */
+    enum rc rc;        /* of opening */
+    struct err err;
+    bool clock_ready, opened, stopping, closed;
+    char dir[ENV_PATH_BYTES];
+};
+
+struct node {
+    const struct node_conf *conf;
+    enum node_state state;
+    struct identity id;
+    bool making; /* the cluster is being made: nothing can be asked yet */
+    bool fresh;  /* it had no identity before this start */
+    char cluster_hex[2 * CLUSTER_BYTES + 1];
+    char sql_addr[ADDR_BYTES], rpc_addr[ADDR_BYTES], http_addr[ADDR_BYTES], boot_id[ENV_BOOT_ID_BYTES];
+    struct store_run *store;
+    struct rpc **rpc;
+    uint16_t stores;
+    struct tt_poller *poller;
+    struct env_dir_lock *lock;
+    struct env_tls *tls;
+    struct event opened; /* store 0: all stores have said how opening went */
+    uint16_t to_open, to_stop;
+    struct env_listener *http;
+    size_t http_clients;
+    void (*on_stopped)(void *ctx);
+    void *stop_ctx;
+};
+
+void node_move(struct node *n, enum node_state to);
+void node_failed(struct node *n, enum rc rc, const struct err *err);
+
+/* node_identity.c */
+enum rc identity_read(struct env *env, const char *dir, struct identity *ret, struct err *err); /* RC_NOTFOUND */
+enum rc identity_write(struct reactor *r, const char *dir, const struct identity *id, struct err *err) WAITS;
+/* Addresses of nodes and the root, to find the others after a restart. A missing or damaged file is no error: empty. */
+void peers_read(struct env *env, const char *dir, struct directory *d);
+void peers_write(struct reactor *r, const char *dir, const struct directory *d) WAITS;
+
+/* node_join.c: on store 0 */
+enum rc node_identify(struct node *n, struct err *err) WAITS;
+enum rc node_bootstrap(struct node *n, struct err *err) WAITS;
+enum rc node_hello(struct node *n, struct err *err) WAITS;
+void node_describe(const struct node *n, Node__Node *ret);
+
+/* node_serve.c */
+enum rc node_register(struct store_run *s, struct err *err);
+
+/* node_repair.c */
+void node_repair(void *arg) WAITS;
+void node_tablet_changed(void *ctx, uint64_t tablet);
+bool node_fully_replicated(const Node__Answer *list);
+enum rc node_admin(struct store_run *s, const Node__AdminAsk *ask, struct arena *a, int64_t deadline, char **ret_text,
+                   struct err *err) WAITS;
+
+/* node_http.c */
+enum rc node_http_open(struct node *n, struct err *err);
+void node_http_close(struct node *n);
+
+#endif

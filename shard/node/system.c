@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* system.c: see system.h. */
+#include "shard/node/system.h"
+
+#include <string.h>
+
+struct def {
+    uint16_t n;
+    uint8_t type[SYSTEM_ROW_VALUES_MAX];
+};
+
+static const struct def defs[SYSTEM_TABLES_END] = {
+    [SYSTEM_NODES] = {12,
+                      {COL_INT8, COL_TEXT, COL_TEXT, COL_TEXT, COL_TEXT, COL_TEXT, COL_INT4, COL_TEXT, COL_TEXT,
+                       COL_TEXT, COL_INT8, COL_INT4}},
+    [SYSTEM_TABLETS] = {6, {COL_BYTEA, COL_INT8, COL_INT8, COL_BYTEA, COL_BYTEA, COL_INT8}},
+    [SYSTEM_COUNTERS] = {2, {COL_TEXT, COL_INT8}},
+};
+
+enum rc system_table(uint64_t id, struct table **ret, struct err *err) {
+    static const struct table_part key = {.col = 0};
+    struct table_col cols[SYSTEM_ROW_VALUES_MAX] = {{0}};
+    CHECK(id > 0 && id < SYSTEM_TABLES_END);
+    const struct def *d = &defs[id];
+    for (uint16_t i = 0; i < d->n; i++)
+        cols[i] =
+            (struct table_col){.id = i + 1u, .col = col_of(d->type[i]), .not_null = true, .missing = value_null()};
+    struct table t = {.id = id, .group = id, .version = 1, .n_cols = d->n, .n_key = 1, .cols = cols, .key = &key};
+    return table_new(&t, ret, err);
+}
+
+/* ---- rows --------------------------------------------------------------------------------------------------------- */
+
+static struct value text(const char *s) {
+    return value_text(s, strlen(s));
+}
+
+static struct value bytes(ProtobufCBinaryData b) {
+    return value_blob(b.data, b.len);
+}
+
+uint16_t system_node_row(const Node__Node *n, struct value *v) {
+    v[0] = value_int(n->node);
+    v[1] = text(n->rpc);
+    v[2] = text(n->sql);
+    v[3] = text(n->http);
+    v[4] = text(n->region);
+    v[5] = text(n->zone);
+    v[6] = value_int(n->stores);
+    v[7] = text(n->boot_id);
+    v[8] = text(n->clock_scale);
+    v[9] = text(n->version);
+    v[10] = value_int((int64_t)n->starts);
+    v[11] = value_int(n->state);
+    return defs[SYSTEM_NODES].n;
+}
+
+uint16_t system_tablet_row(const Node__Tablet *t, struct value *v) {
+    v[0] = bytes(t->start);
+    v[1] = value_int((int64_t)t->tablet);
+    v[2] = value_int((int64_t)t->generation);
+    v[3] = bytes(t->end);
+    v[4] = bytes(t->config);
+    v[5] = value_int((int64_t)t->leader);
+    return defs[SYSTEM_TABLETS].n;
+}
+
+uint16_t system_counter_row(const char *name, int64_t value, struct value *v) {
+    v[0] = text(name);
+    v[1] = value_int(value);
+    return defs[SYSTEM_COUNTERS].n;
+}
+
+static enum rc row_check(uint64_t id, const struct value *v, size_t n, struct err *err) {
+    const struct def *d = &defs[id];
+    if (n != d->n)
+        return err_set(err, RC_CORRUPT, "a row of system table %llu has %zu values", (unsigned long long)id, n);
+    for (uint16_t i = 0; i < d->n; i++) {
+        struct col c = col_of(d->type[i]);
+        if (v[i].kind == VALUE_NULL || col_check(&c, &v[i], err) != RC_OK)
+            return err_set(err, RC_CORRUPT, "value %u of a row of system table %llu is not what it should be", i,
+                           (unsigned long long)id);
+    }
+    return RC_OK;
+}
+
+static char *text_of(struct arena *a, const struct value *v) {
+    char *s = arena_alloc(a, v->bytes + 1u);
+    if (s) {
+        memcpy(s, v->p, v->bytes);
+        s[v->bytes] = '\0';
+    }
+    return s;
+}
+
+static bool bytes_of(struct arena *a, const struct value *v, ProtobufCBinaryData *ret) {
+    ret->len = v->bytes;
+    ret->data = v->bytes ? arena_copy(a, v->p, v->bytes) : NULL;
+    return ret->data || !v->bytes;
+}
+
+enum rc system_node_read(const struct value *v, size_t n, struct arena *a, Node__Node **ret, struct err *err) {
+    enum rc rc = row_check(SYSTEM_NODES, v, n, err);
+    if (rc)
+        return rc;
+    Node__Node *out = arena_new(a, Node__Node);
+    if (!out)
+        return err_set(err, RC_NOMEM, "out of memory");
+    node__node__init(out);
+    out->node = (uint32_t)v[0].i;
+    char **field[] = {&out->rpc, &out->sql,     &out->http,        &out->region, &out->zone,
+                      NULL,      &out->boot_id, &out->clock_scale, &out->version};
+    for (size_t i = 0; i < ARRAY_LEN(field); i++) {
+        if (!field[i])
+            continue;
+        *field[i] = text_of(a, &v[i + 1]);
+        if (!*field[i])
+            return err_set(err, RC_NOMEM, "out of memory");
+    }
+    out->stores = (uint32_t)v[6].i;
+    out->starts = (uint64_t)v[10].i;
+    out->state = (uint32_t)v[11].i;
+    *ret = out;
+    return RC_OK;
+}
+
+enum rc system_tablet_read(const struct value *v, size_t n, struct arena *a, Node__Tablet **ret, struct err *err) {
+    enum rc rc = row_check(SYSTEM_TABLETS, v, n, err);
+    if (rc)
+        return rc;
+    Node__Tablet *out = arena_new(a, Node__Tablet);
+    if (!out)
+        return err_set(err, RC_NOMEM, "out of memory");
+    node__tablet__init(out);
+    out->tablet = (uint64_t)v[1].i;
+    out->generation = (uint64_t)v[2].i;
+    out->leader = (uint64_t)v[5].i;
+    if (!bytes_of(a, &v[0], &out->start) || !bytes_of(a, &v[3], &out->end) || !bytes_of(a, &v[4], &out->config))
+        return err_set(err, RC_NOMEM, "out of memory");
+    *ret = out;
+    return RC_OK;
+}
+
+enum rc system_end(struct buf *to, struct err *err) {
+    return key_put_table(to, SYSTEM_GROUP_END, err);
+}
