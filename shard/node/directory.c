@@ -140,7 +140,8 @@ static void root_first(struct directory *d, uint64_t store) {
 
 static bool try_again(enum rc rc) {
     return rc == RC_NOT_LEADER || rc == RC_UNREACHABLE || rc == RC_CLOSED || rc == RC_TIMEOUT || rc == RC_MOVED ||
-           rc == RC_OVERLOAD || rc == RC_UNSYNCED || rc == RC_SHUTDOWN;
+           rc == RC_OVERLOAD || rc == RC_UNSYNCED || rc == RC_SHUTDOWN ||
+           rc == RC_PROTOCOL; /* somebody else is at that address now */
 }
 
 /* A request must lie wholly in the arena that travels with it to a sibling store: ours is the caller's. */

@@ -86,7 +86,7 @@ static enum rc store_open(struct store_run *s, struct err *err) {
                                 .dir = s->dir,
                                 .ops = up ? up->tablet_ops : NULL,
                                 .ops_ctx = s->pub.upper,
-                                .replicas = {.lease_ns = n->conf->lease_ns},
+                                .replicas = n->conf->replicas,
                                 .on_change = node_tablet_changed,
                                 .on_dead = on_dead,
                                 .ctx = s};
@@ -155,9 +155,21 @@ static enum rc serve(struct node *n, struct err *err) {
     return rc;
 }
 
+/* Its name must last too. */
+static enum rc make_dir(struct node *n, struct err *err) {
+    struct store_run *s = &n->store[0];
+    char parent[ENV_PATH_BYTES];
+    enum rc rc = mkdir_if(s->pub.env, n->conf->dir, err);
+    snprintf(parent, sizeof parent, "%s", n->conf->dir);
+    char *slash = strrchr(parent, '/');
+    if (slash)
+        slash[slash == parent ? 1 : 0] = '\0';
+    return rc ? rc : dir_sync(s->pub.reactor, slash ? parent : "", err);
+}
+
 static enum rc run(struct node *n, struct err *err) {
     struct store_run *s = &n->store[0];
-    enum rc rc = mkdir_if(s->pub.env, n->conf->dir, err);
+    enum rc rc = make_dir(n, err);
     if (!rc)
         rc = env_dir_lock(s->pub.env, n->conf->dir, &n->lock, err);
     if (!rc)

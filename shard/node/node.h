@@ -68,7 +68,7 @@ struct node_conf {
     uint16_t stores;
     const struct env_tls_conf *tls; /* NULL: plain */
     bool datagrams;                 /* the simulator's network */
-    int64_t lease_ns;               /* 0 = default */
+    struct replicas_conf replicas;  /* limits and times; zeros: defaults */
     const struct node_upper *upper; /* NULL: none */
     /* It serves: once, on store 0's thread. */
     void (*on_ready)(void *ctx, struct node *n);

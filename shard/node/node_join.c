@@ -42,6 +42,7 @@ static enum rc join_once(struct node *n, size_t seed, struct err *err) {
         node__ask__init(ask);
         node_describe(n, me);
         me->clock_scale = scale;
+        me->starts = 0; /* not yet: node_hello tells of the first */
         ask->join = me;
         rc = rpc_call(s->rpc, (struct store_addr){PEER_NODE_SEED + (uint32_t)seed, 0}, NODE_TYPE_ASK, &ask->base, &a,
                       reactor_deadline(s->reactor, JOIN_TRY_NS), &m, err);

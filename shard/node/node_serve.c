@@ -155,13 +155,17 @@ static enum rc scale_check(const Node__Answer *known, const Node__Node *who, str
 }
 
 static enum rc do_join(struct node_store *s, Node__Node *who, struct arena *a, Node__Answer *out, struct err *err) {
-    uint64_t number;
+    uint64_t number = 0;
     enum rc rc = read_nodes(s, a, out, err);
     if (!rc)
         rc = scale_check(out, who, err);
-    if (!rc && out->n_nodes >= DIRECTORY_NODES_MAX)
+    /* It asked before and did not live to hear the answer: nobody has ever been this number. */
+    for (size_t i = 0; i < out->n_nodes && !rc; i++)
+        if (out->nodes[i]->starts == 0 && strcmp(out->nodes[i]->rpc, who->rpc) == 0)
+            number = out->nodes[i]->node;
+    if (!rc && !number && out->n_nodes >= DIRECTORY_NODES_MAX)
         rc = err_set(err, RC_LIMIT, "a cluster has at most %d nodes", DIRECTORY_NODES_MAX);
-    if (!rc)
+    if (!rc && !number)
         rc = do_next(s, "node", 1, a, &number, err);
     if (rc)
         return rc;

@@ -143,7 +143,7 @@ static int allocate(const struct env_io *io) {
 }
 
 static int sync_dir(const char *path) {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(path[0] ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return errno;
     int e = fsync(fd) ? errno : 0;

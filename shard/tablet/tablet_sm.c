@@ -43,7 +43,7 @@ static enum rc apply_own(struct tablet *t, const struct command *c, int64_t ts, 
                      : gc_delete(t->m, &step, err);
     }
     case COMMAND_RANGE: {
-        struct mvcc_bytes start, end;
+        struct mvcc_bytes start = {NULL, 0}, end = {NULL, 0};
         rc = command_bytes(&r, MVCC_KEY_BYTES_MAX, &start, err);
         if (!rc)
             rc = command_bytes(&r, MVCC_KEY_BYTES_MAX, &end, err);

@@ -60,7 +60,7 @@ enum env_lane { ENV_LANE_LOG, ENV_LANE_BULK, ENV_LANES };
 enum env_io_kind {
     ENV_IO_WRITE_SYNC, /* write iov at off, then make the file durable; requests that wait meanwhile share the sync */
     ENV_IO_SYNC,       /* make the file durable */
-    ENV_IO_DIR_SYNC,   /* make the names in directory path durable */
+    ENV_IO_DIR_SYNC,   /* make the names in directory path durable; "" = the one that relative paths begin in */
     ENV_IO_ALLOCATE, /* write zeros in [off, off + bytes), then make them durable: later writes there change no metadata */
 };
 
