@@ -7,49 +7,26 @@
 #include <string.h>
 
 #include "sql/types/real.h"
+#include "sql/types/zonecache.h"
 #include "tests/lib/anyvalue.h"
 #include "tests/lib/expected.h"
+#include "tests/lib/onfiber.h"
 #include "tests/lib/tap.h"
 
 /* ---- the machine's tz database ----------------------------------------------------------------------------------- */
 
 static struct arena zones;
 
-static const struct zone *find_zone(void *ctx, const char *name) {
-    (void)ctx;
-    char path[200] = "/usr/share/zoneinfo/";
-    size_t n = strlen(path);
-    if (!zone_name_valid(name, strlen(name)))
-        return NULL;
-    /* the files' names begin each word with a capital letter, but for those in capitals altogether */
-    static char data[1 << 16];
-    for (int capitals = 0; capitals < 3; capitals++) {
-        bool first = true;
-        for (size_t i = 0; name[i] && n + i + 1 < sizeof path; i++) {
-            char c = name[i];
-            path[n + i] =
-                c >= 'a' && c <= 'z' &&
-                        (capitals == 1 || first || (capitals == 2 && strchr(path, '/') && memchr(path + n, '/', i)))
-                    ? (char)(c - 32)
-                    : c;
-            path[n + i + 1] = 0;
-            first = c == '/' || c == '_';
-        }
-        FILE *f = fopen(path, "re");
-        if (!f)
-            continue;
-        size_t got = fread(data, 1, sizeof data, f);
-        fclose(f);
-        const struct zone *z;
-        struct err err = {0};
-        CHECKF(zone_parse(&zones, name, data, got, &z, &err) == RC_OK, "%s", err_message(&err));
-        return z;
-    }
-    return NULL;
+static struct zone_cache *cache;
+
+static const struct zone *find_zone(const char *name) {
+    const struct zone *z = zone_cache_find(cache, name);
+    CHECKF(z, "no zone %s: is tzdata installed?", name);
+    return z;
 }
 
 static struct type_session session(void) {
-    return (struct type_session){.zone = zone_fixed(&zones, "UTC", 0), .find_zone = find_zone};
+    return (struct type_session){.zone = zone_fixed(&zones, "UTC", 0), .find_zone = zone_cache_find, .ctx = cache};
 }
 
 /* ---- what PostgreSQL says ---------------------------------------------------------------------------------------- */
@@ -152,13 +129,7 @@ static enum rc compute(struct expected *e, struct arena *a, struct buf *out, str
     struct value v;
     enum rc rc;
     if (zone) {
-        char lower[64];
-        size_t i = 0;
-        for (; type[i]; i++)
-            lower[i] = type[i] >= 'A' && type[i] <= 'Z' ? (char)(type[i] + 32) : type[i];
-        lower[i] = 0;
-        s.zone = find_zone(NULL, lower);
-        CHECKF(s.zone, "no zone %s", type);
+        s.zone = find_zone(type);
     }
     if (strcmp(op, "recv") == 0)
         rc = type_recv(&c, bytes, unhex(text, bytes), a, &v, err);
@@ -307,8 +278,7 @@ static void zones_agree(void) {
     struct rng rng;
     rng_init(&rng, 3);
     for (size_t i = 0; i < ARRAY_LEN(some); i++) {
-        const struct zone *z = find_zone(NULL, some[i]);
-        CHECKF(z, "no zone %s", some[i]);
+        const struct zone *z = find_zone(some[i]);
         for (int k = 0; k < 20000 && !tap_failing(); k++) {
             int64_t instant = rng_range(&rng, -4000000000, 16000000000) * 1000000;
             int32_t offset = zone_offset(z, instant), taken;
@@ -326,7 +296,7 @@ static void today(void) {
     struct type_session s = session();
     int64_t r = 0;
     s.now = civil_to_days(2024, 7, 1) * COL_DAY_US + 2 * INT64_C(3600000000) + 500000; /* 02:00:00.5 UTC */
-    s.zone = find_zone(NULL, "america/new_york");
+    s.zone = find_zone("america/new_york");
     OK(date_parse(&s, "today", 5, &r, NULL) == RC_OK && r == civil_to_days(2024, 6, 30));
     OK(date_parse(&s, "Tomorrow", 8, &r, NULL) == RC_OK && r == civil_to_days(2024, 7, 1));
     OK(date_parse(&s, "yesterday", 9, &r, NULL) == RC_OK && r == civil_to_days(2024, 6, 29));
@@ -371,6 +341,21 @@ static void damaged_zones(void) {
     arena_done(&a);
     OK(zone_name_valid("Etc/GMT+5", 9) && !zone_name_valid("../passwd", 9) && !zone_name_valid("/etc/passwd", 11) &&
        !zone_name_valid("a//b", 4) && !zone_name_valid("", 0));
+}
+
+/* Names are found in any case and once; what is no zone is none, whatever its name asks for. */
+static void cached_zones(void) {
+    const struct zone *z = find_zone("America/New_York");
+    OK(find_zone("america/NEW_york") == z);
+    EQ_STR(zone_name(z), "America/New_York");
+    EQ_STR(zone_name(find_zone("etc/gmt+5")), "Etc/GMT+5");
+    EQ_INT(zone_offset(find_zone("etc/gmt+5"), 0), -5 * 3600);
+    OK(find_zone("utc") == zone_cache_utc(cache));
+    static const char *const none[] = {
+        "",          "america",     "America/",          "Mars/Olympus", "zone.tab",          "tzdata.zi",
+        "../passwd", "/etc/passwd", "America//New_York", "leapseconds",  "America/New_York/x"};
+    for (size_t i = 0; i < ARRAY_LEN(none); i++)
+        OKF(zone_cache_find(cache, none[i]) == NULL, "%s", none[i]);
 }
 
 /* OIDs lead back to their types. */
@@ -435,17 +420,24 @@ static void limits(void) {
     arena_done(&a);
 }
 
-int main(void) {
-    arena_init(&zones, 0);
+static void all(struct reactor *r) {
+    CHECK(zone_cache_new(reactor_env(r), ZONE_DIR, &cache) == RC_OK);
     RUN(as_postgres);
     RUN(round_trips);
     RUN(reals);
     RUN(calendar);
+    RUN(cached_zones);
     RUN(zones_agree);
     RUN(today);
     RUN(damaged_zones);
     RUN(oids);
     RUN(limits);
+    zone_cache_free(cache);
+}
+
+int main(void) {
+    arena_init(&zones, 0);
+    on_fiber(DIAG_WARN, all);
     arena_done(&zones);
     return tap_done();
 }
