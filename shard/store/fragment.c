@@ -246,6 +246,8 @@ static enum rc find_template(struct conn *c, const struct fragment *f, struct te
 
 /* ---- forms ------------------------------------------------------------------------------------------------------- */
 
+/* Of the two forms for the past UNION ALL is the faster one for long scans, and the view for everything short: it walks no more
+ * of a key's history than it needs. What is long ends up on a reader. */
 static enum form choose_form(const struct running *x, const struct tabview *tv) {
     const struct conn *c = x->c;
     struct overlay *o = x->run->overlay;
@@ -258,7 +260,7 @@ static enum form choose_form(const struct running *x, const struct tabview *tv) 
         return FORM_LATEST;
     if (latest && (want < 0 || want == FORM_LATEST))
         return FORM_LATEST;
-    if (simple && (want < 0 || want == FORM_SIMPLE))
+    if (simple && ((want < 0 && c->pinned) || want == FORM_SIMPLE))
         return FORM_SIMPLE;
     return FORM_VIEW;
 }

@@ -72,8 +72,8 @@ struct fragment_result {
     enum form form; /* the slowest that a table was read in */
 };
 
-/* RC_INVAL: the SQL is not a fragment, or a table is not here; RC_UNSUPPORTED: ts is below the threshold (versions that it
- * needs may be gone); RC_CANCELLED, RC_TIMEOUT; what the callbacks return. */
+/* RC_INVAL: the SQL is not a fragment, or a table is not here; RC_TOO_OLD: ts is below the threshold (versions that it
+ * needs may be gone); RC_SQL with a SQLSTATE: a function of the layers above said "22012:division by zero"; RC_CANCELLED, RC_TIMEOUT; what the callbacks return. */
 enum rc fragment_run(struct mvcc *m, const struct fragment_run *run, struct fragment_result *ret,
                      struct err *err) WAITS MUST_CHECK;
 

@@ -5,7 +5,7 @@
  * Promise     Three forms of one table give the same rows:
  *               FORM_LATEST  t<ID> alone. For T >= the table's last commit in the connection's snapshot, and no own writes.
  *               FORM_SIMPLE  current UNION ALL history. For the only table of a fragment, read without order or limit, and no
- *                            own writes: joined, SQLite would make 2^k arms of it or write it down whole.
+ *                            own writes: joined, SQLite would make 2^k arms of it or write it down whole. For long scans.
  *               FORM_VIEW    a virtual table v<ID>: for everything. Equalities, ranges and IN on the key and on local
  *                            indexes are pushed into it, and so is ORDER BY of either.
  * Relies on   the caller having checked that T is safe (R-1 to R-8) and not below the threshold; an overlay that does not

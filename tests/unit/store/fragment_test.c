@@ -303,6 +303,68 @@ static void only_reads_pass(void) {
     on_fiber(DIAG_WARN, refusals_body);
 }
 
+/* ---- what upper layers bring, and ends from outside ---- */
+
+static void fail_function(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+    (void)argc, (void)argv;
+    sqlite3_result_error(ctx, "22012:division by zero", -1);
+}
+
+static enum rc add_function(sqlite3 *db, void *ctx, struct err *err) {
+    ++*(int *)ctx;
+    int code = sqlite3_create_function_v2(db, "fail", 0, SQLITE_UTF8, NULL, fail_function, NULL, NULL, NULL);
+    return code == SQLITE_OK ? RC_OK : err_sqlite(err, db, "fail");
+}
+
+static void ext_body(struct reactor *r) {
+    struct kit k = {.r = r};
+    struct mvcc_state state = {.tablet = 3, .floor = 10};
+    struct fragment f = {.sql = "SELECT fail()"};
+    struct answer a;
+    struct fragment_result result;
+    int opened = 0;
+    snprintf(k.path, sizeof k.path, "%s/ext", tap_dir());
+    CHECK(vfs_new(reactor_env(r), &k.v) == RC_OK && mvcc_store_new(r, k.v, NULL, &k.s) == RC_OK);
+    FINE(&k, mvcc_store_add_ext(k.s, add_function, &opened));
+    FINE(&k, mvcc_create(k.s, k.path, &state, &k.err));
+    FINE(&k, mvcc_open(k.s, k.path, &k.m, &k.err));
+    EQ_INT(ask(&k, &f, FRAGMENT_LATEST, 0, &a, &result), RC_SQL);
+    EQ_STR(err_sqlstate(&k.err), "22012");
+    EQ_STR(err_message(&k.err), "division by zero");
+    buf_done(&a.text);
+    EQ_INT(opened, 1); /* on each handle, once */
+    struct mvcc_reader *rd = NULL;
+    FINE(&k, mvcc_reader_open(k.m, &rd, &k.err));
+    EQ_INT(opened, 2);
+    mvcc_reader_close(rd);
+    kit_close(&k);
+}
+
+static void upper_layers_bring_functions(void) {
+    on_fiber(DIAG_WARN, ext_body);
+}
+
+static void deadline_body(struct reactor *r) {
+    struct kit k;
+    struct answer a;
+    struct fragment_result result;
+    struct fragment endless = {
+        .sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT count(*) FROM n"};
+    kit_open(&k, r, "deadline", &rowid_table);
+    fill(&k, 5);
+    int64_t before = fiber_set_deadline(r, reactor_now(r) + 20000000);
+    EQ_INT(ask(&k, &endless, FRAGMENT_LATEST, 0, &a, &result), RC_TIMEOUT);
+    IGNORE(fiber_set_deadline(r, before));
+    buf_done(&a.text);
+    OK(!mvcc_broken(k.m)); /* the batch is still there */
+    says(&k, "SELECT count(*) FROM {21}", FRAGMENT_LATEST, "5;");
+    kit_close(&k);
+}
+
+static void a_deadline_ends_an_endless_one(void) {
+    on_fiber(DIAG_WARN, deadline_body);
+}
+
 /* ---- numbers that are equal but longer ---- */
 
 /* Joined without an index of their own: SQLite makes one, and its Bloom filter must not part 1.0 from 1.00 (pgnum.c). */
@@ -444,6 +506,8 @@ int main(void) {
     RUN(no_table_is_scanned_unasked);
     RUN(long_ones_move_to_a_reader);
     RUN(only_reads_pass);
+    RUN(upper_layers_bring_functions);
+    RUN(a_deadline_ends_an_endless_one);
     RUN(equal_numbers_meet);
     RUN(few_handles_serve_many_tablets);
     RUN(a_lost_batch_is_said_and_replayed);

@@ -316,7 +316,7 @@ static void one_seed(struct reactor *r, uint64_t seed) {
 }
 
 static void model_body(struct reactor *r) {
-    uint64_t one = tap_env("MVCC_SEED", 0), n = tap_env("MVCC_SEEDS", 12);
+    uint64_t one = tap_env("MVCC_SEED", 0), n = tap_env("MVCC_SEEDS", 8);
     for (uint64_t seed = one ? one : 1; seed <= (one ? one : n) && !tap_failing(); seed++)
         one_seed(r, seed);
 }
