@@ -286,6 +286,14 @@ static enum rc verify_sections(struct mvcc_reader *rd, uint64_t *sum, struct err
     return rc;
 }
 
+/* It also calls it damage when a page could not be read: "unable to get the page. error code=266". */
+static bool read_failed(const char *text) {
+    static const char mark[] = "error code=";
+    const char *at = strstr(text, mark);
+    long code = at ? strtol(at + sizeof mark - 1, NULL, 10) & 0xff : 0;
+    return code == SQLITE_IOERR || code == SQLITE_NOMEM;
+}
+
 /* SQLite's own check: its first complaint. */
 static enum rc verify_file(struct mvcc_reader *rd, struct err *err) WAITS {
     sqlite3_stmt *s = NULL;
@@ -296,6 +304,8 @@ static enum rc verify_file(struct mvcc_reader *rd, struct err *err) WAITS {
     const char *text = code == SQLITE_ROW ? (const char *)sqlite3_column_text(s, 0) : NULL;
     if (code != SQLITE_ROW)
         rc = err_sqlite(err, rd->conn.db, "verify the file");
+    else if (text && strcmp(text, "ok") != 0 && read_failed(text))
+        rc = err_set(err, RC_IO, "%.200s: %.100s", rd->conn.m->path, text);
     else if (!text || strcmp(text, "ok") != 0)
         rc = err_set(err, RC_CORRUPT, "%.200s: %.100s", rd->conn.m->path, text ? text : "no verdict");
     sqlite3_finalize(s);
