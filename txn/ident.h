@@ -16,7 +16,7 @@
 #include "truetime/base/check.h"
 
 enum {
-    TXN_KEY_BYTES_MAX = 4096, /* of an encoded key */
+    TXN_KEY_BYTES_MAX = 16384, /* of an encoded key */
     TXN_NAME_BYTES = 80,      /* room for txn_id_name and txn_age_name */
 };
 

@@ -41,7 +41,10 @@ enum rc spans_add(struct spans *s, const struct txn_span *span) {
         memcpy(bytes, span->start.p, span->start.n);
     if (span->end.n)
         memcpy(bytes + span->start.n, span->end.p, span->end.n);
-    s->item[s->count++] = (struct txn_span){{bytes, span->start.n}, {bytes + span->start.n, span->end.n}};
+    struct txn_span *to = &s->item[s->count++];
+    to->start.p = bytes;
+    to->start.n = span->start.n;
+    to->end = (struct txn_key){to->start.p + to->start.n, span->end.n};
     return RC_OK;
 }
 

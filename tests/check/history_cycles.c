@@ -449,7 +449,7 @@ static void name_cycle(struct graph *g, const struct edge *e, const uint32_t *vi
     char text[900] = "", anomaly[48];
     size_t at = 0;
     const struct edge *step = e;
-    uint32_t chain[64], n = 0, v = e->from;
+    uint32_t chain[64] = {0}, n = 0, v = e->from;
     while (v != e->to && n < 63) { /* backwards */
         chain[n++] = via[v];
         v = g->edge[via[v] - 1].from;

@@ -74,9 +74,55 @@ static void everything_fails(void) {
 
 static void a_few_keys(void) {
     struct tw_conf c = {.tablets = 4, .gateways = 4, .clock_error_ns = 5 * MS, .loss = 0.005, .one_key = true};
-    c.crash = 0.0002;
+    c.crash = 0.0006;
+    c.transfer = 0.001;
     c.split = 0.0003;
-    seeds("a few keys", c, 12, 5000);
+    seeds("a few keys", c, 14, 5000);
+}
+
+/* Messages come by seconds late, and often twice: late copies meet what is long over. */
+static void everything_is_late(void) {
+    struct tw_conf c = {.tablets = 3, .gateways = 4, .clock_error_ns = 5 * MS, .duplicate = 0.3, .late = 0.08};
+    c.one_key = true;
+    c.transfer = 0.0003;
+    seeds("everything is late", c, 14, 8000);
+}
+
+static void leases_are_short(void) {
+    struct tw_conf c = {.tablets = 4, .gateways = 3, .clock_error_ns = 10 * MS, .loss = 0.02, .late = 0.03};
+    c.short_leases = true;
+    c.crash = 0.0002;
+    c.refuse = 0.02;
+    seeds("leases are short", c, 14, 5000);
+}
+
+/* Wide clocks, and leadership that changes hands at once: what a reader was promised must go along (S-1, N-3). */
+static void hands_change_quickly(void) {
+    struct tw_conf c = {.tablets = 4, .gateways = 4, .clock_error_ns = 60 * MS, .late = 0.01, .one_key = true};
+    c.transfer = 0.01;
+    seeds("hands change quickly", c, 14, 5000);
+}
+
+/* A few transactions, and one fault at each single step of them: every crash point of two-phase commit. */
+static void a_fault_at_every_step(void) {
+    uint64_t points = tap_env("SIM_SEEDS", 150), runs = 0, two_phase = 0;
+    for (int what = TW_CRASH; what < TW_KINDS; what++)
+        for (uint64_t at = 1; at <= points && !tap_failing(); at++, runs++) {
+            struct tw_conf c = {.seed = 77, .tablets = 3, .gateways = 1, .clock_error_ns = 3 * MS};
+            struct tw_stats s;
+            c.mutant = getenv("SIM_MUTANT");
+            c.at_step = at;
+            c.what = what;
+            c.clients_stop = 60;
+            struct tw *w = tw_new(&c);
+            OKF(tw_run(w, points) && tw_settle(w), "fault %d at step %llu: %s", what, (unsigned long long)at,
+                tw_broken(w));
+            tw_stats(w, &s);
+            two_phase += s.two_phase;
+            tw_free(w);
+        }
+    tap_note("%llu runs, %llu commits of several tablets", (unsigned long long)runs, (unsigned long long)two_phase);
+    OK(tap_failing() || two_phase > 0);
 }
 
 int main(void) {
@@ -85,5 +131,9 @@ int main(void) {
     RUN(leaders_die);
     RUN(everything_fails);
     RUN(a_few_keys);
+    RUN(everything_is_late);
+    RUN(leases_are_short);
+    RUN(hands_change_quickly);
+    RUN(a_fault_at_every_step);
     return tap_done();
 }

@@ -162,7 +162,7 @@ struct tw {
     struct history *history;
     struct unresolved *unresolved;
     size_t unresolved_count, unresolved_cap;
-    uint64_t generations, terms, questions, values;
+    uint64_t generations, terms, questions, values, steps;
     struct tw_stats stats;
     char broken[1400];
     const char *probe[PROBES_MAX];
@@ -578,6 +578,9 @@ static void propose(struct tw *w, struct tablet *t, const struct site_out *o) {
     bool refuse = (!w->calm && rng_chance(&w->rng, w->conf.refuse)) || t->opening;
     if (o->ts) {
         e.ts = ts_max(t->floor + 1, o->ts);
+        if (o->exact && o->ts > facts_of(w, t).lease_end && !t->opening)
+            break_(w, "S-2: a commit at %lld, the lease ends at %lld", (long long)(o->ts - EPOCH),
+                   (long long)(t->lease_end - EPOCH));
         refuse = refuse || (o->exact && e.ts != o->ts) || (e.ts > t->lease_end && !mutant(w, "S-2"));
     }
     if (refuse) {
@@ -1100,7 +1103,7 @@ static void leave_unresolved(struct tw *w, struct client *c) {
 
 static void client_step(struct tw *w, struct gateway *g, struct client *c) {
     if (c->state == C_IDLE) {
-        if (!w->calm && rng_chance(&w->rng, 0.05))
+        if (!w->calm && (!w->conf.clients_stop || w->steps < w->conf.clients_stop) && rng_chance(&w->rng, 0.05))
             begin(w, g, c);
     } else if (c->state == C_RUNNING) {
         if (w->now - c->asked > (w->calm ? 30 : 4) * SECOND)
@@ -1214,8 +1217,9 @@ static void tablet_step(struct tw *w, struct tablet *t) {
             drain(w, t);
         return;
     }
-    if (t->lease_end - now.latest < 500 * MS && rng_chance(&w->rng, 0.2))
-        t->lease_end = ts_max(t->lease_end, now.earliest + 800 * MS);
+    int64_t lease = w->conf.short_leases && !w->calm ? rng_range(&w->rng, 60, 300) * MS : 800 * MS;
+    if (t->lease_end - now.latest < lease / 2 && rng_chance(&w->rng, w->conf.short_leases && !w->calm ? 0.02 : 0.2))
+        t->lease_end = ts_max(t->lease_end, now.earliest + lease);
     if (site_wake_ns(t->site) <= w->now) {
         struct txn_facts f = facts_of(w, t);
         site_tick(t->site, &f);
@@ -1227,7 +1231,26 @@ static void tablet_step(struct tw *w, struct tablet *t) {
         wander(w, &t->err_lo, &t->err_hi);
 }
 
+static void one_fault(struct tw *w) {
+    for (int i = 0; i < TABLETS_MAX && !w->broken[0]; i++) {
+        struct tablet *t = &w->tablet[i];
+        if (!t->used || t->opening)
+            continue;
+        if (w->conf.what == TW_CRASH)
+            new_leader(w, t, false);
+        else if (w->conf.what == TW_TRANSFER && t->applied == t->entries)
+            new_leader(w, t, true);
+        else if (w->conf.what == TW_SPLIT && i < (int)w->conf.tablets)
+            try_split(w, t);
+    }
+    if (w->conf.what == TW_GATEWAY)
+        gateway_crash(w, &w->gateway[0]);
+}
+
 static void step(struct tw *w) {
+    w->steps++;
+    if (w->conf.at_step && w->steps == w->conf.at_step)
+        one_fault(w);
     w->now += rng_range(&w->rng, 0, w->calm ? 2 * MS : MS);
     deliver_due(w);
     for (int i = 0; i < TABLETS_MAX && !w->broken[0]; i++) {

@@ -24,6 +24,10 @@ struct tw_conf {
     double loss, duplicate, late;                         /* of messages; late: by seconds */
     double crash, transfer, split, gateway_crash, refuse; /* a step */
     bool one_key;                                         /* everybody wants the same few keys */
+    bool short_leases;                                    /* so that times often do not fit */
+    uint64_t at_step; /* 0, or the one step at which `what` happens to every tablet, or to a gateway */
+    enum { TW_CRASH, TW_TRANSFER, TW_SPLIT, TW_GATEWAY, TW_KINDS } what;
+    uint64_t clients_stop; /* 0, or the step after which no transaction begins */
     const char *mutant;
 };
 
