@@ -2,8 +2,8 @@
 /*
  * coordinator.c: gathers votes, chooses the time, logs the decision, and tells everybody until all have it.
  *
- * Until the Commit record is proposed nothing of the transaction is in this tablet's log, and whoever leads may abort it: an
- * inquiry that finds nothing logs an abort first (T-10). From then on only the log tells.
+ * Until the Commit record is proposed nothing of the transaction is in this tablet's log, and whoever leads may abort
+ * it: an inquiry that finds nothing logs an abort first (T-10). From then on only the log tells.
  */
 #include "txn/coordinator.h"
 
@@ -194,7 +194,8 @@ static void decide(struct site *s, struct coord *c, const struct txn_facts *f) {
         answer(s, &c->ref, TXN_COMMITTED, r.s, NULL, 0);
 }
 
-/* Locks, but no writes, and no other tablet: nothing to log. Its time is new, so it is answered when that has passed. */
+/* Locks, but no writes, and no other tablet: nothing to log. Its time is new, so it is answered when that has passed.
+ * */
 static void commit_reader(struct site *s, struct coord *c, const struct txn_facts *f) {
     struct txn_window w = ts_new(f, s->floor);
     if (w.min > w.max || w.min > c->token.deadline) {

@@ -2,9 +2,9 @@
 /*
  * ident.h: the small values that all of txn/ speaks of: which transaction, how old, which keys.
  *
- * Promise     A txn_id names one *attempt*: a retry gets a new one, only its age is kept (K-1, N-7), so nothing that is late
- *             from an earlier attempt can be taken for a later one. Ages are totally ordered; no two attempts that live at
- *             the same time share one. Keys compare as bytes: the encoding of keys keeps SQL's order.
+ * Promise     A txn_id names one *attempt*: a retry gets a new one, only its age is kept (K-1, N-7), so nothing that is
+ *             late from an earlier attempt can be taken for a later one. Ages are totally ordered; no two attempts that
+ *             live at the same time share one. Keys compare as bytes: the encoding of keys keeps SQL's order.
  * Relies on   a gateway's incarnation being larger after each of its starts.
  * Threads     any; values only.
  */
@@ -17,7 +17,7 @@
 
 enum {
     TXN_KEY_BYTES_MAX = 16384, /* of an encoded key */
-    TXN_NAME_BYTES = 80,      /* room for txn_id_name and txn_age_name */
+    TXN_NAME_BYTES = 80,       /* room for txn_id_name and txn_age_name */
 };
 
 struct txn_id {

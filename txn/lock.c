@@ -2,13 +2,13 @@
 /*
  * lock.c: requests, waiters, wounds, time.
  *
- * A request is granted if nobody else holds what conflicts with it and no *older* waiter wants what conflicts with it, unless
- * that waiter waits for the requester himself. Whenever a hold or a waiter goes, the waiters that overlap it are looked at
- * again (`eval`); the order of looking does not matter, since a grant makes no other grant possible, but to the same
- * transaction.
+ * A request is granted if nobody else holds what conflicts with it and no *older* waiter wants what conflicts with it,
+ * unless that waiter waits for the requester himself. Whenever a hold or a waiter goes, the waiters that overlap it are
+ * looked at again (`eval`); the order of looking does not matter, since a grant makes no other grant possible, but to
+ * the same transaction.
  *
- * Searching must not change the heads that it walks. So a search only marks; whoever must be doomed is collected in `marked`
- * and doomed behind the search.
+ * Searching must not change the heads that it walks. So a search only marks; whoever must be doomed is collected in
+ * `marked` and doomed behind the search.
  */
 #include "txn/lock.h"
 
@@ -99,7 +99,8 @@ static void wait_free(struct lock_table *t, struct lock_wait *w) {
     free(w);
 }
 
-/* Takes w out of its head's queue and its transaction's. Unless it was granted, what it stood in the way of is looked at. */
+/* Takes w out of its head's queue and its transaction's. Unless it was granted, what it stood in the way of is looked
+ * at. */
 static void wait_unlink(struct lock_table *t, struct lock_wait *w, bool granted) {
     struct lock_head *h = w->head;
     ilist_del(&w->in_head);

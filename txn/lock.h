@@ -8,33 +8,36 @@
  *     while (lock_next(t, &event)) ...                              after every call: what it brought about
  *
  * Modes       SHARED   to read           compatible with SHARED and UPDATE
- *             UPDATE   to read, write later (SELECT ... FOR UPDATE, the read half of UPDATE): compatible with SHARED only
- *             EXCLUSIVE to write         compatible with nothing
+ *             UPDATE   to read, then write   compatible with SHARED only (SELECT ... FOR UPDATE, the read of UPDATE)
+ *             EXCLUSIVE to write             compatible with nothing
  *             on keys and on spans of keys, gaps included, so that there are no phantoms (K-5).
  *
  * Wound-wait, lazily
- *             A request that conflicts with an older holder waits. One that conflicts with a younger holder waits as well,
- *             but *marks* it: a marked transaction is aborted where it waits, when it next would have to wait, or when it
- *             has been idle for idle_ns; one that never waits again may still commit. A prepared one is never killed here
- *             (K-2): its wound is forwarded to its coordinator (K-3) after forward_ns, and again while an older one waits.
- *             Waiters stand in order of age, so each waits only for holders that are older or marked, and for older
- *             waiters. So every cycle has somebody marked that waits, and he is aborted: deadlocks cannot form.
+ *             A request that conflicts with an older holder waits. One that conflicts with a younger holder waits as
+ *             well, but *marks* it: a marked transaction is aborted where it waits, when it next would have to wait, or
+ *             when it has been idle for idle_ns; one that never waits again may still commit. A prepared one is never
+ *             killed here (K-2): its wound is forwarded to its coordinator (K-3) after forward_ns, and again while an
+ *             older one waits. Waiters stand in order of age, so each waits only for holders that are older or marked,
+ *             and for older waiters. So every cycle has somebody marked that waits, and he is aborted: deadlocks cannot
+ *             form.
  *
  * Promise     L1  no two transactions hold conflicting modes on one key (INV-K1).
- *             L2  a waiter waits for a live holder that conflicts with it, or for an older waiter that does (and, at the end
- *                 of that chain, for a holder). An exception keeps upgrades alive: who is already waited for need not queue
- *                 behind the one that waits for him.
+ *             L2  a waiter waits for a live holder that conflicts with it, or for an older waiter that does (and, at
+ *                 the end of that chain, for a holder). An exception keeps upgrades alive: who is already waited for
+ *                 need not queue behind the one that waits for him.
  *             L3  each waiter gets exactly one event: GRANTED or REFUSED (K-7). A timeout refuses, it never lets pass.
  *             L4  a prepared transaction keeps exactly the locks it had at lock_prepare until lock_release (T-11).
  *             L5  an older waiter is overtaken by nobody who could make it wait longer, but for the exception in L2.
- *             L6  bounded: locks, waiters, transactions, bytes; the limits say RC_OVERLOAD (the table's) or RC_LIMIT (one
- *                 transaction's: lock_escalate to a span).
- *             Cost: an uncontended lock and unlock of a key is two hash look-ups; trees are touched only where spans are.
- * Relies on   the caller, who drains lock_next after each call, calls lock_tick by lock_wake_ns, aborts whom a DOOMED event
- *             names (lock_release, and an aborted-marker: participant.h), and takes a lock before it reads (K-6).
+ *             L6  bounded: locks, waiters, transactions, bytes; the limits say RC_OVERLOAD (the table's) or RC_LIMIT
+ *                 (one transaction's: lock_escalate to a span).
+ *             Cost: an uncontended lock and unlock of a key is two hash look-ups; trees are touched only where spans
+ *             are.
+ * Relies on   the caller, who drains lock_next after each call, calls lock_tick by lock_wake_ns, aborts whom a DOOMED
+ *             event names (lock_release, and an aborted-marker: participant.h), and takes a lock before it reads (K-6).
  * Threads     the tablet's reactor. A struct lock_txn * is good until its lock_release; look it up again after a wait.
  * Source      Rosenkrantz, Stearns, Lewis, "System level concurrency control for distributed database systems", 1978
- *             (wound-wait); Corbett et al., "Spanner", 2012, section 4.2.1; Seidel, Aragon, "Randomized search trees", 1996.
+ *             (wound-wait); Corbett et al., "Spanner", 2012, section 4.2.1; Seidel, Aragon, "Randomized search trees",
+ *             1996.
  */
 #ifndef MERIDIAN_TXN_LOCK_H
 #define MERIDIAN_TXN_LOCK_H
@@ -133,15 +136,16 @@ void lock_txn_alive(struct lock_table *t, struct lock_txn *x, int64_t now_ns);
 /* A fragment of it begins (true) or ends (false) to run here: between the two it is not idle. */
 void lock_txn_busy(struct lock_table *t, struct lock_txn *x, bool begins, int64_t now_ns);
 
-/* Asks for mode on span. RC_OK with *ret_waits false: held now. RC_OK with *ret_waits true: an event with `request` (unique
- * among the transaction's waiting requests) follows. RC_ABORTED: it is marked and would have to wait, or is doomed already;
- * err says who and what, and a DOOMED event follows. RC_OVERLOAD: the table is full. RC_LIMIT: this transaction has its fill:
- * lock_escalate. RC_INVAL: not a span; prepared. The span's bytes are copied. deadline_ns: when to give up waiting. */
+/* Asks for mode on span. RC_OK with *ret_waits false: held now. RC_OK with *ret_waits true: an event with `request`
+ * (unique among the transaction's waiting requests) follows. RC_ABORTED: it is marked and would have to wait, or is
+ * doomed already; err says who and what, and a DOOMED event follows. RC_OVERLOAD: the table is full. RC_LIMIT: this
+ * transaction has its fill: lock_escalate. RC_INVAL: not a span; prepared. The span's bytes are copied. deadline_ns:
+ * when to give up waiting. */
 enum rc lock_acquire(struct lock_table *t, struct lock_txn *x, const struct txn_span *span, enum lock_mode mode,
                      uint64_t request, int64_t now_ns, int64_t deadline_ns, bool *ret_waits,
                      struct err *err) MUST_CHECK;
-/* The same for a span in place of many locks: in the strongest mode that x has within it, whatever its limits; when granted,
- * the locks that it covers are dropped. */
+/* The same for a span in place of many locks: in the strongest mode that x has within it, whatever its limits; when
+ * granted, the locks that it covers are dropped. */
 enum rc lock_escalate(struct lock_table *t, struct lock_txn *x, const struct txn_span *span, uint64_t request,
                       int64_t now_ns, int64_t deadline_ns, bool *ret_waits, struct err *err) MUST_CHECK;
 /* The request's fragment is gone; no event comes for it. False: it does not wait (any more). */
@@ -155,8 +159,8 @@ void lock_mark(struct lock_table *t, struct lock_txn *x, const struct lock_why *
 enum rc lock_prepare(struct lock_table *t, struct lock_txn *x, int64_t now_ns, struct err *err) MUST_CHECK;
 /* The locks of x, keys before spans: NULL begins, false ends. Spans are borrowed until the next change. */
 bool lock_each(struct lock_txn *x, const void **cursor, struct lock_grant *ret);
-/* A prepared transaction from its record, before the new leader opens (T-11). RC_CORRUPT: it conflicts with one restored
- * before; RC_INVAL: no span. */
+/* A prepared transaction from its record, before the new leader opens (T-11). RC_CORRUPT: it conflicts with one
+ * restored before; RC_INVAL: no span. */
 enum rc lock_restore(struct lock_table *t, const struct txn_ref *ref, const struct lock_grant *grant, size_t count,
                      int64_t now_ns, struct err *err) MUST_CHECK;
 /* Committed or aborted: all its locks go, its waiting requests too (without events), and who can be granted is. */
@@ -168,9 +172,9 @@ int64_t lock_wake_ns(const struct lock_table *t); /* call lock_tick then; INT64_
 /* The next event; false: none. In the order in which they came about. */
 bool lock_next(struct lock_table *t, struct lock_event *ret);
 
-/* Everything at or above key moves to *ret_right, exactly (N-6): locks, ages, marks, prepared ones, waiters; a span that key
- * cuts is held on both sides; a request that waits for a span which key cuts is refused with RC_MOVED. A transaction is in
- * each half where it holds or waits. On failure t is as before. */
+/* Everything at or above key moves to *ret_right, exactly (N-6): locks, ages, marks, prepared ones, waiters; a span
+ * that key cuts is held on both sides; a request that waits for a span which key cuts is refused with RC_MOVED. A
+ * transaction is in each half where it holds or waits. On failure t is as before. */
 enum rc lock_split(struct lock_table *t, struct txn_key key, int64_t now_ns, struct lock_table **ret_right) MUST_CHECK;
 
 /* "row x8001 is held exclusive for 1.204 s by transaction 3.0:7:1042 ...": message, detail and hint of a refusal. */

@@ -2,10 +2,11 @@
 /*
  * lock_internal.h: what the files of the lock table share: heads, holds, waiters, and the trees of heads.
  *
- * A *head* is a span that somebody holds or waits for, exactly this one; holds and waiters hang on it. Heads of single keys
- * are found by hash. Only a request for a span needs them in order, so they are put into a tree when one comes, in the order
- * in which they appeared (`fresh`), and there at once beyond FRESH_MAX of them, so that no request pays for a million. Heads
- * of spans are in a tree of their own with the largest end of each subtree, which answers "who overlaps?".
+ * A *head* is a span that somebody holds or waits for, exactly this one; holds and waiters hang on it. Heads of single
+ * keys are found by hash. Only a request for a span needs them in order, so they are put into a tree when one comes, in
+ * the order in which they appeared (`fresh`), and there at once beyond FRESH_MAX of them, so that no request pays for a
+ * million. Heads of spans are in a tree of their own with the largest end of each subtree, which answers "who
+ * overlaps?".
  *
  * Threads     as lock.h.
  */
@@ -115,7 +116,8 @@ void lock_head_put(struct lock_table *t, struct lock_head *h);
 /* Takes it out and frees it, when nobody holds or waits for it. */
 void lock_head_drop_if_idle(struct lock_table *t, struct lock_head *h);
 void lock_head_free(struct lock_table *t, struct lock_head *h);
-/* Every head that overlaps span, points first, each in key order; on_head must not add or remove heads. False: stopped. */
+/* Every head that overlaps span, points first, each in key order; on_head must not add or remove heads. False: stopped.
+ * */
 bool lock_heads_overlapping(struct lock_table *t, const struct txn_span *span, lock_on_head *on_head, void *ctx);
 void lock_tree_check(struct lock_table *t);
 

@@ -2,8 +2,8 @@
 /*
  * lock_split.c: the right half of a lock table goes to the right half of its tablet (N-6).
  *
- * First everything that needs memory: the right table is built as a copy, and for each span that the key cuts a head for its
- * left part is found or made. Only then the left table changes, and from there on nothing can fail.
+ * First everything that needs memory: the right table is built as a copy, and for each span that the key cuts a head
+ * for its left part is found or made. Only then the left table changes, and from there on nothing can fail.
  */
 #include <stdlib.h>
 

@@ -2,10 +2,10 @@
 /*
  * lock_tree.c: the heads of a lock table, by hash and in key order.
  *
- * The trees are treaps: ordered by (start, end), heaps by a priority that comes from a seeded sequence, so their expected depth
- * is logarithmic whatever keys a client chooses, and the same seed gives the same tree. Each node knows the head with the
- * largest end in its subtree; a search for what overlaps [s, e) leaves out subtrees that end at or before s, and everything to
- * the right of the first start at or after e.
+ * The trees are treaps: ordered by (start, end), heaps by a priority that comes from a seeded sequence, so their
+ * expected depth is logarithmic whatever keys a client chooses, and the same seed gives the same tree. Each node knows
+ * the head with the largest end in its subtree; a search for what overlaps [s, e) leaves out subtrees that end at or
+ * before s, and everything to the right of the first start at or after e.
  */
 #include <stdlib.h>
 

@@ -3,9 +3,10 @@
  * outcome.h: what a tablet remembers of the transactions that it coordinated; the same on every replica.
  *
  * Promise     O1  the first outcome of an attempt in log order is its outcome for ever; a later one changes nothing.
- *             O2  a committed one stays until every participant has acknowledged it *durably* (T-12) and its attempt lies
- *                 below the horizon, so that a commit message that comes late or twice meets it (T-10, INV-D1).
- *             O3  attempts that began below the horizon and are not remembered are refused (N-7), so forgetting is safe.
+ *             O2  a committed one stays until every participant has acknowledged it *durably* (T-12) and its attempt
+ *                 lies below the horizon, so that a commit message that comes late or twice meets it (T-10, INV-D1).
+ *             O3  attempts that began below the horizon and are not remembered are refused (N-7), so forgetting is
+ *                 safe.
  *             O4  with a token it stays until token_horizon; older tokens are "expired", never "aborted" (N-15).
  * Relies on   being changed by applied log entries alone, in their order.
  * Threads     the tablet's reactor.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * overlay.c: a skip list of rows by (table, key), each with a stack of revisions; and all revisions in the order of writing.
- * A rollback pops from the end of that order: each time the newest revision of its row.
+ * overlay.c: a skip list of rows by (table, key), each with a stack of revisions; and all revisions in the order of
+ * writing. A rollback pops from the end of that order: each time the newest revision of its row.
  */
 #include "txn/overlay.h"
 
@@ -355,8 +355,8 @@ enum rc txn_overlay_encode(struct txn_overlay *o, const struct txn_span *range, 
     return buf_rc(to);
 }
 
-/* Revision by revision, in the order of writing, so that savepoints go along: the list runs from the newest, so the oldest is
- * found by turning a list of pointers round. */
+/* Revision by revision, in the order of writing, so that savepoints go along: the list runs from the newest, so the
+ * oldest is found by turning a list of pointers round. */
 enum rc txn_overlay_copy(const struct txn_overlay *o, struct txn_overlay **ret) {
     struct txn_overlay *copy;
     struct revision **all = malloc((o->writes + 1) * sizeof(*all));

@@ -8,7 +8,8 @@
  *     fragment.overlay = txn_overlay_base(o);   later fragments read own writes over the stored rows (readview.h)
  *     txn_overlay_encode(o, &range, &buf);      the row images of the log entry
  *
- * Promise     W1  all revisions of a row are kept until the end or a rollback (Q-1), so a rollback restores what was there, byte
+ * Promise     W1  all revisions of a row are kept until the end or a rollback (Q-1), so a rollback restores what was
+ *             there, byte
  *                 by byte, however the writes and savepoints were interleaved.
  *             W2  rows come in the order of their keys, each once, its last revision.
  *             W3  bounded by bytes_max: a write beyond it is refused with RC_LIMIT and changes nothing.
@@ -32,8 +33,8 @@ void txn_overlay_free(struct txn_overlay *o); /* NULL is fine */
 /* For a fragment; lives as long as o. */
 struct overlay *txn_overlay_base(struct txn_overlay *o);
 
-/* The row as it is from now on: all columns in the descriptor's order. Everything is copied; t is referenced. RC_LIMIT (W3),
- * RC_NOMEM, or what is wrong with the key (key.h). */
+/* The row as it is from now on: all columns in the descriptor's order. Everything is copied; t is referenced. RC_LIMIT
+ * (W3), RC_NOMEM, or what is wrong with the key (key.h). */
 enum rc txn_overlay_put(struct txn_overlay *o, struct table *t, const struct value *row, uint16_t n,
                         struct err *err) MUST_CHECK;
 /* The row with this key (in key order) is gone from now on. */
@@ -44,8 +45,8 @@ size_t txn_overlay_mark(const struct txn_overlay *o);
 /* Undoes all writes after mark, which txn_overlay_mark returned and no rollback has gone behind. */
 void txn_overlay_rollback(struct txn_overlay *o, size_t mark);
 
-/* Row images (mvcc_mutations_encode) of the rows whose keys lie in range; nothing is appended if there are none. Temporary
- * memory is taken and given back. buf_rc tells too. */
+/* Row images (mvcc_mutations_encode) of the rows whose keys lie in range; nothing is appended if there are none.
+ * Temporary memory is taken and given back. buf_rc tells too. */
 enum rc txn_overlay_encode(struct txn_overlay *o, const struct txn_span *range, struct buf *to) MUST_CHECK;
 
 /* At a split both halves begin with what there was: encode leaves out what is not theirs. */

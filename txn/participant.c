@@ -2,8 +2,9 @@
 /*
  * participant.c: prepare, promise, resolve.
  *
- * Every answer that a coordinator may build on is made of facts that cannot be taken back: a Prepare record that is applied, or
- * read locks that this leader holds until told, with the end of its lease as the latest time for which it vouches.
+ * Every answer that a coordinator may build on is made of facts that cannot be taken back: a Prepare record that is
+ * applied, or read locks that this leader holds until told, with the end of its lease as the latest time for which it
+ * vouches.
  */
 #include "txn/participant.h"
 
@@ -281,8 +282,8 @@ void part_on_outcome(struct site *s, const struct txn_msg *m, const struct txn_f
     if (m->verdict != TXN_COMMITTED && m->verdict != TXN_ABORTED)
         return;
     if (!p) {
-        /* A commit was applied here, or it is a reader's that an earlier leader held (N-7). An abort may have overtaken the
-         * prepare: the mark refuses that (T-13). */
+        /* A commit was applied here, or it is a reader's that an earlier leader held (N-7). An abort may have overtaken
+         * the prepare: the mark refuses that (T-13). */
         if (!committed && !done_find(s, &m->ref.id))
             done_add(s, &m->ref, TXN_ABORTED, 0, &m->why);
         if (committed)

@@ -62,7 +62,8 @@ void part_end(struct site *s, struct part *p, enum txn_verdict verdict, int64_t 
               const struct txn_facts *f);
 /* An active one is aborted here; its gateway hears of it. */
 void part_lose(struct site *s, struct part *p, const struct txn_why *why, bool tell, const struct txn_facts *f);
-/* Checks what T-1 asks of one that wants to commit, and freezes its locks. False: *ret_why. mine: its entry in the list. */
+/* Checks what T-1 asks of one that wants to commit, and freezes its locks. False: *ret_why. mine: its entry in the
+ * list. */
 bool part_ready(struct site *s, struct part *p, const struct txn_part *mine, const struct txn_facts *f,
                 struct txn_why *ret_why);
 

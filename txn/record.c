@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * record.c: structs to protobuf and back. To encode, the protobuf structs are laid out in an arena and borrow the bytes of
- * ours; to decode, protobuf-c fills the arena, and ours borrow from that. Everything that is not a plain copy is a check.
+ * record.c: structs to protobuf and back. To encode, the protobuf structs are laid out in an arena and borrow the bytes
+ * of ours; to decode, protobuf-c fills the arena, and ours borrow from that. Everything that is not a plain copy is a
+ * check.
  */
 #include "txn/record.h"
 

@@ -2,10 +2,10 @@
 /*
  * record.h: what the transaction layer logs and sends, and how that becomes bytes.
  *
- * Promise     Records and messages are plain structs; encode and decode are each other's inverse. A decoder takes bytes from
- *             anywhere: it checks every length, count and enumerator, allocates from the arena it is given and nowhere else,
- *             and says RC_PROTOCOL (messages) or RC_CORRUPT (records, state). What a decoder has accepted holds together: a
- *             span is one, keys are not longer than TXN_KEY_BYTES_MAX.
+ * Promise     Records and messages are plain structs; encode and decode are each other's inverse. A decoder takes bytes
+ *             from anywhere: it checks every length, count and enumerator, allocates from the arena it is given and
+ *             nowhere else, and says RC_PROTOCOL (messages) or RC_CORRUPT (records, state). What a decoder has accepted
+ *             holds together: a span is one, keys are not longer than TXN_KEY_BYTES_MAX.
  * Relies on   txn.proto; pb_arena.h.
  * Threads     any.
  */
@@ -99,10 +99,8 @@ struct txn_msg {
 
 /* On disk: never renumber. 7 is reserved for STAGED (txn.proto). */
 enum txn_record_type {
-    TXN_REC_PREPARE =
-        1, /* participant: ref, generation, anchor, parts, grants, writes, s_allowed; its timestamp: the entry's */
-    TXN_REC_COMMIT =
-        2, /* coordinator: ref, generation, anchor, parts (the others), writes (own), s = the entry's, token */
+    TXN_REC_PREPARE = 1, /* participant: all but s; its timestamp is the entry's */
+    TXN_REC_COMMIT = 2,  /* coordinator: ref, generation, anchor, parts (the others), writes, s = the entry's, token */
     TXN_REC_ABORT = 3,   /* coordinator: ref, anchor, why, token: the fence of T-10 */
     TXN_REC_OUTCOME = 4, /* participant: ref, committed, s (older than the entry's neighbours: R-5) */
     TXN_REC_SETTLED = 5, /* coordinator: ref: every participant has acknowledged */
@@ -134,7 +132,8 @@ struct txn_record {
     int64_t horizon, token_horizon;
 };
 
-/* Whether an entry with this record may be applied only after tt_after(s), on every replica (T-4): that s, or INT64_MIN. */
+/* Whether an entry with this record may be applied only after tt_after(s), on every replica (T-4): that s, or
+ * INT64_MIN. */
 static inline int64_t txn_record_gate(const struct txn_record *r) {
     return r->type == TXN_REC_COMMIT || (r->type == TXN_REC_OUTCOME && r->committed) ? r->s : INT64_MIN;
 }

@@ -406,8 +406,10 @@ enum rc site_request(struct site *s, const struct txn_ref *ref, uint32_t seq, co
     return RC_OK;
 }
 
-enum rc site_lock(struct site *s, const struct txn_id *id, const struct txn_span *span, enum lock_mode mode,
-                  uint64_t request, int64_t deadline_ns, const struct txn_facts *f, bool *ret_waits, struct err *err) {
+/* mode LOCK_NONE: escalate. */
+static enum rc ask_lock(struct site *s, const struct txn_id *id, const struct txn_span *span, enum lock_mode mode,
+                        uint64_t request, int64_t deadline_ns, const struct txn_facts *f, bool *ret_waits,
+                        struct err *err) {
     struct part *p = part_find(s, id);
     struct done *d = p ? NULL : done_find(s, id);
     struct txn_why why = {.reason = TXN_REASON_TERM};
@@ -416,10 +418,32 @@ enum rc site_lock(struct site *s, const struct txn_id *id, const struct txn_span
         return txn_why_err(d ? &d->why : &why, err);
     if (!txn_span_covers(&s->range, span))
         return err_set(err, RC_MOVED, "the keys are not in this tablet");
-    enum rc rc = lock_acquire(s->locks, lock_txn_find(s->locks, id), span, mode, request, f->mono_ns, deadline_ns,
-                              ret_waits, err);
+    struct lock_txn *x = lock_txn_find(s->locks, id);
+    enum rc rc = mode == LOCK_NONE
+                     ? lock_escalate(s->locks, x, span, request, f->mono_ns, deadline_ns, ret_waits, err)
+                     : lock_acquire(s->locks, x, span, mode, request, f->mono_ns, deadline_ns, ret_waits, err);
     site_drain_locks(s, f);
     return rc;
+}
+
+enum rc site_lock(struct site *s, const struct txn_id *id, const struct txn_span *span, enum lock_mode mode,
+                  uint64_t request, int64_t deadline_ns, const struct txn_facts *f, bool *ret_waits, struct err *err) {
+    if (mode == LOCK_NONE)
+        return err_set(err, RC_INVAL, "a lock without a mode");
+    return ask_lock(s, id, span, mode, request, deadline_ns, f, ret_waits, err);
+}
+
+enum rc site_escalate(struct site *s, const struct txn_id *id, const struct txn_span *span, uint64_t request,
+                      int64_t deadline_ns, const struct txn_facts *f, bool *ret_waits, struct err *err) {
+    return ask_lock(s, id, span, LOCK_NONE, request, deadline_ns, f, ret_waits, err);
+}
+
+void site_cancel(struct site *s, const struct txn_id *id, uint64_t request, const struct txn_facts *f) {
+    struct lock_txn *x = s->locks ? lock_txn_find(s->locks, id) : NULL;
+    arena_reset(&s->scratch);
+    if (x)
+        IGNORE(lock_cancel(s->locks, x, request, f->mono_ns)); /* it may have been answered already */
+    site_drain_locks(s, f);
 }
 
 void site_request_end(struct site *s, const struct txn_id *id, const struct txn_facts *f) {
@@ -548,15 +572,33 @@ void site_message(struct site *s, const struct txn_msg *m, const struct txn_fact
     site_drain_locks(s, f);
 }
 
+/* A horizon in the middle of the attempts that are remembered. */
+static int64_t middle_age(const struct site *s) {
+    int64_t oldest = INT64_MAX, newest = INT64_MIN;
+    for (const struct ilist *it = s->outcomes.all.next; it != &s->outcomes.all; it = it->next) {
+        int64_t began = container_of(it, struct outcome, all)->ref.began;
+        oldest = ts_min(oldest, began);
+        newest = ts_max(newest, began);
+    }
+    return oldest / 2 + newest / 2;
+}
+
 static void forget_tick(struct site *s, const struct txn_facts *f) {
     const struct site_limits *l = &s->init.limits;
     struct txn_record r = {.type = TXN_REC_FORGET, .generation = s->generation};
-    if (f->mono_ns < s->forget_ns || !tt_is_known(f->tt))
+    bool full = s->outcomes.count >= l->outcomes - l->outcomes / 4;
+    if (f->mono_ns < (full ? s->forget_full_ns : s->forget_ns) || !tt_is_known(f->tt) || s->splitting)
         return;
     s->forget_ns = f->mono_ns + l->remember_ns / 16;
+    s->forget_full_ns = f->mono_ns + SECOND; /* not again before this one is applied */
     r.horizon = f->tt.earliest - l->remember_ns;
     r.token_horizon = f->tt.earliest - l->remember_token_ns;
-    if (s->outcomes.count && !s->splitting)
+    if (full) {
+        site_probe(s, "txn: outcomes are forgotten early, for lack of room");
+        r.horizon = ts_max(r.horizon, middle_age(s));
+        r.token_horizon = ts_max(r.token_horizon, r.horizon);
+    }
+    if (s->outcomes.count)
         IGNORE(site_propose(s, &r, 0, false)); /* the next one will do */
 }
 

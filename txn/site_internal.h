@@ -43,7 +43,7 @@ struct site {
     struct ilist all_parts, voted, all_coords, all_done, resend;
     int64_t done_horizon; /* marks of attempts that began before it may have been dropped */
     bool splitting;
-    int64_t forget_ns;
+    int64_t forget_ns, forget_full_ns;
     /* coming out */
     struct ilist out;
     size_t out_count;

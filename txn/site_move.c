@@ -2,11 +2,11 @@
 /*
  * site_move.c: a site in two halves, and a site as bytes.
  *
- * A split is an entry of the log, so what it does to the replicated part is the same on every replica: prepared transactions go
- * where their locks are (both halves, with the locks cut, if they lie on both sides), outcomes where their anchor is. Row
- * images are not cut: each half writes what lies in its range. The leader leads both halves at first (N-6) and takes what it
- * has in memory along: active transactions into both, promised ones where they hold locks, and the marks of attempts that
- * are over.
+ * A split is an entry of the log, so what it does to the replicated part is the same on every replica: prepared
+ * transactions go where their locks are (both halves, with the locks cut, if they lie on both sides), outcomes where
+ * their anchor is. Row images are not cut: each half writes what lies in its range. The leader leads both halves at
+ * first (N-6) and takes what it has in memory along: active transactions into both, promised ones where they hold
+ * locks, and the marks of attempts that are over.
  *
  * The right half is built completely before the left one changes, so a lack of memory leaves everything as it was.
  */
@@ -207,7 +207,8 @@ static enum rc left_cuts(struct site *s, const struct txn_span *left, uint64_t g
     return RC_OK;
 }
 
-/* Prepared parts whose lock transaction is gone from the left half keep none; active ones without locks keep an empty one. */
+/* Prepared parts whose lock transaction is gone from the left half keep none; active ones without locks keep an empty
+ * one. */
 enum rc site_split(struct site *s, struct txn_key key, uint64_t left_generation, uint64_t right_generation,
                    const struct txn_facts *f, struct site **ret_right, struct err *err) {
     struct site_init init = s->init;

@@ -2,8 +2,9 @@
 /*
  * spans.h: a set of key spans from which parts are taken away: who has not voted, who has not acknowledged.
  *
- * Promise     Owns its bytes. Subtracting cuts: a participant that was split answers for its halves one by one (N-7, T-14).
- *             Bounded by SPANS_MAX pieces. When memory runs out nothing is taken away: then somebody is asked once more.
+ * Promise     Owns its bytes. Subtracting cuts: a participant that was split answers for its halves one by one (N-7,
+ *             T-14). Bounded by SPANS_MAX pieces. When memory runs out nothing is taken away: then somebody is asked
+ *             once more.
  * Relies on   malloc.
  * Threads     one at a time.
  */

@@ -2,12 +2,14 @@
 /*
  * timestamp.h: which timestamp a transaction gets. Pure functions, so that each rule can be read and tested alone.
  *
- * Promise     What they choose lies above everything that the group ever assigned, served or promised (floor: S-1, T-2, T-3),
- *             at or above the latest that the clock says it may be now (start rule: T-2, T-3), within the lease (S-2), and
- *             within what every participant allows (T-8). If there is no such time, they say so.
- * Relies on   facts sampled after what they are facts about: tt after the message was read and the last lock granted (C-1).
+ * Promise     What they choose lies above everything that the group ever assigned, served or promised (floor: S-1, T-2,
+ *             T-3), at or above the latest that the clock says it may be now (start rule: T-2, T-3), within the lease
+ *             (S-2), and within what every participant allows (T-8). If there is no such time, they say so.
+ * Relies on   facts sampled after what they are facts about: tt after the message was read and the last lock granted
+ *             (C-1).
  * Threads     any.
- * Source      Corbett et al., "Spanner", 2012, sections 4.1.2 and 4.2.1; rules S-1 to S-7, T-2, T-3, T-7, T-8 (docs/transactions.md).
+ * Source      Corbett et al., "Spanner", 2012, sections 4.1.2 and 4.2.1; rules S-1 to S-7, T-2, T-3, T-7, T-8
+ *             (docs/transactions.md).
  */
 #ifndef MERIDIAN_TXN_TIMESTAMP_H
 #define MERIDIAN_TXN_TIMESTAMP_H
@@ -36,8 +38,8 @@ static inline int64_t ts_min(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
-/* The window of a new timestamp in this group: above its floor, at or above now, within lease and schema. own_floor: what the
- * caller itself has chosen or promised in this turn and the group's floor may not show yet. */
+/* The window of a new timestamp in this group: above its floor, at or above now, within lease and schema. own_floor:
+ * what the caller itself has chosen or promised in this turn and the group's floor may not show yet. */
 static inline struct txn_window ts_new(const struct txn_facts *f, int64_t own_floor) {
     if (!tt_is_known(f->tt))
         return (struct txn_window){INT64_MAX, INT64_MIN};
@@ -45,8 +47,8 @@ static inline struct txn_window ts_new(const struct txn_facts *f, int64_t own_fl
                                ts_min(f->lease_end, f->schema_until)};
 }
 
-/* What a read-only participant answers (T-7): its locks hold until the end of the lease whatever happens, and its successor
- * assigns nothing below that. */
+/* What a read-only participant answers (T-7): its locks hold until the end of the lease whatever happens, and its
+ * successor assigns nothing below that. */
 static inline struct txn_window ts_read_only_vote(const struct txn_facts *f, int64_t own_floor) {
     if (!tt_is_known(f->tt))
         return (struct txn_window){INT64_MAX, INT64_MIN};
@@ -61,8 +63,8 @@ static inline struct txn_window ts_meet(struct txn_window a, struct txn_window b
 
 enum ts_choice { TS_CHOSEN, TS_LATER /* the lease or the clock does not reach so far yet */, TS_NEVER };
 
-/* The commit time (T-3): votes is what the participants allow; received: tt_now().latest when the commit message had arrived;
- * deadline: the token's (N-15). */
+/* The commit time (T-3): votes is what the participants allow; received: tt_now().latest when the commit message had
+ * arrived; deadline: the token's (N-15). */
 static inline enum ts_choice ts_commit(const struct txn_facts *f, int64_t own_floor, struct txn_window votes,
                                        int64_t received, int64_t deadline, int64_t *ret_s) {
     int64_t s = ts_max(ts_max(votes.min, received), ts_max(f->floor, own_floor) + 1);

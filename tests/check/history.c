@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * history.c: the record, and the replay by timestamps: registers and lists in one map from key to its present contents; a
- * range is read from the same map by key, since test histories use small key spaces.
+ * history.c: the record, and the replay by timestamps: registers and lists in one map from key to its present contents;
+ * a range is read from the same map by key, since test histories use small key spaces.
  */
 #include "tests/check/history.h"
 
@@ -249,8 +249,9 @@ static int place_cmp(const void *pa, const void *pb) {
     return a->t == b->t ? 0 : a->t < b->t ? -1 : 1;
 }
 
-/* Who began after a writer had ended has the larger timestamp; a reader may have the very one. A reader itself binds nobody:
- * its timestamp may lie ahead of what it could see (that is read at now().latest), and what it saw is in the replay. */
+/* Who began after a writer had ended has the larger timestamp; a reader may have the very one. A reader itself binds
+ * nobody: its timestamp may lie ahead of what it could see (that is read at now().latest), and what it saw is in the
+ * replay. */
 static bool check_real_time(struct history *h, struct hist_verdict *v) {
     size_t n = 0;
     struct place *p = calloc(2 * h->txns + 1, sizeof *p);

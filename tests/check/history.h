@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * history.h: what clients saw of a database, and two checkers that tell whether any strictly serializable database could
- * have shown them that.
+ * history.h: what clients saw of a database, and two checkers that tell whether any strictly serializable database
+ * could have shown them that.
  *
  *     uint32_t t = hist_begin(h, session, now);  hist_read(h, t, key, value);  hist_write(h, t, key, value);
  *     hist_commit(h, t, ts, now);
  *     if (!hist_check_replay(h, &v) || !hist_check_cycles(h, &v)) ... v.text says what was seen and why it cannot be
  *
  * Promise     hist_check_replay believes the timestamps: it replays all committed transactions in their order against a
- *             model and compares every read; and it checks that who ended before another began has the smaller timestamp.
- *             hist_check_cycles believes no timestamp: it derives from the values who must have come before whom (ww, wr, rw,
- *             real time) and looks for a cycle. Both take time about linear in the history (times log n).
- * Relies on   each value written to a key, and each element appended to a list, being unique for that key and not 0. A value
- *             of 0 read means "nothing there". A key is either a register or a list, not both. Registers are not deleted.
+ *             model and compares every read; and it checks that who ended before another began has the smaller
+ *             timestamp. hist_check_cycles believes no timestamp: it derives from the values who must have come before
+ *             whom (ww, wr, rw, real time) and looks for a cycle. Both take time about linear in the history (times log
+ *             n).
+ * Relies on   each value written to a key, and each element appended to a list, being unique for that key and not 0. A
+ *             value of 0 read means "nothing there". A key is either a register or a list, not both. Registers are not
+ *             deleted.
  * Threads     one.
- * Source      Adya, "Weak consistency", 1999 (the anomalies); Kingsbury, Alvaro, "Elle", VLDB 2020 (inferring dependencies);
- *             Biswas, Enea, "On the complexity of checking transactional consistency", 2019 (why unique values matter).
+ * Source      Adya, "Weak consistency", 1999 (the anomalies); Kingsbury, Alvaro, "Elle", VLDB 2020 (inferring
+ *             dependencies); Biswas, Enea, "On the complexity of checking transactional consistency", 2019 (why unique
+ *             values matter).
  */
 #ifndef MERIDIAN_TESTS_HISTORY_H
 #define MERIDIAN_TESTS_HISTORY_H
@@ -50,7 +53,8 @@ void hist_commit(struct history *h, uint32_t t, int64_t ts, int64_t end_ns);
 /* stale: it asked for the past, so real time does not bind it. */
 void hist_commit_read_only(struct history *h, uint32_t t, int64_t ts, bool stale, int64_t end_ns);
 void hist_abort(struct history *h, uint32_t t, int64_t end_ns);
-/* Its client does not know. It counts once somebody sees what it wrote (cycles), or never (replay: resolve it before). */
+/* Its client does not know. It counts once somebody sees what it wrote (cycles), or never (replay: resolve it before).
+ * */
 void hist_unknown(struct history *h, uint32_t t);
 
 /* False: it cannot be. ret may be NULL. */

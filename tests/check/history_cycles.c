@@ -2,18 +2,20 @@
 /*
  * history_cycles.c: who must have come before whom, told by values alone.
  *
- * Lists: the longest list read of a key is the order of its versions (every other read must be the beginning of it). An element
- * names its writer. So: ww from each element's writer to the next one's, wr from the writer of the last element read to the
- * reader, rw from the reader to the writer of the element behind the last one read.
+ * Lists: the longest list read of a key is the order of its versions (every other read must be the beginning of it). An
+ * element names its writer. So: ww from each element's writer to the next one's, wr from the writer of the last element
+ * read to the reader, rw from the reader to the writer of the element behind the last one read.
  *
- * Registers: a value names its writer. A transaction that reads v and then writes v' to the same key made v' out of v, so v' is
- * the version behind v: ww. Two transactions that both made the next version out of v lost an update. Reading v gives wr from
- * its writer and rw to the writer of the version behind v; reading nothing gives rw to every writer of the key.
+ * Registers: a value names its writer. A transaction that reads v and then writes v' to the same key made v' out of v,
+ * so v' is the version behind v: ww. Two transactions that both made the next version out of v lost an update. Reading
+ * v gives wr from its writer and rw to the writer of the version behind v; reading nothing gives rw to every writer of
+ * the key.
  *
- * Real time: a chain of as many nodes as there are ends; each transaction points to the node of its end, and the last node
- * before its begin points to it. So n log n edges say what n^2 would.
+ * Real time: a chain of as many nodes as there are ends; each transaction points to the node of its end, and the last
+ * node before its begin points to it. So n log n edges say what n^2 would.
  *
- * A strongly connected set of more than one transaction is an anomaly; the shortest cycle through one of its edges names it.
+ * A strongly connected set of more than one transaction is an anomaly; the shortest cycle through one of its edges
+ * names it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -376,7 +378,8 @@ static void index_edges(struct graph *g) {
     }
 }
 
-/* Tarjan's algorithm with a stack of its own: component number of each node, from 1. Returns the number of components. */
+/* Tarjan's algorithm with a stack of its own: component number of each node, from 1. Returns the number of components.
+ * */
 static uint32_t components(struct graph *g, uint32_t *comp) {
     uint32_t n = g->nodes, *low = calloc(n + 1, 4), *index = calloc(n + 1, 4), *stack = calloc(n + 1, 4),
              *path = calloc(n + 1, 4), *at = calloc(n + 1, 4), count = 0, clock = 0, top = 0;
@@ -423,7 +426,8 @@ static uint32_t components(struct graph *g, uint32_t *comp) {
     return count;
 }
 
-/* The shortest way inside the component from edge e's end back to its beginning; edges (+ 1) in via, by node reached. */
+/* The shortest way inside the component from edge e's end back to its beginning; edges (+ 1) in via, by node reached.
+ * */
 static bool way_back(struct graph *g, const uint32_t *comp, const struct edge *e, uint32_t *via, uint32_t *queue) {
     uint32_t head = 0, tail = 0;
     memset(via, 0, (g->nodes + 1) * sizeof *via);

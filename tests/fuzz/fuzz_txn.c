@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fuzz_txn.c: any bytes as messages, log records and snapshots of the transaction layer. The first byte chooses. What decodes
- * encodes again, and decodes to the same bytes; and messages go, one after the other, into a site that leads: whatever comes,
- * none of its invariants may break.
+ * fuzz_txn.c: any bytes as messages, log records and snapshots of the transaction layer. The first byte chooses. What
+ * decodes encodes again, and decodes to the same bytes; and messages go, one after the other, into a site that leads:
+ * whatever comes, none of its invariants may break.
  */
 #include <string.h>
 

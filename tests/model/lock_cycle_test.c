@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lazy wound-wait over several lock tables: small programs of locks and prepares, all interleavings of their steps with the
- * delivery of marks. Two claims are checked in every state that can be reached: in each cycle of waiting there is somebody
- * marked (or prepared, with a wound to forward); and once time passes, everybody ends.
+ * Lazy wound-wait over several lock tables: small programs of locks and prepares, all interleavings of their steps with
+ * the delivery of marks. Two claims are checked in every state that can be reached: in each cycle of waiting there is
+ * somebody marked (or prepared, with a wound to forward); and once time passes, everybody ends.
  *
  * Real lock tables are stepped; a state is reached again by repeating its steps, and looked at once.
  */
@@ -82,7 +82,8 @@ static void abort_txn(struct world *w, int x) {
     }
 }
 
-/* What the lock tables have to say goes where it belongs; marks reach other tables later, when an action delivers them. */
+/* What the lock tables have to say goes where it belongs; marks reach other tables later, when an action delivers them.
+ * */
 static void drain(struct world *w) {
     bool again = true;
     while (again) {

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * txn_world.h: sites (txn/site.h) in a world that does everything to them: messages lost, doubled, late; leaders that die with
- * their memory or hand over; gateways that die; tablets that split in the middle; clocks that wander within their bounds.
+ * txn_world.h: sites (txn/site.h) in a world that does everything to them: messages lost, doubled, late; leaders that
+ * die with their memory or hand over; gateways that die; tablets that split in the middle; clocks that wander within
+ * their bounds.
  *
- * A tablet is a replicated log that does not lose what it has chosen, with one leader at a time; replicas are not modelled, but
- * each new leader is built anew from the last snapshot and the log. Clients run random transactions; what they saw goes through
- * the two checkers of tests/check/history.h. A world is a pure function of its seed; the first broken invariant is kept.
+ * A tablet is a replicated log that does not lose what it has chosen, with one leader at a time; replicas are not
+ * modelled, but each new leader is built anew from the last snapshot and the log. Clients run random transactions; what
+ * they saw goes through the two checkers of tests/check/history.h. A world is a pure function of its seed; the first
+ * broken invariant is kept.
  *
  * Threads     one.
  */

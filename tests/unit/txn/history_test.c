@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The history checkers: hand-made histories that no strictly serializable database can show, and good ones that it can. */
+/* The history checkers: hand-made histories that no strictly serializable database can show, and good ones that it can.
+ * */
 #include "tests/check/history.h"
 
 #include <stdlib.h>

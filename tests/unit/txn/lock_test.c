@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The lock table against a naive model: a matrix of who holds which key in which mode, and a list of who waits. Millions of
- * random steps; after each the events and the locks must be those of the model, and the table's own promises must hold.
+ * The lock table against a naive model: a matrix of who holds which key in which mode, and a list of who waits.
+ * Millions of random steps; after each the events and the locks must be those of the model, and the table's own
+ * promises must hold.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -535,7 +536,8 @@ static void nonsense_is_refused(void) {
     lock_table_free(t);
 }
 
-/* A prepared transaction's locks, read out and restored elsewhere, are the same; and restoring what conflicts is refused. */
+/* A prepared transaction's locks, read out and restored elsewhere, are the same; and restoring what conflicts is
+ * refused. */
 static void prepared_locks_survive(void) {
     struct lock_table *t = table((struct lock_limits){0}), *u = table((struct lock_limits){0});
     struct lock_txn *a = open_(t, 5), *b;

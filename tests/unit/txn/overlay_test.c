@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The overlay against a model: the list of all writes. What is there is the last write to each key; a rollback shortens the
- * list. Random tables, values, savepoints; after each step every table is read in order, by prefix and by key.
+ * The overlay against a model: the list of all writes. What is there is the last write to each key; a rollback shortens
+ * the list. Random tables, values, savepoints; after each step every table is read in order, by prefix and by key.
  */
 #include "txn/overlay.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One site, step by step: a sentence of the rules a test. What the site wants done is collected and looked at; proposals are
- * applied when the test says so.
+ * One site, step by step: a sentence of the rules a test. What the site wants done is collected and looked at;
+ * proposals are applied when the test says so.
  */
 #include "txn/site.h"
 
@@ -163,7 +163,8 @@ static bool request(struct kit *k, unsigned n, char c, enum lock_mode mode) {
 static const uint8_t other_key[] = "p";
 static struct txn_part parts_[2];
 
-/* A message about transaction n, whose participants are this tablet and [m, z); its anchor is here at 'b' or there at 'p'. */
+/* A message about transaction n, whose participants are this tablet and [m, z); its anchor is here at 'b' or there at
+ * 'p'. */
 static struct txn_msg about(unsigned n, enum txn_msg_type type, bool anchor_here) {
     struct txn_msg m = {.type = type, .ref = ref_of(n), .parts = parts_, .n_parts = 2};
     parts_[0] = (struct txn_part){.span = {{(const uint8_t *)"a", 1}, {(const uint8_t *)"m", 1}}, .generation = 1};
@@ -181,8 +182,8 @@ static void message(struct kit *k, const struct txn_msg *m) {
     collect(k);
 }
 
-/* T-7, S-7: a reader is a participant; its time raises the floor before its locks go, so that who waited for it comes later,
- * whatever this leader's clock says. */
+/* T-7, S-7: a reader is a participant; its time raises the floor before its locks go, so that who waited for it comes
+ * later, whatever this leader's clock says. */
 static void a_reader_raises_the_floor(void) {
     struct kit *k = kit_new();
     OK(!request(k, 1, 'c', LOCK_SHARED));
@@ -493,7 +494,67 @@ static void split_in_the_middle(void) {
     kit_free(k);
 }
 
+/* When outcomes fill their room the older half goes, by the log; who asks for an older token hears "expired". */
+static void outcomes_are_bounded(void) {
+    struct kit *k = kit_new();
+    struct site_effect e;
+    struct err err;
+    int64_t s = 0;
+    site_free(k->site);
+    struct site_init init = {.range = {{(const uint8_t *)"a", 1}, {(const uint8_t *)"m", 1}}, .generation = 1};
+    init.chaos = &k->chaos;
+    init.writes = writes;
+    init.ctx = k;
+    init.limits.outcomes = 100;
+    CHECK(site_new(&init, &k->site) == RC_OK && site_lead_begin(k->site, 7, &k->f, &err) == RC_OK);
+    for (unsigned i = 1; i <= 80; i++) {
+        struct out c = {.ts = k->f.floor + 1, .rec = {.type = TXN_REC_COMMIT, .ref = ref_of(i), .generation = 1}};
+        c.rec.ref.began = T0 + i;
+        c.rec.s = c.ts;
+        c.rec.anchor = (struct txn_key){(const uint8_t *)"b", 1};
+        c.rec.token = (struct txn_token){c.rec.ref.id, T0 + i};
+        apply(k, &c, &e);
+    }
+    later(k, 2000 * MS);
+    site_tick(k->site, &k->f);
+    collect(k);
+    struct out *p = proposed(k, TXN_REC_FORGET), copy;
+    if (OK(p != NULL)) {
+        copy = *p;
+        apply(k, &copy, &e);
+        struct site_stats st;
+        site_stats(k->site, &st);
+        OKF(st.outcomes < 60 && st.outcomes > 20, "%llu are left", (unsigned long long)st.outcomes);
+        struct txn_token old = {ref_of(1).id, T0 + 1}, young = {ref_of(80).id, T0 + 80};
+        EQ_INT(site_status(k->site, &old, INT64_MAX, &s), TXN_EXPIRED);
+        EQ_INT(site_status(k->site, &young, INT64_MAX, &s), TXN_COMMITTED);
+    }
+    kit_free(k);
+}
+
+/* Too many locks: one span in their place; a request that is given up waits no more. */
+static void escalate_and_cancel(void) {
+    struct kit *k = kit_new();
+    bool waits;
+    struct err err;
+    OK(!request(k, 1, 'c', LOCK_EXCLUSIVE));
+    OK(request(k, 2, 'c', LOCK_SHARED));
+    struct txn_ref one = ref_of(1), two = ref_of(2);
+    struct txn_span wide = {{(const uint8_t *)"b", 1}, {(const uint8_t *)"f", 1}}, d = at(k, 'd');
+    OK(site_escalate(k->site, &one.id, &wide, 50, INT64_MAX, &k->f, &waits, &err) == RC_OK && !waits);
+    OK(lock_held(site_locks(k->site), lock_txn_find(site_locks(k->site), &one.id), &d) == LOCK_EXCLUSIVE);
+    site_cancel(k->site, &two.id, 2, &k->f);
+    struct lock_stats ls;
+    lock_stats(site_locks(k->site), &ls);
+    EQ_INT(ls.waits, 0);
+    collect(k);
+    EQ_INT(place_of(k, SITE_OUT_LOCK), -1);
+    kit_free(k);
+}
+
 int main(void) {
+    RUN(outcomes_are_bounded);
+    RUN(escalate_and_cancel);
     RUN(a_reader_raises_the_floor);
     RUN(a_writer_votes_from_the_log);
     RUN(an_inquiry_is_fenced);
