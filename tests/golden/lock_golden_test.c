@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lock_golden_test.c: scripts for the lock table. A script is commands, a line of four dashes, what they bring about, and an
- * empty line before the next commands:
+ * lock_golden_test.c: scripts for the lock table. A script is commands, a line of four dashes, what they bring about,
+ * and an empty line before the next commands:
  *
  *     T1 lock x k                 T<age> lock s|u|x KEY | FROM..TO [for DURATION]; the smaller age is the older one
  *     T2 lock s a..m for 200ms    waits at most 200 ms; without "for": without end
@@ -11,8 +11,8 @@
  *     restore T5 x k              as a new leader does from a prepare record
  *     limits locks=2 txn_locks=2 waits=1
  *
- * A doomed transaction is released only when the script says so. With GOLDEN_REWRITE=1 (tests/run --rewrite) the expected part
- * is written anew; a review reads it.
+ * A doomed transaction is released only when the script says so. With GOLDEN_REWRITE=1 (tests/run --rewrite) the
+ * expected part is written anew; a review reads it.
  */
 #include <dirent.h>
 #include <stdio.h>
