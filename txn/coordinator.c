@@ -148,6 +148,11 @@ static void decide(struct site *s, struct coord *c, const struct txn_facts *f) {
     CHECK(c->state == COORD_PREPARING && c->need.count == 0);
     if (s->splitting)
         return;
+    if (c->why.reason) { /* it is to be aborted, which the log has not taken yet */
+        struct txn_why why = c->why;
+        coord_abort(s, c, &why, f);
+        return;
+    }
     if (site_mutant(s, "T-3"))
         received = INT64_MIN;
     if (site_mutant(s, "T-8"))

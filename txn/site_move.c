@@ -123,6 +123,25 @@ static enum rc copy_outcomes(struct site *s, struct site *right, struct txn_key 
     return RC_OK;
 }
 
+/* What this tablet coordinates across the key although site_split_begin would have aborted it: its abort was not taken
+ * by the log, or its commit was not. It is undecided, so its locks there can go; site_split aborts it in the left half.
+ * */
+static void release_undecided(struct site *s, struct site *right, const struct txn_facts *f) {
+    for (struct lock_txn *x = lock_txn_each(right->locks, NULL), *next; x; x = next) {
+        struct lock_txn_info info;
+        next = lock_txn_each(right->locks, x);
+        lock_txn_info(x, &info);
+        if (part_find(right, &info.ref.id))
+            continue;
+        struct coord *c = coord_find(s, &info.ref.id);
+        CHECK(!c || c->state == COORD_PREPARING || c->state == COORD_ABORTING);
+        if (c)
+            c->why.reason = TXN_REASON_SPLIT;
+        site_probe(s, "txn: a split cut what was being coordinated");
+        lock_release(right->locks, x, f->mono_ns);
+    }
+}
+
 /* What only the leader has. right->locks is the right half of the lock table already. */
 static enum rc copy_leaders(struct site *s, struct site *right, const struct txn_facts *f) {
     right->done_horizon = s->done_horizon;
@@ -147,6 +166,7 @@ static enum rc copy_leaders(struct site *s, struct site *right, const struct txn
             part_move(right, q, PART_PROMISED);
         }
     }
+    release_undecided(s, right, f);
     return coord_lead_begin(right, f);
 }
 
@@ -254,6 +274,12 @@ enum rc site_split(struct site *s, struct txn_key key, uint64_t left_generation,
     free(s->range_bytes);
     s->range_bytes = left_bytes;
     s->range = left;
+    ilist_for_each(it, &s->all_coords) {
+        struct coord *c = ilist_entry(it, struct coord, all);
+        struct txn_why why = {.reason = TXN_REASON_SPLIT};
+        if (c->state == COORD_PREPARING && c->why.reason == TXN_REASON_SPLIT)
+            coord_abort(s, c, &why, f);
+    }
     site_drain_locks(s, f);
     site_drain_locks(right, f);
     *ret_right = right;
