@@ -415,7 +415,7 @@ static void done(struct duo *d, int64_t now) {
 }
 
 static void random_steps(void) {
-    uint64_t only = tap_env("SIM_SEED", 0), n = tap_env("SIM_SEEDS", 600), steps = 0, wounds = 0, splits = 0, fwd = 0;
+    uint64_t only = tap_env("SIM_SEED", 0), n = tap_env("SIM_SEEDS", 350), steps = 0, wounds = 0, splits = 0, fwd = 0;
     for (uint64_t seed = only ? only : 1; seed <= (only ? only : n) && !tap_failing(); seed++) {
         struct duo *d = calloc(2, sizeof *d);
         struct lock_init init = {.seed = seed};
