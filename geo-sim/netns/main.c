@@ -121,23 +121,21 @@ static enum rc verify(const struct geo_world *w, unsigned rounds, bool *ret_good
     enum rc rc = ping_measure(w->name, w->topo, rounds, m, err);
     unsigned bad = 0, pairs = 0;
     if (!rc && w->topo->places > 1)
-        printf("%-23s %-23s %10s %10s %10s %10s %10s %6s  %s\n", "BETWEEN", "AND", "ASKED", "LEAST", "MEDIAN", "OFF",
-               "ALLOWED", "LOST", "");
+        printf("%-23s %-23s %10s %10s %10s %10s %6s  %s\n", "BETWEEN", "AND", "ASKED", "MEDIAN", "OFF", "ALLOWED",
+               "LOST", "");
     for (unsigned a = 0; a < w->topo->places && !rc; a++)
         for (unsigned b = a + 1; b < w->topo->places; b++) {
             char want[TEXT_BYTES], got[TEXT_BYTES] = "-", off[TEXT_BYTES] = "-", allowed[TEXT_BYTES];
-            char least[TEXT_BYTES] = "-";
             int64_t off_ns, allowed_ns;
             const struct ping_pair *p = &m->pair[a][b];
             enum ping_verdict v = ping_judge(w->topo, a, b, p, &off_ns, &allowed_ns);
             if (p->came) {
-                tt_duration_format(p->rtt_ns[0], least, sizeof least);
                 tt_duration_format(ping_median_ns(p), got, sizeof got);
                 tt_duration_format(off_ns, off, sizeof off);
             }
-            printf("%-23s %-23s %10s %10s %10s %10s %10s %5.1f%%  %s%s\n", w->topo->place[a].name,
-                   w->topo->place[b].name, tt_duration_format(topo_rtt_ns(w->topo, a, b), want, sizeof want), least,
-                   got, off, tt_duration_format(allowed_ns, allowed, sizeof allowed),
+            printf("%-23s %-23s %10s %10s %10s %10s %5.1f%%  %s%s\n", w->topo->place[a].name, w->topo->place[b].name,
+                   tt_duration_format(topo_rtt_ns(w->topo, a, b), want, sizeof want), got, off,
+                   tt_duration_format(allowed_ns, allowed, sizeof allowed),
                    p->sent ? 100.0 * (p->sent - p->came) / p->sent : 0.0, verdict_text(v),
                    topo_is_cut(w->topo, a, b) ? " (cut)" : "");
             bad += v != PING_OK;

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pgconn.c: a connection's bytes, its main loop and its end. */
+#include "sql/pgwire/pgconn.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { LAST_WORDS_NS = 500000000 };
+
+/* ---- bytes ------------------------------------------------------------------------------------------------------- */
+
+/* Reads until `need` bytes of the message under way are there. */
+static enum rc fill(struct pgconn *c, size_t need) {
+    while (c->in.len - c->in_at < need) {
+        size_t want = need - (c->in.len - c->in_at), n = 0;
+        if (want < PGCONN_KEEP_BYTES)
+            want = PGCONN_KEEP_BYTES;
+        uint8_t *to = buf_reserve(&c->in, want);
+        if (!to)
+            return buf_rc(&c->in);
+        enum rc rc = fiber_stream_read(&c->fs, to, want, DEADLINE_NONE, &n);
+        if (rc)
+            return rc;
+        buf_commit(&c->in, n);
+        counter_add(&c->w->stats.bytes_in, n);
+    }
+    return RC_OK;
+}
+
+/* What is done with is dropped; an idle session keeps little. */
+static void in_drop(struct pgconn *c) {
+    c->in_at = c->in_message;
+    if (c->in_at == c->in.len) {
+        buf_reset(&c->in, PGCONN_KEEP_BYTES);
+        c->in_at = c->in_message = 0;
+    } else if (c->in_at > PGCONN_OUT_BYTES) {
+        buf_consume(&c->in, c->in_at);
+        c->in_at = c->in_message = 0;
+    }
+}
+
+static size_t length_max(char type) {
+    switch (type) {
+    case 'Q':
+    case 'P':
+    case 'B':
+    case 'd':
+    case 'F':
+        return PG_MESSAGE_BYTES_MAX;
+    default:
+        return PG_SMALL_BYTES_MAX;
+    }
+}
+
+enum rc pgconn_read(struct pgconn *c, char *ret_type, struct rd *ret, struct err *err) {
+    in_drop(c);
+    enum rc rc = fill(c, 5);
+    if (rc)
+        return rc;
+    char type = (char)c->in.data[c->in_at];
+    uint32_t length = get_u32be(c->in.data + c->in_at + 1);
+    if (!strchr("BCDEFHPQSXcdfp", type) || type == '\0')
+        return err_set(err, RC_PROTOCOL, "invalid frontend message type %u", (unsigned char)type);
+    if (length < 4 || length - 4 > length_max(type)) {
+        err_set(err, RC_PROTOCOL, "invalid message length %u", length);
+        err_detail(err, "A message of type '%c' may have %zu bytes.", type, length_max(type));
+        return RC_PROTOCOL;
+    }
+    rc = fill(c, 1 + (size_t)length);
+    if (rc == RC_NOMEM || rc == RC_LIMIT)
+        return err_set(err, RC_NOMEM, "no memory for a message of %u bytes", length);
+    if (rc)
+        return rc;
+    counter_inc(&c->w->stats.messages);
+    c->in_message = c->in_at + 1 + length;
+    *ret_type = type;
+    rd_init(ret, c->in.data + c->in_at + 5, length - 4);
+    return RC_OK;
+}
+
+bool pgconn_next_is(const struct pgconn *c, char type) {
+    return c->in_message < c->in.len && (char)c->in.data[c->in_message] == type;
+}
+
+enum rc pgconn_flush(struct pgconn *c) {
+    enum rc rc = buf_rc(&c->out);
+    if (!rc && c->out.len > 0) {
+        int64_t deadline = c->w->stopping ? reactor_deadline(c->w->reactor, LAST_WORDS_NS) : DEADLINE_NONE;
+        fiber_shield_begin(c->w->reactor);
+        rc = fiber_stream_write(&c->fs, c->out.data, c->out.len, deadline);
+        fiber_shield_end(c->w->reactor);
+        counter_add(&c->w->stats.bytes_out, c->out.len);
+    }
+    buf_reset(&c->out, PGCONN_KEEP_BYTES);
+    if (rc)
+        c->ended = true;
+    return rc;
+}
+
+enum rc pgconn_flush_some(struct pgconn *c, struct err *err) {
+    if (buf_rc(&c->out))
+        return err_set(err, buf_rc(&c->out), "no memory for the answer");
+    if (c->out.len < PGCONN_OUT_BYTES)
+        return RC_OK;
+    enum rc rc = pgconn_flush(c);
+    return rc ? err_set(err, rc, "the client is gone") : RC_OK;
+}
+
+/* ---- work -------------------------------------------------------------------------------------------------------- */
+
+enum rc pgconn_work(struct pgconn *c, fiber_fn *fn, void *arg) {
+    CHECK(!c->on_work);
+    c->cancel = false;
+    c->work.cancelled = false;
+    enum rc rc = fiber_spawn(c->w->reactor, &c->work, FIBER_LARGE, "sql statement", fn, arg);
+    if (rc)
+        return rc;
+    c->on_work = true;
+    fiber_shield_begin(c->w->reactor);
+    rc = fiber_group_join(c->w->reactor, &c->work, DEADLINE_NONE);
+    fiber_shield_end(c->w->reactor);
+    c->on_work = false;
+    return rc;
+}
+
+/* ---- the loop ---------------------------------------------------------------------------------------------------- */
+
+static void dispatch(struct pgconn *c, char type, struct rd *m) {
+    if (c->skip_to_sync && type != 'S' && type != 'X')
+        return;
+    switch (type) {
+    case 'Q':
+        pgconn_simple(c, m);
+        break;
+    case 'P':
+        pgconn_parse(c, m);
+        break;
+    case 'B':
+        pgconn_bind(c, m);
+        break;
+    case 'D':
+        pgconn_describe(c, m);
+        break;
+    case 'E':
+        pgconn_execute(c, m);
+        break;
+    case 'C':
+        pgconn_close_named(c, m);
+        break;
+    case 'S':
+        pgconn_sync(c);
+        break;
+    case 'H':
+        IGNORE(pgconn_flush(c)); /* a client that is gone is noticed at the next read */
+        break;
+    case 'X':
+        c->ended = true;
+        break;
+    case 'F': {
+        struct err err;
+        err_set(&err, RC_UNSUPPORTED, "the function call protocol is not supported");
+        err_hint(&err, "Use SELECT function(...).");
+        pg_error(&c->out, 'E', "ERROR", &err);
+        pg_ready(&c->out, (char)c->w->conf.ops->state(c->sess));
+        break;
+    }
+    case 'p': {
+        struct err err;
+        err_set(&err, RC_PROTOCOL, "a password came unasked");
+        pg_error(&c->out, 'E', "FATAL", &err);
+        c->closing = true;
+        break;
+    }
+    default: /* c, d, f: the rest of a COPY that failed */
+        break;
+    }
+}
+
+/* Messages that are there already are answered together. */
+static bool serve_one(struct pgconn *c) {
+    struct err err = {0};
+    struct rd m;
+    char type;
+    if (c->in_message == c->in.len && pgconn_flush(c) != RC_OK)
+        return false;
+    enum rc rc = pgconn_read(c, &type, &m, &err);
+    if (rc == RC_PROTOCOL || rc == RC_NOMEM) {
+        counter_inc(&c->w->stats.protocol_errors);
+        diag_warn(&c->w->env->diag, "sql: broken message", "client=\"%s\" reason=\"%s\"", c->who, err_message(&err));
+        pg_error(&c->out, 'E', "FATAL", &err);
+        return false;
+    }
+    if (rc) {
+        if (c->w->stopping) {
+            err_set(&err, RC_SHUTDOWN, "terminating connection because the node stops");
+            pg_error(&c->out, 'E', "FATAL", &err);
+        }
+        return false;
+    }
+    dispatch(c, type, &m);
+    return !c->closing && !c->ended;
+}
+
+static void close_work(void *arg) {
+    struct pgconn *c = arg;
+    pgconn_drop_all(c);
+    if (c->sess)
+        c->w->conf.ops->close(c->sess);
+}
+
+void pgconn_main(void *arg) {
+    struct pgconn *c = arg;
+    struct pgwire *w = c->w;
+    snprintf(c->who, sizeof c->who, "%s", env_stream_peer(c->fs.stream));
+    bool started = pgconn_start(c);
+    if (started) {
+        gauge_add(&w->stats.sessions, 1);
+        while (serve_one(c)) {
+        }
+        gauge_add(&w->stats.sessions, -1);
+    }
+    IGNORE(pgconn_flush(c)); /* the last words; nobody may be there to hear them */
+    /* What the session holds must go whatever happens: without a fiber to spare, on this one's small stack. */
+    if (pgconn_work(c, close_work, c) != RC_OK)
+        close_work(c);
+    fiber_stream_close(&c->fs);
+    ilist_del(&c->link);
+    map_done(&c->statements);
+    map_done(&c->portals);
+    buf_done(&c->in);
+    buf_done(&c->out);
+    free(c);
+}
