@@ -583,6 +583,7 @@ void replicas_on_batch(void *ctx, struct rpc_request *q) {
         return;
     arena_reset(&rs->in_arena);
     struct support_out out = support_driver_out(rs);
+    bool refused = false;
     for (size_t i = 0; i < b->n_support; i++) {
         struct support_msg m;
         struct px_now now = replicas_now(rs);
@@ -590,7 +591,10 @@ void replicas_on_batch(void *ctx, struct rpc_request *q) {
             support_message(rs->support, &now, &m, &out);
         else
             counter_inc(&rs->stats.rejected_messages);
+        refused |= b->support[i]->type == SUPPORT_REFUSE;
     }
+    if (refused)
+        support_driver_refused(rs);
     if (b->n_message > REPLICA_BATCH_MESSAGES_MAX) {
         counter_inc(&rs->stats.rejected_messages);
         return;

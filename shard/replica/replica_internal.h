@@ -81,6 +81,7 @@ struct replica {
     void *sm;
     bool never_waits, gone, removed_told, was_member;
     bool leading; /* on_lead_begin was called */
+    bool sending; /* a snapshot, to one peer at a time */
     bool applying, installing, loading, failed;
     uint32_t refs;
     px_store preferred, leader_seen;
@@ -131,6 +132,7 @@ void proposal_done(struct replica_proposal *p, enum rc rc);
 /* support_driver.c */
 void support_driver_start(struct replicas *rs);
 void support_driver_fired(void *ctx);
+void support_driver_refused(struct replicas *rs); /* an epoch of ours has lapsed at a peer */
 struct support_out support_driver_out(struct replicas *rs);
 
 /* snapshot.c */

@@ -23,7 +23,7 @@
 #include "truetime/base/crc32c.h"
 
 enum { CHUNK_HEAD_BYTES = 12, HAVE_BYTES = 8, TRIES_MAX = 5 };
-static const int64_t TRY_AGAIN_NS = 500000000, PATIENCE_NS = 30000000000, WANT_NS = 20000000000, MS = 1000000;
+static const int64_t TRY_AGAIN_NS = 500000000, PATIENCE_NS = 10000000000, WANT_NS = 20000000000, MS = 1000000;
 
 struct sending {
     struct replica *r; /* referenced */
@@ -139,6 +139,7 @@ static void sender(void *arg) {
         r->ops->image_close(r->sm, s->image);
     }
     rs->sending--;
+    r->sending = false;
     gauge_add(&rs->stats.snapshots, -1);
     if (!rs->killed)
         map_for_each(n, &rs->groups) { /* there is room for another one */
@@ -163,13 +164,16 @@ static void sender(void *arg) {
 void snapshot_send_later(struct replica *r, px_store to, bool leader) {
     struct replicas *rs = r->rs;
     struct sending *s = NULL;
-    if (rs->sending < rs->conf.snapshots_max && (s = calloc(1, sizeof *s))) {
+    if (r->sending && !leader)
+        return; /* who asked asks again */
+    if (rs->sending < rs->conf.snapshots_max && !r->sending && (s = calloc(1, sizeof *s))) {
         s->r = r;
         s->to = to;
         s->leader = leader;
         replica_ref(r);
         if (fiber_spawn(rs->reactor, &rs->fibers, FIBER_LARGE, "snapshot", sender, s) == RC_OK) {
             rs->sending++;
+            r->sending = true;
             gauge_add(&rs->stats.snapshots, 1);
             return;
         }
@@ -201,7 +205,7 @@ static void want_from(struct replica *r, px_store from) {
 
 void snapshots_wanted(struct replica *r) {
     px_store peer;
-    while (r->rs->sending < r->rs->conf.snapshots_max && px_want_snapshot(r->g, &peer))
+    while (r->rs->sending < r->rs->conf.snapshots_max && !r->sending && px_want_snapshot(r->g, &peer))
         snapshot_send_later(r, peer, true);
     bool need = px_need_snapshot(r->g, &peer);
     if (need && r->want_ns == INT64_MAX && !r->loading)

@@ -85,6 +85,14 @@ void support_driver_fired(void *ctx) {
     tick(rs);
 }
 
+/* Asked again at once: until an epoch is granted, whoever follows us under it is free to vote for others, and each such vote
+ * ends that epoch. With many groups, stores that ask only at the next tick keep ending each other's epochs for ever. The ASK
+ * leaves in the same frame as what asks to be followed, and is looked at before it. */
+void support_driver_refused(struct replicas *rs) {
+    if (!rs->killed && rs->phase != REPLICAS_STOPPED && !env_mutant(rs->env, "N-1: ask again only at the next tick"))
+        tick(rs);
+}
+
 void support_driver_start(struct replicas *rs) {
     rs->support_due_ns = reactor_now(rs->reactor);
     tick(rs);

@@ -494,7 +494,10 @@ static void heal(struct world *w) {
     struct sim_link good = {.latency_ns = MS};
     sim_links_all(w->sim, &good);
     sim_heal(w->sim);
-    sim_chance_off(w->sim);
+    static const char *const places[] = {"regs: a run is not applied", "regs: slow to apply",
+                                         "net: connection breaks before a write", "rpc: answer lost"};
+    for (size_t i = 0; i < ARRAY_LEN(places); i++)
+        sim_chance(w->sim, places[i], 0);
     w->conf.lies = false;
     for (uint32_t i = 0; i < w->conf.nodes; i++) {
         struct wnode *n = &w->node[i];
@@ -567,6 +570,13 @@ static void print_group(struct world *w, uint64_t id) {
         buf_init(&b, 0);
         if (r)
             replica_describe(r, &b);
+        if (r)
+            buf_printf(&b, " incarnation=%llu boots=%llu paused=%llu lease_ms=%lld half_ms=%lld off_ms=%lld",
+                       (unsigned long long)replicas_incarnation(h->replicas), (unsigned long long)w->node[i].boots,
+                       (unsigned long long)counter_get(&replicas_stats(h->replicas)->support_paused),
+                       (long long)(replica_lease_end(r) - sim_true_ns(w->sim)) / MS,
+                       (long long)tt_half_width(tt_now(&h->clock)) / MS,
+                       (long long)(tt_now(&h->clock).earliest - sim_true_ns(w->sim)) / MS);
         fprintf(stderr, "# n%u: %s leads=%d persists=%d log=%s stalled_ms=%lld\n", i + 1,
                 r ? buf_cstr(&b) : "no replica", r && replica_leads(r),
                 r ? (int)gauge_get(&replicas_stats(h->replicas)->proposals) : 0,
