@@ -59,8 +59,8 @@ sub lines {
     my @all;
     open my $f, '<', "$dir/n$n/events" or return;
     while (my $line = <$f>) {
-        last unless $line =~ /\n$/;    # torn by a kill
-        push @all, [split ' ', $line] if $line =~ /^$want\b/;
+        # A kill may tear a line: what is not whole was not written.
+        push @all, [split ' ', $line] if $line =~ /^$want [0-9]+ [0-9]+ [0-9a-f]{16}\n$/;
     }
     return @all;
 }

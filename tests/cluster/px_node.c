@@ -171,6 +171,7 @@ int main(int argc, char **argv) {
         perror(events);
         return 1;
     }
+    fputc('\n', n.events); /* ends what a kill tore */
     signal(SIGTERM, on_signal);
     signal(SIGUSR1, on_signal);
     signal(SIGPIPE, SIG_IGN);
