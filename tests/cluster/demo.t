@@ -27,7 +27,7 @@ has() {
 geo-sim/demo </dev/null >"$out" 2>&1
 status=$?
 ok $status "geo-sim/demo </dev/null"
-[ $status -eq 0 ] || sed 's/^/# /' "$out"
+[ $status -eq 0 ] || sed 's/^/# /' "$out" >&2
 has 'round trips'
 has 'commit wait'
 has 'true time was inside the interval'
@@ -45,7 +45,7 @@ if [ -x $sim ]; then
         $sim wan --seed $seed </dev/null >"$out" 2>&1
         status=$?
         ok $status "seed $seed under ASan and UBSan"
-        [ $status -eq 0 ] || sed 's/^/# /' "$out"
+        [ $status -eq 0 ] || sed 's/^/# /' "$out" >&2
     done
     first=$(trace)
     $sim wan --seed 6 </dev/null >"$out" 2>&1

@@ -81,7 +81,7 @@ void simkit_seeds(const char *name, uint64_t count, void (*one_seed)(uint64_t se
         remember(name, seed);
         one_seed(seed);
         if (tap_failing()) {
-            tap_note("seed %llu failed; %s", (unsigned long long)seed, replay + 2);
+            tap_diag("seed %llu failed; %s", (unsigned long long)seed, replay + 2);
             return;
         }
     }

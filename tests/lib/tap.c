@@ -59,6 +59,15 @@ void tap_note(const char *fmt, ...) {
     fflush(stdout);
 }
 
+void tap_diag(const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    fprintf(stderr, "# ");
+    vfprintf(stderr, fmt, ap);
+    fprintf(stderr, "\n");
+    va_end(ap);
+}
+
 bool tap_failing(void) {
     return tap.bad;
 }
@@ -69,9 +78,10 @@ bool tap_ok(bool ok, const char *file, int line, const char *fmt, ...) {
     va_list ap;
     tap.bad = true;
     va_start(ap, fmt);
-    printf("# %s:%d: failed: ", file, line);
-    vprintf(fmt, ap);
-    printf("\n");
+    /* on standard error, as Test::More does: `prove` shows that */
+    fprintf(stderr, "# %s:%d: failed: ", file, line);
+    vfprintf(stderr, fmt, ap);
+    fprintf(stderr, "\n");
     va_end(ap);
     return false;
 }

@@ -7,8 +7,8 @@
  *         return tap_done();
  *     }
  *
- * Promise     One "ok" or "not ok" line a test function; a failed assertion prints where and what as a comment and the test
- *             goes on. tap_skip says why a whole test did not run. The exit status is 0 only if all passed.
+ * Promise     One "ok" or "not ok" line a test function; a failed assertion says where and what on standard error
+ *             and the test goes on. tap_skip says why a whole test did not run. The exit status is 0 only if all passed.
  * Threads     assertions from the main thread only.
  */
 #ifndef MERIDIAN_TESTS_TAP_H
@@ -23,7 +23,8 @@ void tap_begin(const char *name);
 void tap_end(void);
 int tap_done(void);
 void tap_skip(const char *reason);
-void tap_note(const char *fmt, ...) PRINTF_LIKE(1, 2);
+void tap_note(const char *fmt, ...) PRINTF_LIKE(1, 2); /* a remark, which `prove` shows only with -v */
+void tap_diag(const char *fmt, ...) PRINTF_LIKE(1, 2); /* what helps when something failed: on standard error */
 bool tap_failing(void); /* the running test has failed already */
 bool tap_ok(bool ok, const char *file, int line, const char *fmt, ...) PRINTF_LIKE(4, 5);
 bool tap_eq_int(int64_t got, int64_t want, const char *file, int line, const char *what);

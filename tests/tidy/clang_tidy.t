@@ -8,7 +8,7 @@ bad=$(git ls-files '*.c' | xargs -P "${JOBS:-2}" -n 4 clang-tidy -p build/fuzz -
 if [ -z "$bad" ]; then
     echo "ok 1 - clang-tidy"
 else
-    echo "$bad" | sed 's/^/# /'
+    echo "$bad" | sed 's/^/# /' >&2
     echo "not ok 1 - clang-tidy"
     exit 1
 fi

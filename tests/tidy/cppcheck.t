@@ -12,7 +12,7 @@ bad=$(cppcheck -j "${JOBS:-2}" --quiet --enable=warning,portability --inline-sup
 if [ -z "$bad" ]; then
     echo "ok 1 - cppcheck"
 else
-    echo "$bad" | sed 's/^/# /'
+    echo "$bad" | sed 's/^/# /' >&2
     echo "not ok 1 - cppcheck"
     exit 1
 fi

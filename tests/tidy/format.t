@@ -6,8 +6,8 @@ bad=$(git ls-files '*.c' '*.h' | xargs clang-format --dry-run --Werror 2>&1 | gr
 if [ -z "$bad" ]; then
     echo "ok 1 - clang-format"
 else
-    echo "$bad" | sed 's/^/# /'
-    echo "# mend with: git ls-files '*.c' '*.h' | xargs clang-format -i"
+    echo "$bad" | sed 's/^/# /' >&2
+    echo "# mend with: git ls-files '*.c' '*.h' | xargs clang-format -i" >&2
     echo "not ok 1 - clang-format"
     exit 1
 fi
