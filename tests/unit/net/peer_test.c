@@ -514,7 +514,7 @@ static void outcomes_begin(struct rpc *rpc, void *arg) {
 static void outcomes_end(struct rpc *rpc, void *arg) {
     struct outcomes *o = arg;
     size_t left = 0, total = ARRAY_LEN(o->of);
-    EQ_INT(fiber_group_join(rpc_reactor(rpc), &o->g, reactor_deadline(rpc_reactor(rpc), 10LL * SECOND)), RC_OK);
+    EQ_INT(fiber_group_join(rpc_reactor(rpc), &o->g, reactor_deadline(rpc_reactor(rpc), 60LL * SECOND)), RC_OK);
     while (left < total && o->of[left].rc == RC_CLOSED)
         left++;
     for (size_t i = left; i < total; i++)
