@@ -25,7 +25,7 @@ int tap_done(void);
 void tap_skip(const char *reason);
 void tap_note(const char *fmt, ...) PRINTF_LIKE(1, 2); /* a remark, which `prove` shows only with -v */
 void tap_diag(const char *fmt, ...) PRINTF_LIKE(1, 2); /* what helps when something failed: on standard error */
-bool tap_failing(void); /* the running test has failed already */
+bool tap_failing(void);                                /* the running test has failed already */
 bool tap_ok(bool ok, const char *file, int line, const char *fmt, ...) PRINTF_LIKE(4, 5);
 bool tap_eq_int(int64_t got, int64_t want, const char *file, int line, const char *what);
 bool tap_eq_str(const char *got, const char *want, const char *file, int line, const char *what);
