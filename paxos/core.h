@@ -98,6 +98,7 @@ enum px_member_flags {
     PX_OLD = 1,     /* votes in the old set (the only one, unless joint) */
     PX_NEW = 2,     /* votes in the new set of a joint configuration */
     PX_WITNESS = 4, /* keeps the log, not the data; never leads */
+    PX_STAYS = 8,   /* in a joint configuration: an old voter that becomes a learner */
 };
 
 struct px_member {

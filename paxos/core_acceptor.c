@@ -5,7 +5,8 @@
  * A voter that follows leader A under support epoch e promises nobody else before T(A, e) has surely passed. Exceptions:
  *   - the owner of the promised ballot itself, which may prepare again (L-4: it counts as a new leader, with a new floor);
  *   - a candidate that shows the ticket of a hand-over: A stopped leading in that ballot for good before it gave it (N-3).
- * A fresh voter (P-24) makes no exception: it stands in for voters who granted a T that it knows nothing of.
+ * A fresh voter (P-24) waits as if it had granted a T itself, since it stands in for voters who did. It makes those exceptions
+ * only if the very leader that they concern made it a voter: then every earlier lease was over when that leader was elected.
  * Accepting a higher ballot that we did not promise needs no wait: its leader was elected by a quorum, which meets every
  * quorum that A could count on in a voter that did wait (docs/paxos.md).
  */
@@ -66,18 +67,21 @@ static int64_t own_bonds(struct px_group *g, const struct px_now *now, const str
 }
 
 int64_t refuse_until(struct px_group *g, const struct px_now *now, px_store from, const struct px_ballot *ticket) {
-    int64_t last, wait = fresh_wait(g, now);
+    bool owner = g->promised.round && g->promised.store == from;
+    bool released = !px_ballot_is_zero(ticket) &&
+                    (px_ballot_cmp(ticket, &g->promised) == 0 || chaos_mutant(g->chaos, "L-7: any ticket will do"));
+    bool made_us = px_ballot_cmp(&g->fresh_ballot, &g->promised) == 0;
+    int64_t last, wait = (owner || released) && made_us ? 0 : fresh_wait(g, now);
     if (wait)
         return wait;
-    if (g->promised.round && g->promised.store == from) {
+    if (owner) {
         /* The owner of the promised ballot; but B must be known, since the Promise carries it. */
         return support_restart_bound(g->support, now, born_sole(g)) == INT64_MAX ? INT64_MAX : 0;
     }
     wait = own_bonds(g, now, ticket);
     if (wait)
         return wait;
-    bool any = chaos_mutant(g->chaos, "L-7: any ticket will do");
-    if ((px_ballot_cmp(ticket, &g->promised) == 0 || any) && !px_ballot_is_zero(ticket))
+    if (released)
         return 0;
     int64_t until = follow_until(g, &last);
     if (until && !px_after(now->tt, until) && !chaos_mutant(g->chaos, "L-2: vote while another lease runs"))

@@ -95,10 +95,11 @@ struct px_group {
     uint64_t follow_replica;
     int64_t frozen_until; /* N-14: it resigned; T stays at this. 0 = not frozen */
     bool frozen;
-    bool heard;          /* an Accept at the promised ballot: its owner leads, or did */
-    int64_t t_max;       /* the largest T granted to former leaders of this group (N-3) */
-    int64_t fresh_until; /* P-24: newly a voter; INT64_MAX = clock not known then */
-    bool promise_due;    /* to be sent when durable */
+    bool heard;                    /* an Accept at the promised ballot: its owner leads, or did */
+    int64_t t_max;                 /* the largest T granted to former leaders of this group (N-3) */
+    int64_t fresh_until;           /* P-24: newly a voter; INT64_MAX = clock not known then */
+    struct px_ballot fresh_ballot; /* the one at which the entry that made it a voter came; zero: it has not come */
+    bool promise_due;              /* to be sent when durable */
     px_store promise_to;
     uint64_t promise_replica;
     px_slot promise_from;

@@ -187,13 +187,16 @@ void config_recompute(struct px_group *g) {
 /* P-24: whoever becomes a voter has not supported anybody in this group so far, and waits as if it had. */
 void note_voter(struct px_group *g, const struct px_now *now, const struct px_config *before) {
     bool was = px_is_voter(self_in(g, before)), is = px_is_voter(self_in(g, &g->config));
-    if (is && !was)
+    if (is && !was) {
         fresh_begin(g, now);
-    else if (!is && was)
+        g->fresh_ballot = g->promised;
+    } else if (!is && was) {
         g->fresh_until = 0; /* should it become one again, it waits again */
+    }
 }
 
 void fresh_begin(struct px_group *g, const struct px_now *now) {
+    g->fresh_ballot = (struct px_ballot){0};
     g->fresh_until = tt_is_known(now->tt) ? now->tt.latest + support_lease_ns(g->support) : INT64_MAX;
     support_note_used(g->support, g->fresh_until); /* a clean stop must not make us forget (N-2) */
 }
@@ -221,10 +224,10 @@ static void leave_joint(const struct px_config *from, struct px_config *to) {
     *to = (struct px_config){.epoch = from->epoch};
     for (uint32_t i = 0; i < from->count; i++) {
         struct px_member m = from->member[i];
-        bool learner = !(m.flags & (PX_OLD | PX_NEW));
+        bool learner = !(m.flags & (PX_OLD | PX_NEW)) || m.flags & PX_STAYS;
         if (!learner && !(m.flags & PX_NEW))
             continue;
-        m.flags = learner ? 0 : PX_OLD | (m.flags & PX_WITNESS);
+        m.flags = (learner ? 0u : PX_OLD) | (m.flags & PX_WITNESS);
         to->member[to->count++] = m;
     }
 }
@@ -319,7 +322,8 @@ static bool make_joint(const struct px_config *now, const struct px_config *want
             k++;
         } else {
             m = *b;
-            m.flags = (b->flags & PX_WITNESS) | (px_is_voter(b) ? PX_NEW : 0) | (a->flags & PX_OLD);
+            m.flags = (b->flags & PX_WITNESS) | (px_is_voter(b) ? PX_NEW : 0) | (a->flags & PX_OLD) |
+                      (px_is_voter(a) && !px_is_voter(b) ? PX_STAYS : 0);
             i++;
             k++;
         }

@@ -180,17 +180,22 @@ void support_withdraw(struct px_support *s, px_store leader, uint64_t epoch) {
         p->lapsed = true;
 }
 
+/* B of N-2, from the first moment that the clock is known: it does not begin anew for whoever asks late. */
+static void restart_began(struct px_support *s, const struct px_now *now) {
+    if (s->restart_until)
+        return;
+    if (s->init.clean_until)
+        s->restart_until = s->init.clean_until;
+    else if (tt_is_known(now->tt))
+        s->restart_until = now->tt.latest + s->init.lease_ns_max;
+}
+
 int64_t support_restart_wait(struct px_support *s, const struct px_now *now, bool sole_voter) {
     if (chaos_mutant(s->init.chaos, "N-2: no wait after a restart"))
         return 0;
-    if (!s->restart_until) {
-        if (s->init.clean_until)
-            s->restart_until = s->init.clean_until;
-        else if (tt_is_known(now->tt))
-            s->restart_until = now->tt.latest + s->init.lease_ns_max;
-        else
-            return INT64_MAX;
-    }
+    restart_began(s, now);
+    if (!s->restart_until)
+        return INT64_MAX;
     /* A sole voter granted to nobody but itself, and only so far ahead. */
     int64_t until = s->restart_until;
     if (sole_voter && !s->init.clean_until)
@@ -356,6 +361,7 @@ static void ask(struct px_support *s, const struct px_now *now, struct peer *p, 
 
 int64_t support_tick(struct px_support *s, const struct px_now *now, const struct support_out *out) {
     int64_t next = now->mono_ns + s->init.renew_ns;
+    restart_began(s, now);
     map_for_each(n, &s->peers) {
         struct peer *p = container_of(n, struct peer, node);
         /* T past unrenewed: it lapses now, not only when somebody asks. */
