@@ -401,7 +401,7 @@ void on_accept(struct px_group *g, const struct px_now *now, const struct px_msg
     for (px_slot slot = g->commit + 1; slot <= commit; slot++) {
         const struct log_slot *s = log_get(g, slot);
         if (s->e.value->kind == PX_CONFIG)
-            config_committed(g, &s->e);
+            config_committed(g, now, &s->e);
     }
     set_commit(g, commit);
     extend_accepted(g);

@@ -242,7 +242,7 @@ enum rc propose_value(struct px_group *g, struct px_value *v) MUST_CHECK;
 
 /* core_member.c */
 void config_recompute(struct px_group *g);
-void config_committed(struct px_group *g, const struct px_entry *e);
+void config_committed(struct px_group *g, const struct px_now *now, const struct px_entry *e);
 void note_voter(struct px_group *g, const struct px_now *now, const struct px_config *before);
 /* P-24: waits a lease from now on, or from when the clock is known. */
 void fresh_begin(struct px_group *g, const struct px_now *now);

@@ -231,7 +231,7 @@ void lead(struct px_group *g, const struct px_now *now) {
     if (!rc)
         rc = propose_start(g);
     if (rc) { /* what was put is harmless: accepted at a ballot that nobody leads any more */
-        step_down(g);
+        px_resign(g, now);
         return;
     }
     g->reign = g->promised;
@@ -375,6 +375,9 @@ void on_ask(struct px_group *g, const struct px_msg *m) {
     struct px_peer *p = px_peer_find(g, m->from);
     if (leading(g) && p)
         p->must_send = true;
+    bool ours = m->ballot.store == g->self && m->ballot.incarnation == g->incarnation;
+    if (ours && (g->role == PX_FOLLOWER || px_ballot_cmp(&m->ballot, &g->promised) != 0))
+        send_resign(g, m->from, &m->ballot); /* it follows us in a ballot that we gave up */
     if (g->commit < m->slot || is_member(&g->config, m) || is_member(&g->config_chosen, m))
         return;
     struct out_msg *o = out_new(g, PX_MSG_REMOVED, m->from, 0);
@@ -512,6 +515,8 @@ void on_reject(struct px_group *g, const struct px_now *now, const struct px_msg
         (!outdated && px_ballot_cmp(&m->ballot, &g->promised) <= 0))
         return;
     chaos_probe(g->chaos, "paxos: a leader met a higher ballot");
+    for (uint32_t i = 0; i < g->peers; i++)
+        send_resign(g, g->peer[i].store, &g->promised); /* whoever still follows us need not wait for all of T */
     step_down(g);
     if (outdated)
         px_ask(g);
@@ -565,10 +570,10 @@ static void leader_chosen(struct px_group *g, const struct px_now *now, px_slot 
     for (px_slot slot = from; slot <= chosen && leading(g); slot++) {
         const struct log_slot *s = log_get(g, slot);
         if (s->e.value->kind == PX_CONFIG)
-            config_committed(g, &s->e);
+            config_committed(g, now, &s->e);
     }
     if (g->role == PX_OPENING && !g->opened_at && !config_pending(g) && propose_start(g))
-        step_down(g); /* out of memory */
+        px_resign(g, now); /* out of memory */
     finish_change(g, now);
     /* The release is chosen: a last word to the successor, in case the first was lost. */
     if (g->role == PX_RELEASING && g->commit == g->proposed) {

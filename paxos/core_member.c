@@ -248,7 +248,7 @@ static void tell_removed(struct px_group *g, const struct px_config *before) {
     }
 }
 
-void config_committed(struct px_group *g, const struct px_entry *e) {
+void config_committed(struct px_group *g, const struct px_now *now, const struct px_entry *e) {
     struct px_config c, before = g->config_chosen;
     if (px_config_decode(e->value->data, e->value->bytes, &c) || c.epoch <= g->config_chosen.epoch)
         return;
@@ -261,13 +261,12 @@ void config_committed(struct px_group *g, const struct px_entry *e) {
         return;
     if (!c.joint)
         tell_removed(g, &before);
+    /* A leader hands over before it removes itself; but it may have recovered what another one had proposed. */
     if (!px_is_voter(self_in(g, &c))) {
-        step_down(g); /* cannot be: a leader hands over before it is removed */
-        return;
-    }
-    if (peers_rebuild(g)) {
-        step_down(g);
-        return;
+        chaos_probe(g->chaos, "paxos: a leader was removed by what it recovered");
+        px_resign(g, now);
+    } else if (peers_rebuild(g)) {
+        px_resign(g, now);
     }
 }
 
@@ -298,7 +297,7 @@ void finish_change(struct px_group *g, const struct px_now *now) {
         return;
     }
     if (propose_config(g, now, &next))
-        step_down(g); /* out of memory: the next leader does it */
+        px_resign(g, now); /* out of memory: the next leader does it */
 }
 
 /* ---- asking for a change ----------------------------------------------------------------------------------------- */

@@ -99,9 +99,10 @@ static void say(struct play *p, const char *fmt, ...) {
     va_start(ap, fmt);
     int n = vsnprintf(line, sizeof line - 1, fmt, ap);
     va_end(ap);
-    CHECK(n >= 0 && (size_t)n < sizeof line - 1);
-    line[n] = '\n';
-    text_add(&p->out, line, (size_t)n + 1);
+    size_t len = n < 0 ? 0 : (size_t)n;
+    CHECK(len < sizeof line - 1);
+    line[len] = '\n';
+    text_add(&p->out, line, len + 1);
 }
 
 /* ---- how things are written ---- */
@@ -767,7 +768,8 @@ static const struct {
 
 static void command(struct play *p, char *line) {
     struct args a = {0};
-    for (char *s = strtok(line, " "); s && a.n < WORDS_MAX; s = strtok(NULL, " "))
+    char *rest = NULL;
+    for (char *s = strtok_r(line, " ", &rest); s && a.n < WORDS_MAX; s = strtok_r(NULL, " ", &rest))
         a.w[a.n++] = s;
     if (!a.n || a.w[0][0] == '#')
         return;
