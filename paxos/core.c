@@ -472,8 +472,9 @@ static bool entries_ok(const struct px_msg *m) {
 static bool msg_ok(const struct px_group *g, const struct px_msg *m) {
     bool owner = m->type == PX_MSG_PREPARE || m->type == PX_MSG_FETCH || m->type == PX_MSG_ACCEPT ||
                  m->type == PX_MSG_RESIGN || m->type == PX_MSG_TAKE_OVER;
-    return m->group == g->id && m->to == g->self && m->from != g->self &&
-           (!m->to_replica || m->to_replica == g->replica) && m->ballot.round < ROUND_MAX &&
+    bool replica = !m->to_replica || m->to_replica == g->replica ||
+                   chaos_mutant(g->chaos, "P-23: a wiped disk comes back as who it was");
+    return m->group == g->id && m->to == g->self && m->from != g->self && replica && m->ballot.round < ROUND_MAX &&
            (!owner || m->ballot.store == m->from) && entries_ok(m);
 }
 
@@ -685,4 +686,60 @@ uint64_t px_group_id(const struct px_group *g) {
 
 const struct px_config *px_config_now(const struct px_group *g) {
     return &g->config;
+}
+
+/* ---- for model checks and accounts ------------------------------------------------------------------------------- */
+
+static uint64_t add(uint64_t h, uint64_t x) {
+    return hash_u64(h * 31 + x);
+}
+
+static uint64_t add_ballot(uint64_t h, const struct px_ballot *b) {
+    return add(add(add(h, b->round), b->store), b->incarnation);
+}
+
+static uint64_t add_peer(uint64_t h, const struct px_peer *p) {
+    h = add(add(add(add(h, p->store), p->match), p->next), p->commit);
+    h = add(add(add(add(h, p->told), p->truncated), (uint64_t)p->sent_ns), p->fetch);
+    h = add(add(add(h, p->follow_epoch), p->follow_incarnation), p->acked_incarnation);
+    return add(h, (uint64_t)p->probing | (uint64_t)p->must_send << 1 | (uint64_t)p->promised << 2 |
+                      (uint64_t)p->complete << 3 | (uint64_t)p->reading << 4 | (uint64_t)p->snapshot_sending << 5);
+}
+
+static uint64_t add_entry(uint64_t h, const struct px_entry *e) {
+    h = add_ballot(add_ballot(add(h, e->slot), &e->ballot), &e->value->origin);
+    return add(add(h, (uint64_t)e->value->ts), e->value->kind);
+}
+
+static uint64_t add_election(uint64_t h, const struct election *el) {
+    h = add_ballot(add_ballot(add(h, el->from), &el->former), &el->ticket);
+    h = add(add(add(add(h, (uint64_t)el->until), el->chosen), el->seen.epoch), (uint64_t)el->began_ns);
+    for (size_t i = 0; i < el->count; i++)
+        h = add_entry(h, &el->best[i]);
+    return h;
+}
+
+uint64_t px_fingerprint(const struct px_group *g) {
+    uint64_t h = add(add(g->role, g->round_seen), g->incarnation);
+    h = add_ballot(add_ballot(add_ballot(h, &g->promised), &g->reign), &g->commit_origin);
+    h = add(add(add(add(h, g->following), g->follow_epoch), (uint64_t)g->frozen_until), (uint64_t)g->t_max);
+    h = add(add(h, (uint64_t)g->frozen | (uint64_t)g->heard << 1 | (uint64_t)g->promise_due << 2 |
+                       (uint64_t)g->ack_due << 3 | (uint64_t)g->removed << 4 | (uint64_t)g->leaving << 5 |
+                       (uint64_t)(g->promised_seq <= g->durable_seq) << 6 | (uint64_t)g->held << 7),
+            (uint64_t)g->fresh_until);
+    h = add(add(add(add(h, g->commit), g->accepted), g->durable), g->applied);
+    h = add(add(add(add(h, g->truncated), g->config.epoch), g->config_chosen.epoch), (uint64_t)g->floor);
+    h = add(add(add(add(h, (uint64_t)g->lease_used), g->opened_at), g->proposed), g->transfer_to);
+    h = add(add(add(h, (uint64_t)g->campaign_ns), g->failures), (uint64_t)g->quorum_ns);
+    for (size_t i = 0; i < g->log.count; i++)
+        h = add(add_entry(h, &log_get(g, g->log.first + i)->e), log_get(g, g->log.first + i)->seq <= g->durable_seq);
+    for (uint32_t i = 0; i < g->peers; i++)
+        h = add_peer(h, &g->peer[i]);
+    return g->el ? add_election(h, g->el) : h;
+}
+
+size_t px_memory(const struct px_group *g) {
+    return sizeof *g + g->log.cap * sizeof *g->log.ring + g->peers * sizeof *g->peer +
+           g->records_cap * sizeof *g->record + g->early_count * sizeof(struct early) +
+           (g->el ? sizeof *g->el + g->el->cap * sizeof *g->el->best : 0) + (g->newer ? sizeof *g->newer : 0);
 }

@@ -353,5 +353,9 @@ px_store px_successor(const struct px_group *g);
 /* As a leader: it has all that was chosen when it last answered, and answers. */
 bool px_caught_up(const struct px_group *g, px_store store);
 const struct px_config *px_config_now(const struct px_group *g);
+/* Of all that decides what it does next: equal for states that cannot be told apart. For model checks. */
+uint64_t px_fingerprint(const struct px_group *g);
+/* On the heap, the shared values apart. */
+size_t px_memory(const struct px_group *g);
 
 #endif

@@ -464,7 +464,7 @@ void note_follow(struct px_peer *p, const struct px_msg *m) {
 /* The voters' answers to the Accept under which they accept: at what ballot is all that matters (P-4). */
 static bool answers_us(const struct px_group *g, const struct px_peer *p, const struct px_msg *m) {
     bool replica = !p->replica || m->from_replica == p->replica ||
-                   chaos_mutant(g->chaos, "P-23: any replica on that store counts");
+                   chaos_mutant(g->chaos, "P-23: a wiped disk comes back as who it was");
     bool ballot = px_ballot_cmp(&m->ballot, &g->promised) == 0 ||
                   chaos_mutant(g->chaos, "P-4: count what was accepted at other ballots");
     return replica && ballot && m->slot <= g->proposed && m->incarnation >= p->acked_incarnation;
@@ -515,6 +515,13 @@ void on_reject(struct px_group *g, const struct px_now *now, const struct px_msg
         (!outdated && px_ballot_cmp(&m->ballot, &g->promised) <= 0))
         return;
     chaos_probe(g->chaos, "paxos: a leader met a higher ballot");
+    /* While our lease holds, nobody else can lead: somebody half cut off has promised itself. We go on above that at once, as
+     * the owner of the ballot that all the others promised. */
+    if (!outdated && g->role == PX_OPEN && px_before(now->tt, lease_end(g, now))) {
+        step_down(g);
+        IGNORE(px_campaign(g, now));
+        return;
+    }
     for (uint32_t i = 0; i < g->peers; i++)
         send_resign(g, g->peer[i].store, &g->promised); /* whoever still follows us need not wait for all of T */
     step_down(g);
@@ -548,6 +555,8 @@ static px_slot set_match(struct px_group *g, const struct px_config *c, uint32_t
 
 static px_slot config_match(struct px_group *g, const struct px_config *c) {
     px_slot old = set_match(g, c, PX_OLD), fresh = c->joint ? set_match(g, c, PX_NEW) : UINT64_MAX;
+    if (chaos_mutant(g->chaos, "P-7: a joint configuration by its old voters alone"))
+        return old;
     return old < fresh ? old : fresh;
 }
 

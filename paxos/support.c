@@ -383,3 +383,25 @@ int64_t support_tick(struct px_support *s, const struct px_now *now, const struc
     }
     return next;
 }
+
+uint64_t support_fingerprint(const struct px_support *s) {
+    uint64_t h = hash_u64((uint64_t)s->restart_until ^ (uint64_t)s->largest_granted << 1 ^ (uint64_t)s->paused);
+    map_for_each(n, &s->peers) {
+        const struct peer *p = container_of(n, const struct peer, node);
+        uint64_t x[] = {p->store,
+                        p->counter,
+                        (uint64_t)p->asked_until,
+                        p->granted_epoch,
+                        p->granted_incarnation,
+                        (uint64_t)p->granted_until,
+                        p->incarnation,
+                        p->given_epoch,
+                        (uint64_t)p->given_until,
+                        (uint64_t)p->given_largest,
+                        p->withdrawn_epoch,
+                        (uint64_t)p->lapsed | (uint64_t)p->told_lost << 1 | (uint64_t)(p->answered_ns != 0) << 2,
+                        (uint64_t)p->next_ask_ns};
+        h += hash_bytes(x, sizeof x, 1); /* in whatever order the map has them */
+    }
+    return h;
+}

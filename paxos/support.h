@@ -104,5 +104,7 @@ void support_note_used(struct px_support *s, int64_t until);
 /* What a clean stop writes down: no T that this store granted, now or before, is above it. 0: it cannot tell, so it must not
  * write anything. */
 int64_t support_stop_mark(const struct px_support *s);
+/* As px_fingerprint. */
+uint64_t support_fingerprint(const struct px_support *s);
 
 #endif

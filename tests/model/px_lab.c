@@ -193,21 +193,30 @@ static bool quorum_of(const struct px_config *c, uint64_t replicas) {
     return px_config_quorum(c, set);
 }
 
-/* What is chosen for the first time must be durable, at one and the same ballot, on a quorum (P-2, P-4, P-7). */
-static void check_chosen(struct lab *l, px_slot slot, const struct px_value *v) {
+/* Whether v, which nobody has applied yet, is durable at one and the same ballot on a quorum (P-2, P-4, P-7). */
+static bool is_chosen(struct lab *l, px_slot slot, const struct px_value *v, struct px_config *ret_config) {
     const struct px_config *before = l->configs ? &l->config[l->configs - 1].c : &l->first;
-    struct px_config next = *before;
+    *ret_config = *before;
+    if (v->kind == PX_CONFIG)
+        IGNORE(px_config_decode(v->data, v->bytes, ret_config));
+    for (const struct lab_accept *a = slot_at(l, slot)->accepts; a; a = a->next)
+        if (quorum_of(before, a->replicas) && quorum_of(ret_config, a->replicas))
+            return true;
+    return false;
+}
+
+static void check_chosen(struct lab *l, px_slot slot, const struct px_value *v) {
+    struct px_config next;
     if (l->next_replica > LAB_REPLICAS_MAX)
         return;
-    if (v->kind == PX_CONFIG)
-        IGNORE(px_config_decode(v->data, v->bytes, &next));
-    for (const struct lab_accept *a = slot_at(l, slot)->accepts; a; a = a->next)
-        if (quorum_of(before, a->replicas) && quorum_of(&next, a->replicas))
-            goto out;
-    lab_break(l, "INV-P3: slot %llu counts as chosen and no quorum has it durably at one ballot",
-              (unsigned long long)slot);
-out:
-    if (v->kind == PX_CONFIG && l->configs < LAB_CONFIGS_MAX) {
+    if (!is_chosen(l, slot, v, &next))
+        lab_break(l, "INV-P3: slot %llu counts as chosen and no quorum has it durably at one ballot",
+                  (unsigned long long)slot);
+    if (v->kind == PX_CONFIG) {
+        if (l->configs == l->configs_cap) {
+            l->configs_cap = l->configs_cap ? l->configs_cap * 2 : 8;
+            l->config = must(realloc(l->config, l->configs_cap * sizeof *l->config));
+        }
         l->config[l->configs].slot = slot;
         l->config[l->configs++].c = next;
     }
@@ -384,6 +393,23 @@ static uint64_t mix(uint64_t h, const struct px_value *v) {
     return h ? h : 1;
 }
 
+/* N-15: nothing is proposed above a configuration that is not chosen. */
+static void check_above(struct lab_node *n, const struct px_record *r) {
+    struct lab *l = n->lab;
+    struct px_config next;
+    if (r->type != PX_REC_ENTRY || r->entry.slot < 2 || r->entry.slot - 1 <= l->chosen_last ||
+        l->next_replica > LAB_REPLICAS_MAX)
+        return;
+    size_t at = disk_at(&n->disk, r->entry.slot - 1)->record;
+    const struct px_record *below = at ? &n->disk.rec[at - 1] : NULL;
+    if (!below || below->entry.value->kind != PX_CONFIG || px_ballot_cmp(&below->ballot, &r->ballot) != 0)
+        return;
+    if (is_chosen(l, r->entry.slot - 1, below->entry.value, &next))
+        return;
+    lab_break(l, "N-15: slot %llu is proposed above a configuration that is not chosen",
+              (unsigned long long)r->entry.slot);
+}
+
 bool lab_apply(struct lab_node *n, bool all) {
     struct lab *l = n->lab;
     const struct px_entry *e;
@@ -458,6 +484,7 @@ void lab_pump(struct lab_node *n) {
         px_ready(n->g, &now, &ready);
         for (size_t i = 0; i < ready.n_persist; i++) {
             disk_append(&n->disk, &ready.persist[i]);
+            check_above(n, &ready.persist[i]);
             if (l->ops.persisted)
                 l->ops.persisted(l, n, &ready.persist[i]);
         }
@@ -618,6 +645,15 @@ enum rc lab_serve(struct lab_node *n, int64_t ts) {
     enum rc rc = px_serve(n->g, &now, ts);
     if (rc)
         return rc;
+    struct px_status st;
+    px_status(n->g, &st);
+    /* P-5. What it has proposed itself, and not applied, is its caller's to wait for. */
+    for (px_slot s = n->applied + 1; s <= n->lab->chosen_last; s++) {
+        const struct px_value *v = n->lab->slot[s - 1].chosen;
+        if (v->ts && v->ts <= ts && px_ballot_cmp(&v->origin, &st.promised) != 0 && !n->lab->conf.clocks_lie)
+            lab_break(n->lab, "P-5: store %llu reads at %lld without slot %llu, written at %lld",
+                      (unsigned long long)n->id, (long long)ts, (unsigned long long)s, (long long)v->ts);
+    }
     if (ts > n->lab->max_served)
         n->lab->max_served = ts;
     n->lab->served++;
@@ -655,6 +691,44 @@ bool lab_agreed(struct lab *l) {
     return leader;
 }
 
+static uint64_t msg_hash(const struct lab_msg *m) {
+    uint64_t h = hash_u64(m->support);
+    if (m->support)
+        return hash_bytes(
+            &(uint64_t[]){m->s.type, m->s.from, m->s.to, m->s.incarnation, m->s.epoch, (uint64_t)m->s.until},
+            6 * sizeof(uint64_t), h);
+    const struct px_msg *x = &m->m;
+    h = hash_bytes(&(uint64_t[]){x->type, x->from, x->to, x->incarnation, x->config_epoch, x->slot, x->commit,
+                                 x->truncated, x->support_epoch, (uint64_t)x->until, x->more},
+                   11 * sizeof(uint64_t), h);
+    h = hash_bytes(&x->ballot, sizeof x->ballot, h);
+    h = hash_bytes(&x->asked, sizeof x->asked, h);
+    h = hash_bytes(&x->former, sizeof x->former, h);
+    for (size_t i = 0; i < x->entries; i++) {
+        h = hash_bytes(&x->entry[i].slot, sizeof x->entry[i].slot, h);
+        h = hash_bytes(&x->entry[i].ballot, sizeof x->entry[i].ballot, h);
+        h = hash_bytes(&x->entry[i].value->origin, sizeof x->entry[i].value->origin, h);
+    }
+    return h;
+}
+
+uint64_t lab_fingerprint(const struct lab *l) {
+    uint64_t h = hash_u64((uint64_t)l->now) ^ (uint64_t)l->max_served;
+    for (size_t i = 0; i < l->pooled; i++) /* links keep their order; between links there is none */
+        h += hash_u64(msg_hash(l->pool[i]));
+    for (uint32_t i = 0; i < l->conf.nodes; i++) {
+        const struct lab_node *n = &l->node[i];
+        h = hash_u64(h ^ n->up);
+        h = hash_bytes(&n->disk.promised, sizeof n->disk.promised, h);
+        h = hash_bytes(&(uint64_t[]){n->disk.count, n->disk.durable, n->disk.incarnation, n->applied, n->writes,
+                                     (uint64_t)n->support_at},
+                       6 * sizeof(uint64_t), h);
+        if (n->up)
+            h = hash_u64(h ^ px_fingerprint(n->g)) ^ support_fingerprint(n->sup);
+    }
+    return h;
+}
+
 void lab_dump(struct lab *l) {
     for (uint32_t i = 0; i < l->conf.nodes; i++) {
         struct lab_node *n = &l->node[i];
@@ -686,7 +760,6 @@ struct lab *lab_new(const struct lab_conf *conf, const struct lab_ops *ops, void
     l->chaos.ops = &chaos;
     l->now = LAB_MS;
     l->pool = must(calloc(LAB_POOL_MAX, sizeof(*l->pool)));
-    l->config = must(calloc(LAB_CONFIGS_MAX, sizeof *l->config));
     l->next_replica = conf->nodes;
     rng_init(&l->rng, conf->seed);
     l->first.epoch = 1;

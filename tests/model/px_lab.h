@@ -108,7 +108,7 @@ struct lab_conf {
     const char *mutant;
 };
 
-enum { LAB_PROBES_MAX = 96, LAB_REPLICAS_MAX = 63, LAB_CONFIGS_MAX = 4096 };
+enum { LAB_PROBES_MAX = 96, LAB_REPLICAS_MAX = 63 };
 
 struct lab_accept { /* who has durably accepted at one ballot */
     struct px_ballot ballot;
@@ -142,7 +142,7 @@ struct lab {
         px_slot slot;
         struct px_config c;
     } * config;
-    size_t configs;
+    size_t configs, configs_cap;
     int64_t max_served; /* largest timestamp served by any leader so far */
     uint64_t served;
     char broken[512];
@@ -187,7 +187,8 @@ enum rc lab_propose(struct lab_node *n, const void *data, size_t bytes, int64_t 
 enum rc lab_serve(struct lab_node *n, int64_t ts);
 
 /* ---- checks ---- */
-void lab_check_leases(struct lab *l); /* asks each leader for its lease, as a reader would */
+uint64_t lab_fingerprint(const struct lab *l); /* of everything that decides what may happen next */
+void lab_check_leases(struct lab *l);          /* asks each leader for its lease, as a reader would */
 void lab_check_timestamps(struct lab *l);
 /* Every member that is up has applied the same, and one of them leads. */
 bool lab_agreed(struct lab *l);
