@@ -437,7 +437,7 @@ enum rc px_restore_entry(struct px_group *g, const struct px_entry *e) {
     enum rc rc = log_extend(g, e->slot);
     if (rc)
         return rc;
-    if (e->value->kind == PX_CONFIG && (rc = config_reserve(g, e)))
+    if (e->value->kind == PX_CONFIG && (rc = config_reserve_entry(g, e)))
         return rc;
     struct log_slot *s = log_at(g, e->slot);
     CHECK(!s->e.value); /* each slot once */
@@ -588,6 +588,10 @@ void px_truncate(struct px_group *g, px_slot slot) {
            (unsigned long long)slot, (unsigned long long)g->applied); /* P-11 */
     g->truncated = slot;
     log_drop_to(g, slot);
+}
+
+enum rc px_install_reserve(struct px_group *g, const struct px_config *config) {
+    return config_reserve(g, config);
 }
 
 void px_install(struct px_group *g, const struct px_now *now, px_slot slot, const struct px_ballot *origin,

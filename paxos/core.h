@@ -305,6 +305,9 @@ void px_truncate(struct px_group *g, px_slot slot);
 /* How far that may go, for a replica whose own checkpoint is at slot: a full one to there, a witness only as far as f+1 full
  * voters of 2f+1 hold it in durable checkpoints (N-13), by what the leader last told. */
 px_slot px_may_truncate(const struct px_group *g, px_slot slot);
+/* Before a snapshot replaces the state: memory for the members of its configuration, so that px_install cannot fail. RC_NOMEM:
+ * not now, try again. */
+enum rc px_install_reserve(struct px_group *g, const struct px_config *config) MUST_CHECK;
 /* The state now holds everything up to slot, whose value has this origin, from a snapshot; entries above stay if they follow
  * that very value (P5). */
 void px_install(struct px_group *g, const struct px_now *now, px_slot slot, const struct px_ballot *origin,

@@ -340,7 +340,7 @@ static bool take(struct px_group *g, const struct px_msg *m, const struct px_ent
     if (s && s->e.value)
         CHECKF(px_ballot_cmp(&s->e.ballot, &m->ballot) < 0, "group %llu slot %llu was accepted above the promise",
                (unsigned long long)g->id, (unsigned long long)e->slot); /* INV-P2 */
-    if (e->value->kind == PX_CONFIG && config_reserve(g, e))
+    if (e->value->kind == PX_CONFIG && config_reserve_entry(g, e))
         return false;
     if (log_put(g, e->slot, &m->ballot, e->value))
         return false;

@@ -267,7 +267,7 @@ void on_promise(struct px_group *g, const struct px_now *now, const struct px_ms
     if (m->entries && !reserve(g->el, (size_t)(m->entry[m->entries - 1].slot - g->el->from + 1)))
         return; /* out of memory: asked again */
     for (size_t i = 0; i < m->entries; i++)
-        if (m->entry[i].value->kind == PX_CONFIG && config_reserve(g, &m->entry[i]))
+        if (m->entry[i].value->kind == PX_CONFIG && config_reserve_entry(g, &m->entry[i]))
             return;
     for (size_t i = 0; i < m->entries; i++)
         if (!merge(g, &m->entry[i])) {

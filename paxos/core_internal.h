@@ -246,8 +246,9 @@ void config_committed(struct px_group *g, const struct px_now *now, const struct
 void note_voter(struct px_group *g, const struct px_now *now, const struct px_config *before);
 /* P-24: waits a lease from now on, or from when the clock is known. */
 void fresh_begin(struct px_group *g, const struct px_now *now);
-/* Makes sure that a later config_ref of e's configuration finds its memory. */
-enum rc config_reserve(struct px_group *g, const struct px_entry *e) MUST_CHECK;
+/* Makes sure that a later config_ref of it, of e's configuration, finds its memory. */
+enum rc config_reserve(struct px_group *g, const struct px_config *c) MUST_CHECK;
+enum rc config_reserve_entry(struct px_group *g, const struct px_entry *e) MUST_CHECK;
 enum rc config_ref(struct px_group *g, const struct px_config *c);
 void config_unref(struct px_group *g, const struct px_config *c);
 void config_chosen_set(struct px_group *g, const struct px_config *c, px_slot slot);

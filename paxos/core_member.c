@@ -130,21 +130,25 @@ static bool config_equal(const struct px_config *a, const struct px_config *b) {
     return true;
 }
 
-enum rc config_reserve(struct px_group *g, const struct px_entry *e) {
-    struct px_config c;
-    if (px_config_decode(e->value->data, e->value->bytes, &c))
-        return RC_OK; /* counts as no configuration */
-    for (uint32_t i = 0; i < c.count; i++) {
-        enum rc rc = support_peer_ref(g->support, c.member[i].store);
+enum rc config_reserve(struct px_group *g, const struct px_config *c) {
+    for (uint32_t i = 0; i < c->count; i++) {
+        enum rc rc = support_peer_ref(g->support, c->member[i].store);
         if (rc)
             return rc;
-        support_peer_unref(g->support, c.member[i].store); /* its memory stays */
+        support_peer_unref(g->support, c->member[i].store); /* its memory stays */
     }
     return RC_OK;
 }
 
+enum rc config_reserve_entry(struct px_group *g, const struct px_entry *e) {
+    struct px_config c;
+    if (px_config_decode(e->value->data, e->value->bytes, &c))
+        return RC_OK; /* counts as no configuration */
+    return config_reserve(g, &c);
+}
+
 static void config_replace(struct px_group *g, struct px_config *at, const struct px_config *c) {
-    if (config_ref(g, c)) /* cannot be, but for a snapshot's: config_reserve. Without its peers no group can go on */
+    if (config_ref(g, c)) /* cannot be: config_reserve. Without its peers no group can go on */
         check_failed(__FILE__, __LINE__, __func__, "out of memory for the members of a group", NULL);
     config_unref(g, at);
     *at = *c;
@@ -206,8 +210,7 @@ static enum rc propose_config(struct px_group *g, const struct px_now *now, stru
     c->epoch = g->config.epoch + 1;
     size_t bytes = px_config_encode(c, data, sizeof data);
     struct px_value *v = px_value_new(PX_CONFIG, data, bytes);
-    struct px_entry e = {.value = v};
-    enum rc rc = v ? config_reserve(g, &e) : RC_NOMEM;
+    enum rc rc = v ? config_reserve(g, c) : RC_NOMEM;
     if (!rc)
         rc = propose_value(g, v);
     px_value_unref(v);

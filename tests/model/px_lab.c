@@ -446,6 +446,8 @@ static bool is_witness(const struct lab_node *n) {
 bool lab_install(struct lab_node *from, struct lab_node *to) {
     if (!to->up || to->cut || !from->up || from->cut || from->applied <= to->applied || is_witness(from))
         return false;
+    if (px_install_reserve(to->g, &from->config))
+        return false;
     struct px_now now = lab_now(to);
     px_install(to->g, &now, from->applied, &from->origin, &from->config, from->floor);
     to->applied = from->applied;
@@ -554,7 +556,8 @@ void lab_start(struct lab_node *n) {
                               .lease_ns = l->conf.lease_ns,
                               .clean_until = d->incarnation == 1 ? 1 : d->clean_until};
     d->clean_until = 0;
-    CHECK(support_new(&si, &n->sup) == RC_OK);
+    while (support_new(&si, &n->sup)) {
+    } /* where memory runs out, a start that fails is tried again */
     n->up = true;
     n->frozen = false;
     n->writes = 0;
@@ -579,7 +582,8 @@ void lab_start(struct lab_node *n) {
                            .applied = d->applied,
                            .applied_origin = d->origin,
                            .floor = d->floor};
-    CHECK(px_new(&init, &n->g) == RC_OK);
+    while (px_new(&init, &n->g)) {
+    }
     replay(n);
     px_restore_done(n->g, d->truncated);
     lab_pump(n);
@@ -628,7 +632,9 @@ enum rc lab_propose(struct lab_node *n, const void *data, size_t bytes, int64_t 
                     int64_t *ret_ts) {
     struct lab *l = n->lab;
     struct px_now now = lab_now(n);
-    struct px_value *v = must(px_value_new(PX_COMMAND, data, bytes));
+    struct px_value *v = px_value_new(PX_COMMAND, data, bytes);
+    if (!v)
+        return RC_NOMEM;
     enum rc rc = px_propose(n->g, &now, v, min_ts, ret_slot);
     if (!rc && v->ts && v->ts <= l->max_served && !l->conf.clocks_lie)
         lab_break(l, "INV-S2: store %llu assigns %lld, at or below %lld, which was served", (unsigned long long)n->id,
