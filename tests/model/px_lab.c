@@ -193,9 +193,13 @@ static bool quorum_of(const struct px_config *c, uint64_t replicas) {
     return px_config_quorum(c, set);
 }
 
+static const struct px_config *last_config(const struct lab *l) {
+    return l->configs ? &l->config[l->configs - 1].c : &l->first;
+}
+
 /* Whether v, which nobody has applied yet, is durable at one and the same ballot on a quorum (P-2, P-4, P-7). */
-static bool is_chosen(struct lab *l, px_slot slot, const struct px_value *v, struct px_config *ret_config) {
-    const struct px_config *before = l->configs ? &l->config[l->configs - 1].c : &l->first;
+static bool is_chosen(struct lab *l, px_slot slot, const struct px_value *v, const struct px_config *before,
+                      struct px_config *ret_config) {
     *ret_config = *before;
     if (v->kind == PX_CONFIG)
         IGNORE(px_config_decode(v->data, v->bytes, ret_config));
@@ -209,7 +213,7 @@ static void check_chosen(struct lab *l, px_slot slot, const struct px_value *v) 
     struct px_config next;
     if (l->next_replica > LAB_REPLICAS_MAX)
         return;
-    if (!is_chosen(l, slot, v, &next))
+    if (!is_chosen(l, slot, v, last_config(l), &next))
         lab_break(l, "INV-P3: slot %llu counts as chosen and no quorum has it durably at one ballot",
                   (unsigned long long)slot);
     if (v->kind == PX_CONFIG) {
@@ -396,7 +400,7 @@ static uint64_t mix(uint64_t h, const struct px_value *v) {
 /* N-15: nothing is proposed above a configuration that is not chosen. */
 static void check_above(struct lab_node *n, const struct px_record *r) {
     struct lab *l = n->lab;
-    struct px_config next;
+    struct px_config before = *last_config(l), next;
     if (r->type != PX_REC_ENTRY || r->entry.slot < 2 || r->entry.slot - 1 <= l->chosen_last ||
         l->next_replica > LAB_REPLICAS_MAX)
         return;
@@ -404,7 +408,13 @@ static void check_above(struct lab_node *n, const struct px_record *r) {
     const struct px_record *below = at ? &n->disk.rec[at - 1] : NULL;
     if (!below || below->entry.value->kind != PX_CONFIG || px_ballot_cmp(&below->ballot, &r->ballot) != 0)
         return;
-    if (is_chosen(l, r->entry.slot - 1, below->entry.value, &next))
+    for (px_slot s = l->chosen_last + 1; s < r->entry.slot - 1; s++) { /* others may be chosen, and not applied yet */
+        size_t i = disk_at(&n->disk, s)->record;
+        const struct px_value *v = i ? n->disk.rec[i - 1].entry.value : NULL;
+        if (v && v->kind == PX_CONFIG)
+            IGNORE(px_config_decode(v->data, v->bytes, &before));
+    }
+    if (is_chosen(l, r->entry.slot - 1, below->entry.value, &before, &next))
         return;
     lab_break(l, "N-15: slot %llu is proposed above a configuration that is not chosen",
               (unsigned long long)r->entry.slot);
