@@ -9,7 +9,8 @@
  * After a batch the tickets are answered, the fibers that they wake run, and at the end of that turn (a post to ourselves) the
  * next batch is written: what the answered do next is in it.
  *
- * The first flush after an opening makes durable what replay found (wal.h): the directory's names, then the last batch.
+ * The first flush after an opening makes durable what replay found (wal.h): the directory's names, then the last batch; and
+ * where a torn one was cut off, zeros.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -112,7 +113,7 @@ static int64_t reserve(const struct wal *w) {
 }
 
 int64_t wal_space(const struct wal *w) {
-    int64_t tail = w->current && !w->seal ? (int64_t)w->current->bytes - w->tail : 0;
+    int64_t tail = w->current ? (int64_t)w->current->bytes - w->tail : 0;
     return tail + (int64_t)w->free_bytes - (int64_t)w->gather_bytes;
 }
 
@@ -131,7 +132,7 @@ enum rc wal_health(const struct wal *w) {
 
 /* An entry of so many bytes may gather. */
 static enum rc entry_fits(struct wal *w, size_t bytes) {
-    bool tail = w->current && !w->seal && w->current->bytes - w->tail >= bytes + w->gather_bytes;
+    bool tail = w->current && w->current->bytes - w->tail >= bytes + w->gather_bytes;
     size_t waste = bytes; /* what may stay unused at the end of a segment */
     if ((tail || segment_pick(w, bytes)) && room(w) >= (int64_t)(bytes + (tail ? 0 : waste)))
         return RC_OK;
@@ -341,7 +342,6 @@ static void begin_segment(struct wal *w, struct wal_segment *s) {
     head_encode(&h, w->head);
     w->generation++;
     w->current = s;
-    w->seal = false;
     w->tail = WAL_HEADER_BYTES;
 }
 
@@ -447,7 +447,7 @@ static size_t first_bytes(const struct wal *w) {
 
 static void submit_batch(struct wal *w) {
     size_t need = first_bytes(w);
-    if (!w->current || w->seal || w->current->bytes - w->tail < need) {
+    if (!w->current || w->current->bytes - w->tail < need) {
         struct wal_segment *s = segment_pick(w, need);
         if (!s) {
             env_probe(w->env, "wal: waited for a segment");

@@ -137,11 +137,12 @@ static size_t next_valid(const uint8_t *p, size_t bytes, size_t at, wal_use use)
 
 static void dump_tail(struct dump *d, const struct wal_walk *k, uint32_t end) {
     struct wal_rec r;
+    size_t torn_end;
     if (end && k->at < end)
         say(d, "%9zu DAMAGED: the segment after this one says that it goes on until %u", k->at, end);
     else if (end)
         say(d, "%9zu end", k->at);
-    else if (walk_tail(k, &r) == TAIL_TORN)
+    else if (walk_tail(k, &r, &torn_end) == TAIL_TORN)
         say(d, "%9zu end; torn: the rest of the batch was never acknowledged", k->at);
     else
         say(d, "%9zu end", k->at);
@@ -156,7 +157,8 @@ static void dump_records(struct dump *d, const uint8_t *p, const struct dump_fil
         while (walk_next(&k, &r))
             say_record(d, &r);
         struct wal_rec evidence;
-        if (!end && walk_tail(&k, &evidence) != TAIL_CORRUPT)
+        size_t torn_end;
+        if (!end && walk_tail(&k, &evidence, &torn_end) != TAIL_CORRUPT)
             break;
         size_t next = next_valid(p, bytes, k.at, f->head.use);
         if (next == bytes)
@@ -175,11 +177,43 @@ static void dump_records(struct dump *d, const uint8_t *p, const struct dump_fil
     dump_tail(d, &k, end);
 }
 
-static void dump_segment(struct dump *d, const struct dump_file *f, const struct dump_file *next, bool needed) {
-    static const char *const what[] = {[HEAD_BLANK] = "unused", [HEAD_BAD] = "DAMAGED header"};
+/* The whole segment, what the file lacks as zeros; NULL: d->rc. */
+static uint8_t *load(struct dump *d, const struct dump_file *f) {
     char path[ENV_PATH_BYTES];
     struct env_file *file = NULL;
     size_t got = 0;
+    uint8_t *p = calloc(1, f->head.bytes);
+    int n = snprintf(path, sizeof path, "%s/%s", d->dir, f->name);
+    d->rc = !p || n < 0 || (size_t)n >= sizeof path ? err_set(d->err, RC_NOMEM, "out of memory") : RC_OK;
+    if (!d->rc)
+        d->rc = env_file_open(d->env, path, ENV_OPEN_READONLY, &file, d->err);
+    if (!d->rc)
+        d->rc = env_file_read(file, p, f->head.bytes, 0, &got, d->err);
+    env_file_close(file);
+    if (!d->rc)
+        return p;
+    free(p);
+    return NULL;
+}
+
+/* The first generation that the newest segment needs. */
+static uint32_t needed_first(struct dump *d, const struct dump_file *newest) {
+    uint32_t needed = newest->head.first_needed, first;
+    struct wal_walk k;
+    struct wal_rec r;
+    uint8_t *p = load(d, newest);
+    if (!p)
+        return needed;
+    walk_init(&k, p, newest->head.bytes, &newest->head);
+    while (walk_next(&k, &r))
+        if (r.type == WAL_FIRST && first_decode(&r, &first) == RC_OK && first > needed)
+            needed = first;
+    free(p);
+    return needed;
+}
+
+static void dump_segment(struct dump *d, const struct dump_file *f, const struct dump_file *next, bool needed) {
+    static const char *const what[] = {[HEAD_BLANK] = "unused", [HEAD_BAD] = "DAMAGED header"};
     if (f->status != HEAD_VALID) {
         say(d, "%s: %s, %" PRId64 " bytes", f->name, what[f->status], f->size);
         return;
@@ -190,16 +224,9 @@ static void dump_segment(struct dump *d, const struct dump_file *f, const struct
         needed ? "" : "; free");
     if (!needed)
         return;
-    uint8_t *p = calloc(1, h->bytes);
-    int n = snprintf(path, sizeof path, "%s/%s", d->dir, f->name);
-    d->rc = !p || n < 0 || (size_t)n >= sizeof path ? err_set(d->err, RC_NOMEM, "out of memory") : RC_OK;
-    if (!d->rc)
-        d->rc = env_file_open(d->env, path, ENV_OPEN_READONLY, &file, d->err);
-    if (!d->rc)
-        d->rc = env_file_read(file, p, h->bytes, 0, &got, d->err);
-    if (!d->rc)
+    uint8_t *p = load(d, f);
+    if (p)
         dump_records(d, p, f, next && next->head.prior_end <= h->bytes ? next->head.prior_end : 0);
-    env_file_close(file);
     free(p);
 }
 
@@ -265,7 +292,8 @@ enum rc wal_dump(struct env *env, const char *dir, void (*line)(void *ctx, const
         rc = err_set(err, RC_NOTFOUND, "there is no log in %s", dir);
     if (!rc)
         qsort(d.file, d.count, sizeof *d.file, by_generation);
-    uint32_t needed = !rc && d.file[d.count - 1].status == HEAD_VALID ? d.file[d.count - 1].head.first_needed : 0;
+    uint32_t needed = !rc && d.file[d.count - 1].status == HEAD_VALID ? needed_first(&d, &d.file[d.count - 1]) : 0;
+    rc = rc ? rc : d.rc;
     for (size_t i = 0; i < d.count && !rc; i++) {
         const struct dump_file *f = &d.file[i], *next = i + 1 < d.count ? f + 1 : NULL;
         bool valid = f->status == HEAD_VALID;

@@ -194,8 +194,9 @@ bool walk_next(struct wal_walk *k, struct wal_rec *ret) {
  *   any other                                   a later batch was written, so what is bad here had been synced
  * Every multiple of 8 is looked at: a length may be what is damaged.
  */
-enum tail walk_tail(const struct wal_walk *k, struct wal_rec *ret_evidence) {
+enum tail walk_tail(const struct wal_walk *k, struct wal_rec *ret_evidence, size_t *ret_end) {
     enum tail tail = TAIL_CLEAN;
+    *ret_end = k->at;
     for (size_t at = k->at; at + WAL_RECORD_HEADER_BYTES <= k->bytes; at += 8) {
         struct wal_rec r;
         if (get_u64le(k->p + at + 8) != k->head.use || !rec_parse(k->p, k->bytes, at, &r))
@@ -207,6 +208,7 @@ enum tail walk_tail(const struct wal_walk *k, struct wal_rec *ret_evidence) {
             return TAIL_CORRUPT;
         }
         tail = TAIL_TORN;
+        *ret_end = at + rec_bytes(r.length);
     }
     return tail;
 }

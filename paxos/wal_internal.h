@@ -100,7 +100,8 @@ bool walk_next(struct wal_walk *k, struct wal_rec *ret);
 
 /* What is behind the place where a walk over the last segment ended (N-10). */
 enum tail { TAIL_CLEAN, TAIL_TORN, TAIL_CORRUPT };
-enum tail walk_tail(const struct wal_walk *k, struct wal_rec *ret_evidence);
+/* *ret_evidence: what makes it corrupt. *ret_end: where the last valid record of a torn batch ends, else k->at. */
+enum tail walk_tail(const struct wal_walk *k, struct wal_rec *ret_evidence, size_t *ret_end);
 
 /* ---- segments: wal_segment.c ------------------------------------------------------------------------------------- */
 
@@ -186,7 +187,6 @@ struct wal {
     uint64_t live_bytes;
     struct wal_segment *current; /* the newest in use; NULL: none yet */
     uint32_t tail;               /* where the next batch begins in it */
-    bool seal;                   /* nothing may be written into it any more */
     uint32_t generation;         /* the newest */
     uint64_t batch;              /* the number of the next */
 
@@ -219,7 +219,7 @@ struct wal {
     bool kicked;
     struct env_post kick;
     bool dir_due;  /* names of segments may not be durable */
-    uint8_t *heal; /* bytes at the end of the log that may not be */
+    uint8_t *heal; /* bytes at the end of the log that may not be: the last batch, and zeros over a torn one */
     uint32_t heal_at, heal_bytes;
 
     /* the index */

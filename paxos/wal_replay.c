@@ -8,8 +8,8 @@
  *   4. walk the needed ones, oldest first, each up to the end which its successor states, and hand out what they hold
  *   5. only then change anything: half-made files go, the newest is made ready to go on
  *
- * After a torn tail the log goes on in another segment: behind the cut there may be valid records of the torn batch, which must
- * never be taken for the continuation of a new one. After a clean end it goes on in place.
+ * The log goes on where it ended. Behind the end there may be valid records of a torn batch, which must never be taken for the
+ * continuation of a new one: they are overwritten with zeros before anything else is written.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,8 +43,8 @@ struct opening {
     struct found *newest;
     uint32_t first_needed;
     struct wal_walk end; /* where the newest ended */
-    enum tail tail;
-    uint8_t *heal; /* the last batch, with what is before it in its segment's head */
+    size_t torn_end;     /* records of a torn batch may be there up to here */
+    uint8_t *heal;       /* the last batch, or the header if that is all; then zeros */
     uint32_t heal_at, heal_bytes;
 };
 
@@ -175,11 +175,12 @@ static void find_newest(struct opening *o) {
 static enum rc keep_last_batch(struct opening *o) {
     bool head = o->end.begin == WAL_HEADER_BYTES;
     o->heal_at = head ? 0 : (uint32_t)o->end.begin;
-    o->heal_bytes = (uint32_t)o->end.at - o->heal_at;
-    o->heal = malloc(o->heal_bytes);
+    bool leave = env_mutant(o->w->env, "N-10.torn");
+    o->heal_bytes = (uint32_t)(leave ? o->end.at : o->torn_end) - o->heal_at;
+    o->heal = calloc(1, o->heal_bytes);
     if (!o->heal)
         return no_memory(o);
-    memcpy(o->heal, o->buf + o->heal_at, o->heal_bytes);
+    memcpy(o->heal, o->buf + o->heal_at, o->end.at - o->heal_at);
     return RC_OK;
 }
 
@@ -198,8 +199,10 @@ static enum rc walk_newest(struct opening *o) {
                 return damaged(o, f, generation, r.batch, r.at, "a record that makes no sense");
             o->first_needed = first > o->first_needed ? first : o->first_needed;
         }
-    o->tail = walk_tail(&o->end, &r);
-    if (o->tail == TAIL_CORRUPT)
+    enum tail tail = walk_tail(&o->end, &r, &o->torn_end);
+    if (tail == TAIL_TORN)
+        env_probe(o->w->env, "wal: a torn batch was cut off");
+    if (tail == TAIL_CORRUPT)
         return damaged(o, f, generation, o->end.batch, o->end.at, "damaged: batch %llu follows at %u",
                        (unsigned long long)r.batch, r.at);
     return keep_last_batch(o);
@@ -386,9 +389,6 @@ static enum rc ready_current(struct opening *o) {
     w->current = s;
     w->generation = use_generation(s->use);
     w->tail = s->end;
-    w->seal = o->tail != TAIL_CLEAN && !env_mutant(w->env, "N-10.torn");
-    if (w->seal)
-        env_probe(w->env, "wal: a torn tail was cut");
     w->heal = o->heal;
     w->heal_at = o->heal_at;
     w->heal_bytes = o->heal_bytes;

@@ -172,6 +172,7 @@ static void make_failed(struct wal *w, enum rc rc, bool lost) {
     char path[ENV_PATH_BYTES];
     struct wal_segment *s = w->making;
     w->making = NULL;
+    w->number_max--; /* there are only so many names */
     if (s->file && segment_path(w, s->number, w->make_names, path, sizeof path, NULL) == RC_OK)
         IGNORE(env_unlink(w->env, path, NULL)); /* what stays is nobody's, and goes when the log is opened */
     segment_drop(w, s);

@@ -151,6 +151,31 @@ static enum verdict expect(const struct closed_log *l, uint32_t g, const uint8_t
 
 static unsigned seen[3];
 
+/* Whatever was cut, the log goes on from there: what is appended now is found, and nothing of what was cut comes back. */
+static bool goes_on(struct memenv *e, struct model want, const char *what, size_t at, uint32_t g) {
+    struct model_op op = {.type = WAL_PROMISE, .group = 1, .round = want.group[1].promised + 1};
+    struct model found;
+    struct err err = {0};
+    struct wal *w = NULL;
+    char why[200] = "";
+    enum rc rc = wal_open(&e->env, "log", &conf, NULL, &w, NULL, &err);
+    if (!rc)
+        rc = model_put(w, &op, NULL);
+    model_apply(&want, &op);
+    if (!OKF(rc == RC_OK, "%s", rc_name(rc)))
+        return false;
+    wal_flush(w);
+    memenv_run(e);
+    close_log(e, w);
+    rc = wal_open(&e->env, "log", &conf, NULL, &w, NULL, &err);
+    if (!rc)
+        rc = model_ask(w, &found, &err);
+    if (!OKF(rc == RC_OK, "after %s at %zu of generation %u: %s", what, at, g, err_message(&err)))
+        return false;
+    close_log(e, w);
+    return OKF(model_equal(&want, &found, why, sizeof why), "after %s at %zu of generation %u: %s", what, at, g, why);
+}
+
 /* Opens the log with one file changed, and looks whether all is as expected. */
 static bool check(const struct closed_log *l, struct memenv *e, uint32_t g, const uint8_t *now, const char *what,
                   size_t at) {
@@ -175,6 +200,7 @@ static bool check(const struct closed_log *l, struct memenv *e, uint32_t g, cons
         ok = ok && OKF(model_ask(w, &found, &err) == RC_OK, "%s", err_message(&err));
         ok = ok && OKF(model_equal(&want, &found, why, sizeof why), "%s at %zu of generation %u: %s", what, at, g, why);
         close_log(e, w);
+        ok = ok && goes_on(e, want, what, at, g);
     }
     seen[v]++;
     return ok;

@@ -177,7 +177,13 @@ static enum tail end_of(const uint64_t *batches, unsigned n, unsigned bad, unsig
     walk_init(&k, l.p, CAP, &l.head);
     for (*ret_records = 0; walk_next(&k, &r); ++*ret_records)
         ;
-    return walk_tail(&k, &r);
+    size_t end;
+    enum tail tail = walk_tail(&k, &r, &end);
+    if (tail == TAIL_CLEAN)
+        EQ_INT(end, k.at);
+    if (tail == TAIL_TORN)
+        OK(end > k.at && end <= l.at[n]);
+    return tail;
 }
 
 static void torn_or_damaged(void) {
@@ -214,7 +220,9 @@ static void another_use(void) {
     rec_seal(l.p + l.at[2], use + 1, 8, (uint32_t)l.at[2], (uint32_t)l.at[2]);
     walk_init(&k, l.p, CAP, &l.head);
     OK(walk_next(&k, &r) && walk_next(&k, &r) && !walk_next(&k, &r));
-    EQ_INT(walk_tail(&k, &r), TAIL_CLEAN);
+    size_t end;
+    EQ_INT(walk_tail(&k, &r, &end), TAIL_CLEAN);
+    EQ_INT(end, k.at);
 }
 
 int main(void) {
