@@ -244,8 +244,15 @@ static void world_begin(struct world *w, uint64_t seed, const char *mutant, bool
     }
 }
 
-static bool world_end(struct world *w) {
+/* Rare code that some seed must have reached. */
+static const char *const rare[] = {"wal: a torn batch was cut off", "wal: a segment was given back",
+                                   "wal: waited for a segment", "wal: no space for a segment"};
+enum { RARE = ARRAY_LEN(rare) };
+
+static bool world_end(struct world *w, uint64_t hits[RARE]) {
     w->trace = sim_trace(w->sim);
+    for (size_t i = 0; hits && i < RARE; i++)
+        hits[i] += sim_probe(w->sim, rare[i]);
     sim_free(w->sim);
     free(w->op);
     return !w->why[0];
@@ -267,7 +274,7 @@ static void crash(struct world *w, enum sim_crash how) {
 }
 
 /* Incarnation after incarnation, each ended at a random I/O. */
-static bool live(struct world *w, uint64_t seed, bool faulty, const char *mutant) {
+static bool live(struct world *w, uint64_t seed, bool faulty, const char *mutant, uint64_t hits[RARE]) {
     static const uint64_t spans[] = {12, 40, 150, 600};
     world_begin(w, seed, mutant, faulty);
     w->ops_limit = 1500;
@@ -286,12 +293,14 @@ static bool live(struct world *w, uint64_t seed, bool faulty, const char *mutant
             wrong(w, "it does not go on");
         crash(w, SIM_POWER);
     }
-    return world_end(w);
+    return world_end(w, hits);
 }
+
+static uint64_t hits[RARE]; /* over all seeds */
 
 static void check_seed(uint64_t seed, bool faulty) {
     struct world w;
-    OKF(live(&w, seed, faulty, NULL), "%s", w.why);
+    OKF(live(&w, seed, faulty, NULL, hits), "%s", w.why);
     if (seed % 40 == 1)
         tap_note("seed %llu: opened %llu times, %llu appends acknowledged, %llu operations lost, %llu logs died, "
                  "%llu segments recycled",
@@ -314,6 +323,8 @@ static void random_crashes(void) {
 /* The same on a disk that fails: a log that died is closed and opened anew, in the same process, over what the page cache has. */
 static void random_crashes_and_faults(void) {
     simkit_seeds("wal_crash_test", 120, faulty_seed);
+    for (size_t i = 0; i < RARE; i++)
+        OKF(hits[i] > 0 || tap_env("SIM_SEED", 0), "never: %s", rare[i]);
 }
 
 /* One run of a seed, with a crash at its n-th I/O; false: it has fewer. */
@@ -338,7 +349,7 @@ static void every_io(uint64_t seed) {
         for (n = 1;; n++) {
             struct world w;
             bool died = crash_at(&w, seed, how, n);
-            OKF(world_end(&w), "crash at I/O %llu: %s", (unsigned long long)n, w.why);
+            OKF(world_end(&w, NULL), "crash at I/O %llu: %s", (unsigned long long)n, w.why);
             if (!died || tap_failing())
                 break;
         }
@@ -353,9 +364,9 @@ static void crash_at_every_io(void) {
 
 static void same_seed_same_run(void) {
     struct world w;
-    OK(live(&w, 5, true, NULL));
+    OK(live(&w, 5, true, NULL, NULL));
     uint64_t trace = w.trace;
-    OK(live(&w, 5, true, NULL));
+    OK(live(&w, 5, true, NULL, NULL));
     OK(trace == w.trace);
 }
 
@@ -373,7 +384,7 @@ static void mutants(void) {
     for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
         struct world w;
         uint64_t seed = 1;
-        while (seed <= 3000 && live(&w, seed, rules[i].faulty, rules[i].rule))
+        while (seed <= 3000 && live(&w, seed, rules[i].faulty, rules[i].rule, NULL))
             seed++;
         OKF(seed <= 3000, "%s switched off: not found", rules[i].rule);
         tap_note("%s found by seed %llu: %s", rules[i].rule, (unsigned long long)seed, w.why);
