@@ -824,8 +824,8 @@ static void reads_nothing_body(struct rpc *rpc, void *arg) {
 static void reads_nothing(void) {
     struct testnode_conf conf = {.node = 2};
     struct greedy g;
-    conf.rpc.peers.heartbeat_ns = 50 * MS;
-    conf.rpc.peers.dead_ns = 200 * MS;
+    conf.rpc.peers.heartbeat_ns = 300 * MS;
+    conf.rpc.peers.dead_ns = 1500 * MS;
     greedy_start(&g, &conf, 1000000);
     for (uint64_t i = 1; i <= 60; i++)
         OK(greedy_ask(&g, i));
