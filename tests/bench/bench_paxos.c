@@ -50,6 +50,7 @@ struct shared {
 };
 
 struct bench {
+    bool keeps_data; /* nodes come back from their disks */
     struct shared *sh;
     char dir[200], addr[NODES + 1][64];
     uint32_t groups, leader;
@@ -184,7 +185,7 @@ static enum rc boot(struct env *const *stores, uint16_t count, void *arg, void *
                                .voters = NODES,
                                .incarnation = (uint64_t)bench_now_ns(),
                                .checkpoint_every = 20000,
-                               .no_files = true,
+                               .no_files = !b->keeps_data,
                                .leader = b->leader,
                                .body = body,
                                .on_failed = on_failed,
@@ -418,6 +419,7 @@ static int by_double(const void *a, const void *b) {
 static void bench_kill(struct bench *b) {
     double gap[64];
     int n = 0, runs = (int)env_number("BENCH_KILLS", 7);
+    b->keeps_data = true; /* the log is cut behind checkpoints: a node that comes back needs both */
     if (!cluster_start(b, 1, 1))
         runs = 0;
     b->sh->phase = PHASE_WRITE;
@@ -438,6 +440,7 @@ static void bench_kill(struct bench *b) {
         usleep(1500000); /* it catches up, and is supported */
     }
     cluster_stop(b);
+    b->keeps_data = false;
     if (n) {
         qsort(gap, (size_t)n, sizeof gap[0], by_double);
         printf("paxos: leader killed -9, writes again after       %6.0f ms median of %d, %.0f to %.0f   wanted <= 4000 "
