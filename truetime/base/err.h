@@ -47,6 +47,7 @@ enum err_retry {
     X(NOT_LEADER, "40001", RETRY_YES, "this replica does not lead the group")                                          \
     X(UNSYNCED, "57P03", RETRY_YES, "the clock is not synchronised")                                                   \
     X(TOO_OLD, "72000", RETRY_NO, "the versions that were asked for may be gone")                                      \
+    X(STALE, "40001", RETRY_YES, "the definition of a table has changed")                                              \
     X(SQL, "XX000", RETRY_NO, "the statement is in error")                                                             \
     X(INTERNAL, "XX000", RETRY_NO, "internal error")
 

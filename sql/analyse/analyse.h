@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * analyse.h: a raw parse tree to a typed one (tree.h): names, types, conversions, aggregates, all by PostgreSQL's rules.
+ *
+ * Promise     What is analysed means what PostgreSQL 15 would make of it; what we do not have is 0A000 with its name and
+ *             position, never another meaning. Errors carry PostgreSQL's SQLSTATE, words and position: 42P01, 42703, 42702,
+ *             42883, 42804, 42803, 42601, 22P02, ...
+ * Relies on   a catalog (sql/catalog), the function table (sql/functions), input functions (sql/types) for literals.
+ * Threads     the reactor's own; on large fibers; may wait for the catalog.
+ */
+#ifndef MERIDIAN_SQL_ANALYSE_H
+#define MERIDIAN_SQL_ANALYSE_H
+
+#include <pg_query/pg_query.pb-c.h>
+
+#include "sql/analyse/tree.h"
+
+struct analyse_in {
+    struct arena *arena;
+    struct cat_source *catalog;
+    const char *text; /* the whole script: locations point into it */
+    size_t bytes;
+    const uint32_t *search_path; /* schema ids, in order; pg_catalog is looked through first unless it is among them */
+    size_t search_paths;
+    /* Types that the client gave ($1 is param[0]); 0 entries of type COL_NONE are inferred. */
+    const struct col *param;
+    size_t params;
+    const struct fn_env *env; /* to compute constants at once: time zone, now */
+};
+
+struct analysed {
+    struct query *query;
+    const struct col *param; /* all of them, with what was inferred */
+    size_t params;
+    /* Tables that it was made from: references, dropped with analysed_done. */
+    const struct cat_table **table;
+    size_t tables;
+};
+
+/* SELECT, VALUES, INSERT, UPDATE, DELETE, TABLE. Others are RC_UNSUPPORTED: utility statements are run/'s. */
+enum rc analyse_statement(const struct analyse_in *in, const PgQuery__Node *statement, struct analysed *ret,
+                          struct err *err) WAITS MUST_CHECK;
+void analysed_done(struct analysed *a);
+
+/* A single expression over one table's columns (rel 0): DEFAULT, CHECK, an index's WHERE. want: coerced to it as an assignment;
+ * COL_NONE: as it is. */
+enum rc analyse_expression(const struct analyse_in *in, const PgQuery__Node *node, const struct cat_table *table,
+                           struct col want, struct expr **ret, struct err *err) WAITS MUST_CHECK;
+/* A type's name as in a column definition or a cast. 42704. */
+enum rc analyse_type(const struct analyse_in *in, const PgQuery__TypeName *name, struct col *ret,
+                     struct err *err) MUST_CHECK;
+
+/* The expression as a program (pgx.h) whose arguments are the columns told: *ret_cols, a list of EXPR_COL in order. */
+struct expr_program {
+    const void *bytes;
+    size_t n;
+    const struct expr **col;
+    uint32_t cols;
+};
+enum rc expr_compile(struct arena *a, const struct expr *e, struct expr_program *ret, struct err *err) MUST_CHECK;
+
+#endif

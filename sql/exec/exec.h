@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * exec.h: runs plans: fragments on tablets, the final stage, writes; rows come out one by one.
+ *
+ *     exec_open(plan, &env, params, &e, &err);  exec_next(e, &row, &err) until row is NULL;  exec_close(e)
+ *
+ * Promise     The rows are those that PostgreSQL would give for the statement on the database as env->txn sees it. A statement
+ *             that fails has written nothing when the caller goes back to the savepoint that it set before exec_open. Memory
+ *             is bounded by env->memory_max; rows that do not fit go to SQLite's temporary files of the store's VFS.
+ * Relies on   txn/client.h for everything distributed; the caller for retries: RC_ABORTED and RC_STALE as they come.
+ * Threads     the reactor's own, one fiber, large. Yields.
+ */
+#ifndef MERIDIAN_SQL_EXEC_H
+#define MERIDIAN_SQL_EXEC_H
+
+#include "sql/plan/plan.h"
+#include "txn/client.h"
+
+/* Rows of relations that are no tables: pg_catalog, information_schema, meridian.*. */
+struct exec_virtual {
+    /* Calls on_row for each row of the relation, all its columns. An error of on_row ends it. */
+    enum rc (*rows)(void *ctx, const struct cat_table *t,
+                    enum rc (*on_row)(void *to, const struct value *v, struct err *err), void *to,
+                    struct err *err) WAITS;
+    void *ctx;
+};
+
+struct exec_env {
+    struct node_store *store;
+    struct txn *txn;
+    const struct fn_env *fn;
+    struct exec_virtual virtuals;
+    size_t memory_max; /* 0 = 64 MiB */
+    /* Nothing follows in this transaction: a write may commit with its last request (txn_write_commit); exec_committed tells. */
+    bool last;
+};
+
+struct exec;
+
+/* params: plan_params of them, in the storage form of their types. They and env outlive the exec. */
+enum rc exec_open(const struct plan *p, const struct exec_env *env, const struct value *params, struct exec **ret,
+                  struct err *err) WAITS MUST_CHECK;
+/* *ret: plan_columns values, good until the next call; NULL: no more. */
+enum rc exec_next(struct exec *e, const struct value **ret, struct err *err) WAITS MUST_CHECK;
+void exec_close(struct exec *e) WAITS; /* NULL is fine */
+/* Rows that an INSERT, UPDATE or DELETE has touched; complete after the last exec_next. */
+uint64_t exec_affected(const struct exec *e);
+bool exec_committed(const struct exec *e, int64_t *ret_ts);
+
+/* EXPLAIN's lines, what the plan does and, after the last row (analyze), what happened: fragments, tablets, rows, time by cause. */
+enum rc exec_explain(const struct plan *p, const struct exec *e, const struct exec_env *env, const struct value *params,
+                     bool verbose, enum rc (*on_line)(void *ctx, const char *line, struct err *err), void *ctx,
+                     struct err *err) WAITS MUST_CHECK;
+
+#endif

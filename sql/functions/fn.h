@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fn.h: the functions and operators of SQL: what they are called, what they take and give, and the C that does it.
+ *
+ * One table (fn_*.c each bring a part of it) is what the analyser resolves names in, what pgx programs call, and what
+ * pg_proc and pg_operator are made of. An operator is a name for a function: "+" of (int4, int4) is int4pl.
+ *
+ * Promise     A function computes what PostgreSQL 15's does, for the same arguments, on every replica and gateway (immutable
+ *             ones are a pure function of their arguments); errors carry PostgreSQL's SQLSTATE and words. Ids are never
+ *             renumbered: programs with them lie in the catalog and travel between versions.
+ * Relies on   values in the forms of value.h, with one exception inside of programs: numeric is always in its canonical
+ *             text form there (programs convert at columns that store it scaled).
+ * Threads     the reactor's own; implementations never wait.
+ * Source      PostgreSQL 15, chapter 9 "Functions and Operators", chapter 10 "Type Conversion".
+ */
+#ifndef MERIDIAN_SQL_FN_H
+#define MERIDIAN_SQL_FN_H
+
+#include "shard/store/value.h"
+#include "truetime/base/arena.h"
+
+enum { FN_ARGS_MAX = 100 };
+
+/* Types of arguments and results, beyond enum col_type: resolved by the analyser (PostgreSQL's pseudo-types). */
+enum fn_pseudo {
+    FN_ANY = 200,     /* any type, taken as it is */
+    FN_ANYELEMENT,    /* all of one type */
+    FN_ANYARRAY,      /* an array of that type */
+    FN_ANYCOMPATIBLE, /* all of a common type */
+    FN_UNKNOWN,       /* a literal that has no type yet */
+    FN_RECORD,
+    FN_VOID,
+    /* The name family: text with PostgreSQL's other names for it, for pg_catalog. */
+    FN_NAME,
+    FN_REGCLASS,
+    FN_REGTYPE,
+    FN_REGPROC,
+    FN_REGNAMESPACE,
+};
+
+enum fn_volatility { FN_IMMUTABLE, FN_STABLE, FN_VOLATILE };
+
+/* What a call may use besides its arguments. */
+struct fn_env {
+    struct arena *arena;  /* results lie here; dropped after the row */
+    int64_t now_us;       /* the transaction's start: now() */
+    int64_t statement_us; /* statement_timestamp() */
+    int32_t zone_s;       /* the session's time zone where it is a fixed offset */
+    const char *zone;     /* its name */
+    uint64_t (*random)(void *ctx);
+    int64_t (*clock_us)(void *ctx);
+    /* Session functions (current_user, nextval, txid, set_config...): by function id; NULL where there is no session, and then
+     * the analyser has not let them in. */
+    enum rc (*session)(void *ctx, uint32_t fn, const struct value *arg, size_t args, struct value *ret,
+                       struct err *err) WAITS;
+    void *ctx;
+};
+
+/* The types of this very call, for functions whose work depends on them. */
+struct fn_call {
+    const struct col *arg; /* n of them */
+    struct col ret;
+};
+
+struct fn;
+
+/* An aggregate's work. The state is bytes that begin as zeros; what it points to lies in an arena of the aggregate's own, given
+ * as env->arena in step, merge and inverse. */
+struct fn_agg {
+    size_t state_bytes;
+    enum rc (*step)(const struct fn_env *env, const struct fn_call *call, void *state, const struct value *arg,
+                    size_t args, struct err *err);
+    /* Takes a row out again, for window frames; NULL: the frame is computed anew. */
+    enum rc (*inverse)(const struct fn_env *env, const struct fn_call *call, void *state, const struct value *arg,
+                       size_t args, struct err *err);
+    enum rc (*final)(const struct fn_env *env, const struct fn_call *call, void *state, struct value *ret,
+                     struct err *err);
+    /* A part of the rows, as one value that travels, and its way into another state; NULL: it cannot be split. */
+    enum rc (*save)(const struct fn_env *env, const struct fn_call *call, void *state, struct value *ret,
+                    struct err *err);
+    enum rc (*merge)(const struct fn_env *env, const struct fn_call *call, void *state, const struct value *part,
+                     struct err *err);
+};
+
+typedef enum rc fn_impl(const struct fn_env *env, const struct fn_call *call, const struct value *arg, size_t args,
+                        struct value *ret, struct err *err);
+
+enum fn_kind { FN_SCALAR, FN_AGGREGATE, FN_WINDOW, FN_SET };
+
+struct fn {
+    uint32_t id;      /* > 0, for ever */
+    uint32_t oid;     /* PostgreSQL's, where it has one; else the id + 16384 - that no catalog object has */
+    const char *name; /* "lower" */
+    const char *op;   /* "||" where an operator calls it; else NULL */
+    uint8_t args;     /* fixed ones */
+    bool variadic;    /* the last one repeats */
+    bool strict;      /* NULL in, NULL out, without a call */
+    uint8_t
+        kind; /* enum fn_kind; SET gives rows, not a value (generate_series): exec/ knows it; WINDOW: row_number... */
+    bool session; /* through fn_env.session */
+    uint8_t volatility;
+    uint16_t arg[4]; /* enum col_type or fn_pseudo; further ones are as the last */
+    uint16_t ret;
+    fn_impl *impl;
+    const struct fn_agg *agg; /* AGGREGATE */
+};
+
+/* ---- looking up ------------------------------------------------------------------------------------------------- */
+
+/* All functions of a name, or of an operator's, in the order of ids: begin with at = 0, until NULL. */
+const struct fn *fn_by_name(const char *name, size_t *at);
+const struct fn *fn_by_op(const char *op, size_t *at);
+const struct fn *fn_by_id(uint32_t id); /* NULL: unknown here (a newer version's) */
+size_t fn_count(void);
+const struct fn *fn_at(size_t i);
+
+/* ---- casts ------------------------------------------------------------------------------------------------------- */
+
+enum fn_cast_context { FN_CAST_IMPLICIT, FN_CAST_ASSIGNMENT, FN_CAST_EXPLICIT };
+
+struct fn_cast {
+    uint16_t from, to; /* enum col_type */
+    uint8_t context;   /* the weakest in which it happens */
+    uint32_t fn;       /* 0: the bytes are the same */
+};
+
+/* NULL: there is none (the analyser then thinks of text input and output). */
+const struct fn_cast *fn_cast_find(uint16_t from, uint16_t to);
+
+/* Categories and preferred types decide which function is meant (section 10.3): 'N', 'S', 'D', ... */
+char fn_category(uint16_t type);
+bool fn_preferred(uint16_t type);
+
+#endif
