@@ -42,6 +42,19 @@ struct tablet_ops {
     /* Waits until safe_cap of the range is at least ts. */
     enum rc (*safe_wait)(void *state, struct mvcc_bytes start, struct mvcc_bytes end, int64_t ts,
                          int64_t deadline) WAITS;
+
+    /* Splits (N-6). split_begin: this leader is about to propose one at key: until split or split_cancel nothing is prepared
+     * or committed, and what is coordinated across key is aborted. An error: not now (nothing was begun). split_cancel: it
+     * was not proposed, or never chosen; not called after lead_end. */
+    enum rc (*split_begin)(void *state, struct mvcc_bytes key, struct err *err);
+    void (*split_cancel)(void *state);
+    /* The split's slot, on every replica. state keeps [start, key), at `generation`; what belongs to [key, end) goes into
+     * sections of tablet_mvcc(right), at the same generation, and leaves the sections of its own tablet: both are between
+     * mvcc_slot_begin and mvcc_slot_end. *ret_right becomes the right half's state, with what only memory knows (locks,
+     * overlays) if state leads: its lead_begin follows when the right half's group is open; NULL: made by `open` afterwards.
+     * right NULL: an earlier try made that half, whole and durable; only let go of it here. */
+    enum rc (*split)(void *state, px_slot slot, struct mvcc_bytes key, uint64_t generation, struct tablet *right,
+                     void **ret_right, struct err *err);
 };
 
 #endif
