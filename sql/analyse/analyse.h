@@ -50,11 +50,13 @@ enum rc analyse_expression(const struct analyse_in *in, const PgQuery__Node *nod
 enum rc analyse_type(const struct analyse_in *in, const PgQuery__TypeName *name, struct col *ret,
                      struct err *err) MUST_CHECK;
 
-/* The expression as a program (pgx.h) whose arguments are the columns told: *ret_cols, a list of EXPR_COL in order. */
+/* The expression as a program (pgx.h) whose arguments are the leaves told: EXPR_COL and EXPR_PARAM, each once, in order. Arguments
+ * come and the result goes in the storage form of their types (value.h): a numeric(10,2) as a scaled integer, a numeric without
+ * limits as text. An EXPR_RELABEL between two numerics converts. The column's rel is not looked into. */
 struct expr_program {
     const void *bytes;
     size_t n;
-    const struct expr **col;
+    const struct expr **col; /* EXPR_COL or EXPR_PARAM */
     uint32_t cols;
 };
 enum rc expr_compile(struct arena *a, const struct expr *e, struct expr_program *ret, struct err *err) MUST_CHECK;
