@@ -332,7 +332,9 @@ struct px_status {
     px_slot truncated, commit, applied, last;
     struct px_config config; /* in force */
     bool config_pending;
-    bool removed; /* it is no member any more, for good: its data can go */
+    /* In no configuration that it knows. Once it was in one, that is for good, and its data can go; before, it is a learner that
+     * has not caught up with its own addition. */
+    bool removed;
     bool leaving; /* the same, but not yet for good: ask again soon */
     size_t log_bytes;
 };

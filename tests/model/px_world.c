@@ -11,6 +11,7 @@ struct world {
     struct rng rng;
     bool watches; /* asks for every lease at every step, which makes all of it count as used */
     int64_t paused_until[LAB_NODES_MAX];
+    uint64_t was_member[LAB_NODES_MAX]; /* the replica there that has seen a configuration with itself in it */
 };
 
 static const int64_t MS = LAB_MS, SECOND = LAB_SECOND;
@@ -145,8 +146,12 @@ static void node_step(struct world *w, struct lab_node *n) {
         return;
     n->frozen = false;
     px_status(n->g, &st);
-    if (st.removed && n->disk.config.count && rng_chance(&w->rng, 0.1)) {
-        lab_wipe(n); /* a removed replica deletes its data; should its store be added again, that is another replica */
+    if (!st.removed)
+        w->was_member[i] = n->replica;
+    /* A removed replica deletes its data; should its store be added again, that is another replica. A learner that catches up
+     * through configurations from before its time is not removed: whoever leads counts on it. */
+    if (st.removed && w->was_member[i] == n->replica && rng_chance(&w->rng, 0.1)) {
+        lab_wipe(n);
         return;
     }
     switch (rng_below(&w->rng, 16)) {
