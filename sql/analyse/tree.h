@@ -46,6 +46,8 @@ enum expr_kind {
     EXPR_GROUPING,
     EXPR_SET,     /* a set-returning function in the target list */
     EXPR_TYPE_IO, /* a cast by way of text: output, then input */
+    EXPR_LIMIT,   /* arg[0] made to fit type.typmod: numeric(5,2), varchar(3); flag: by a cast, which cuts where an
+                   * assignment says 22001 */
 };
 
 enum sublink_kind {
@@ -69,7 +71,7 @@ struct expr {
         struct value value; /* CONST */
         uint32_t param;     /* PARAM: from 1 */
         struct {
-            struct rel *rel;
+            struct rel *rel; /* never a JOIN: columns of joins are written out as what they come from */
             uint32_t col;    /* place among rel's columns */
             uint32_t levels; /* queries up */
         } col;
@@ -78,9 +80,11 @@ struct expr {
         } call;
         struct query *query; /* SUBLINK */
     };
-    const struct fn *cmp; /* SUBLINK ANY / ALL, beside query: the operator */
-    struct expr *filter;  /* AGG, WINDOW */
-    struct sort *order;   /* AGG */
+    /* SUBLINK ANY / ALL, beside query: the operator; of a row (arg has more than one) one for each column, and they hold
+     * together by AND (the row operators = and <> only; <> by OR). */
+    const struct fn *const *cmp;
+    struct expr *filter; /* AGG, WINDOW */
+    struct sort *order;  /* AGG */
     uint32_t orders;
     struct window *window; /* WINDOW */
 };
@@ -102,7 +106,16 @@ struct window {
 
 /* ---- relations ---------------------------------------------------------------------------------------------------- */
 
-enum rel_kind { REL_TABLE, REL_QUERY, REL_FUNCTION, REL_VALUES, REL_CTE, REL_JOIN, REL_CATALOG };
+enum rel_kind {
+    REL_TABLE,
+    REL_QUERY,
+    REL_FUNCTION,
+    REL_VALUES,
+    REL_CTE, /* its query is that of a cte of this query or of an outer one, by pointer; in itself: recursion */
+    REL_JOIN,
+    REL_CATALOG,
+    REL_SET, /* the rows of a set operation: the only relation of a query with set, which has left and right */
+};
 
 struct rel_col {
     const char *name;
@@ -133,7 +146,7 @@ struct rel {
 struct target {
     const char *name;
     struct expr *expr;
-    bool junk; /* only for ORDER BY or GROUP BY */
+    bool junk; /* only for ORDER BY or DISTINCT ON, whose expr it is; all of those come last */
 };
 
 struct cte {
@@ -153,7 +166,8 @@ enum set_op { SET_NONE, SET_UNION, SET_INTERSECT, SET_EXCEPT };
 
 struct on_conflict {
     bool update;                   /* DO UPDATE; else DO NOTHING */
-    const struct cat_index *index; /* NULL: any (DO NOTHING without a target) */
+    const struct cat_index *index; /* NULL: the primary key, or any (DO NOTHING without a target) */
+    bool primary;
     struct assignment *set;
     uint32_t sets;
     struct expr *where;
@@ -169,10 +183,18 @@ struct row_rule {
 };
 
 struct assignment {
-    uint32_t col;      /* place in the table */
-    struct expr *expr; /* NULL: DEFAULT */
+    uint32_t col; /* place in the table */
+    struct expr *expr;
 };
 
+/*
+ * SELECT   targets of (groups of) the product of from[] that passes where. sort[].expr, distinct_on[] are a target's expr, by
+ *          pointer. A query with set has the columns of rel[0] (REL_SET) as its targets' expressions.
+ * INSERT   into is rel[0]; source gives rows whose targets have exactly the types of the columns that set_list names, one
+ *          by one (defaults are among them); all other columns are NULL.
+ * UPDATE   into is rel[0] and from[0]; set_list's expressions have exactly their columns' types and are never NULL.
+ * DELETE   into is rel[0] and from[0].
+ */
 struct query {
     enum query_kind kind;
     struct query *outer;
@@ -206,7 +228,7 @@ struct query {
     bool lock_nowait, lock_skip;
     /* INSERT, UPDATE, DELETE */
     struct rel *into;            /* the target table */
-    struct assignment *set_list; /* UPDATE; INSERT: which columns the source's targets go to */
+    struct assignment *set_list; /* UPDATE; INSERT: which columns the source's targets go to (expr is NULL) */
     uint32_t set_lists;
     struct query *source; /* INSERT: the rows */
     struct on_conflict *conflict;
