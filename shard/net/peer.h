@@ -51,6 +51,8 @@ enum {
 /* Node numbers from here on are the caller's own names for addresses whose node it does not know yet (seeds). */
 #define PEER_NODE_SEED 0x80000000u
 
+#define PEER_DELAY_CUT INT64_MAX
+
 struct peers;
 struct peer_conn;
 
@@ -88,6 +90,9 @@ struct peers_conf {
                   int64_t *ret_latest); /* when a frame leaves; leave 0/0 if unknown */
     void (*on_interval)(void *ctx, uint32_t node, int64_t earliest, int64_t latest); /* on each frame that has one */
     bool (*resolve)(void *ctx, uint32_t node, char *ret_addr, size_t addr_bytes);    /* node -> "HOST:PORT" */
+    /* For tests and demonstrations: what is queued for a node leaves so much later; PEER_DELAY_CUT: not before it says
+     * something else. Asked each time, on the store's thread. */
+    int64_t (*send_delay)(void *ctx, uint32_t node);
     void *ctx;
 };
 

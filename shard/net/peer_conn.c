@@ -58,6 +58,7 @@ struct peer_conn *pconn_new(struct peers *ps, enum conn_kind kind, enum peer_cla
     outq_init(&c->out, &ps->pool);
     reactor_flush_init(&c->flush, on_flush);
     timer_init(&c->again, on_again, c);
+    peer_hold_init(c);
     ilist_init(&c->link);
     ilist_init(&c->handshake_link);
     ilist_init(&c->tickets);
@@ -149,6 +150,7 @@ void pconn_close(struct peer_conn *c, enum rc rc, const char *given) {
     env_stream_close(c->stream);
     c->stream = NULL;
     env_timer_cancel(ps->env, &c->again);
+    peer_hold_done(c);
     reactor_flush_cancel(&c->flush);
     leave_handshakes(c);
     if (ilist_linked(&c->link)) {
@@ -494,6 +496,7 @@ enum rc frame_push(struct peers *ps, struct outq *q, struct store_addr to, const
 }
 
 void pconn_queued(struct peer_conn *c) {
+    peer_hold_queued(c);
     if (speaks(c))
         reactor_flush_later(c->ps->reactor, &c->flush);
 }
@@ -514,9 +517,10 @@ static void seal(struct peer_conn *c) {
     int64_t earliest = 0, latest = 0;
     if (!outq_unsealed(&c->out))
         return;
+    size_t allowed = peer_hold_allows(c);
     if (c->ps->conf.clock)
         c->ps->conf.clock(c->ps->conf.ctx, &earliest, &latest);
-    outq_seal(&c->out, WRITE_BYTES, earliest, latest);
+    outq_seal(&c->out, allowed < WRITE_BYTES ? allowed : WRITE_BYTES, earliest, latest);
 }
 
 /* One write of what is sealed. True: all of it was taken and there may be more. */

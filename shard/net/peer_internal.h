@@ -45,6 +45,12 @@ enum conn_state {
 
 enum conn_kind { CONN_DIALLED, CONN_ACCEPTED, CONN_LOCAL, CONN_DATAGRAM };
 
+/* Frames that were queued at a time, up to a place in the output (peer_hold.c). */
+struct hold_mark {
+    uint64_t upto;
+    int64_t queued_ns;
+};
+
 struct peer_conn {
     struct peers *ps;
     struct peer *peer; /* NULL: not known yet, or a stranger without a number */
@@ -62,7 +68,11 @@ struct peer_conn {
     struct buf in; /* the beginning of a frame whose rest has not come */
     size_t need;   /* bytes in `in` before it makes sense to parse */
     struct outq out;
-    uint64_t offered; /* of out: bytes up to here may have left */
+    uint64_t offered;       /* of out: bytes up to here may have left */
+    struct hold_mark *hold; /* with conf.send_delay: what is not yet to leave */
+    size_t hold_first, hold_count, hold_cap;
+    uint64_t hold_free; /* of out: bytes up to here may leave */
+    struct timer hold_timer;
     struct reactor_flush flush;
     struct timer again; /* reads on after its share, or ends after an orderly end */
 
@@ -184,6 +194,12 @@ void peer_hello_receive(struct peer_conn *c, const struct frame *f);
 void peer_on_accept(void *ctx, struct env_stream *s);
 void peer_preamble_read(struct peer_conn *c);
 void peer_preamble_put(const struct peer_conn *c, uint8_t *to);
+
+/* peer_hold.c */
+void peer_hold_init(struct peer_conn *c);
+void peer_hold_done(struct peer_conn *c);
+void peer_hold_queued(struct peer_conn *c);   /* something was put into c->out */
+size_t peer_hold_allows(struct peer_conn *c); /* bytes that may leave now */
 
 /* peer_local.c: between the stores of this process */
 enum rc peer_local_init(struct peers *ps) MUST_CHECK;

@@ -277,6 +277,13 @@ static bool resolve(void *ctx, uint32_t node, char *ret_addr, size_t bytes) {
     return true;
 }
 
+static int64_t send_delay(void *ctx, uint32_t node) {
+    const struct store_run *s = ctx;
+    const struct node *n = s->pub.node;
+    const Node__Node *desc = directory_node(s->pub.directory, node);
+    return desc ? n->conf->send_delay(n->conf->ctx, n->id.region, n->id.zone, desc->region, desc->zone) : 0;
+}
+
 static void clock_now(void *ctx, int64_t *ret_earliest, int64_t *ret_latest) {
     tt_interval iv = tt_now(&((struct store_run *)ctx)->pub.clock);
     if (!tt_is_known(iv))
@@ -302,6 +309,7 @@ static enum rc boot_store(struct node *n, uint16_t i, struct env *env, struct er
                                       .datagrams = n->conf->datagrams,
                                       .clock = clock_now,
                                       .resolve = resolve,
+                                      .send_delay = n->conf->send_delay ? send_delay : NULL,
                                       .ctx = s}};
     if (n->id.node) {
         memcpy(conf.peers.cluster, n->id.cluster, CLUSTER_BYTES);

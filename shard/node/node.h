@@ -68,6 +68,9 @@ struct node_conf {
     uint16_t stores;
     const struct env_tls_conf *tls; /* NULL: plain */
     bool datagrams;                 /* the simulator's network */
+    /* peer.h's send_delay, by where the two nodes stand ("" = not told); NULL: none. Any store's thread. */
+    int64_t (*send_delay)(void *ctx, const char *from_region, const char *from_zone, const char *to_region,
+                          const char *to_zone);
     struct replicas_conf replicas;  /* limits and times; zeros: defaults */
     const struct node_upper *upper; /* NULL: none */
     /* It serves: once, on store 0's thread. */

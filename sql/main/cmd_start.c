@@ -18,6 +18,7 @@
 #include "shard/runtime/env_real.h"
 #include "sql/main/commands.h"
 #include "sql/main/run_dir.h"
+#include "sql/main/test_links.h"
 #include "truetime/probe.h"
 
 #define MS INT64_C(1000000)
@@ -27,7 +28,8 @@ enum { EXIT_CONFIG = 1, EXIT_BROKEN = 2, CORES_MAX = 8 };
 struct start {
     struct node_conf conf;
     struct env_tls_conf tls;
-    const char *clock_text, *log_level;
+    const char *clock_text, *log_level, *links_path;
+    struct test_links *links;
     char host_dir[ENV_PATH_BYTES];
     char joins[1024];
     long stores;
@@ -55,6 +57,9 @@ static const char help_text[] =
     "host\n"
     "  --stores N            reactors, one thread each; fixed at the first start (default: the cores, at most 8)\n"
     "  --tls-cert F --tls-key F --tls-ca F   mutual TLS between nodes\n"
+    "  --test-links FILE     adds the send delays and cuts of a topology to what goes to other nodes, by their regions "
+    "and\n"
+    "                        zones: distances for nodes on one machine; the file may change while the node runs\n"
     "  --log LEVEL           debug, info, warn or error, on standard error (info)\n";
 
 static int complain(const char *text) {
@@ -97,6 +102,7 @@ static int take(struct start *s, const char *name, const char *value) {
                  {"--tls-cert", &s->tls.cert_file},
                  {"--tls-key", &s->tls.key_file},
                  {"--tls-ca", &s->tls.ca_file},
+                 {"--test-links", &s->links_path},
                  {"--log", &s->log_level}};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         if (strcmp(name, texts[i].name) == 0) {
@@ -258,12 +264,36 @@ static void on_stop_post(struct env_post *p) {
     node_stop(atomic_load(&s->node), on_stopped, s);
 }
 
+static int64_t on_send_delay(void *ctx, const char *from_region, const char *from_zone, const char *to_region,
+                             const char *to_zone) {
+    const struct start *s = ctx;
+    return test_links_delay(s->links, from_region, from_zone, to_region, to_zone);
+}
+
+static enum rc open_links(struct start *s, struct err *err) {
+    if (!s->links_path)
+        return RC_OK;
+    s->conf.send_delay = on_send_delay;
+    enum rc rc = test_links_open(s->links_path, &s->links, err);
+    if (!rc)
+        fprintf(stderr, "meridian start: TEST LINKS: what goes to other nodes is delayed as %s says\n", s->links_path);
+    return rc;
+}
+
+static void look_at_links(struct start *s) {
+    struct err err = {0};
+    if (s->links && test_links_refresh(s->links, &err))
+        fprintf(stderr, "meridian start: test links stay as they are: %s\n", err_message(&err));
+}
+
 static int wait_for_end(struct start *s, const sigset_t *ends) {
     struct timespec tick = {.tv_nsec = 50 * MS};
     bool asked = false;
     while (atomic_load(&s->exit_code) < 0) {
-        if (sigtimedwait(ends, NULL, &tick) < 0)
+        if (sigtimedwait(ends, NULL, &tick) < 0) {
+            look_at_links(s);
             continue;
+        }
         if (asked || !atomic_load(&s->node)) { /* impatient, or not begun */
             process_stop(s->process);
             return asked ? EXIT_CONFIG : 0;
@@ -286,7 +316,8 @@ static int run(struct start *s) {
     sigaddset(&ends, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &ends, NULL);
     signal(SIGPIPE, SIG_IGN);
-    if (choose_clock(s, &err) != RC_OK || process_new(&conf, &s->process, &err) != RC_OK)
+    if (open_links(s, &err) != RC_OK || choose_clock(s, &err) != RC_OK ||
+        process_new(&conf, &s->process, &err) != RC_OK)
         return complain_err(&err);
     s->conf.stores = conf.stores;
     s->conf.on_ready = on_ready;
@@ -316,6 +347,7 @@ int cmd_start(int argc, char **argv) {
     int code = parse(s, argc, argv);
     if (!code)
         code = run(s);
+    test_links_free(s->links);
     free(s);
     return code;
 }

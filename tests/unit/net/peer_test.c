@@ -2,6 +2,7 @@
 /* Connections in bad company: garbage, foreign clusters, bad certificates, peers that stall, storms. */
 #include "shard/net/peer.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -1020,6 +1021,48 @@ static void metrics(void) {
     testnode_stop(b);
 }
 
+/* ---- distances ---------------------------------------------------------------------------------------------------- */
+
+static _Atomic int64_t test_delay_ns;
+
+static int64_t delay_now(void *ctx, uint32_t node) {
+    (void)ctx, (void)node;
+    return atomic_load(&test_delay_ns);
+}
+
+static void timed_echo(struct rpc *rpc, void *arg) {
+    struct err err = {0};
+    int64_t began = reactor_now(rpc_reactor(rpc));
+    OKF(echo(rpc, at(2, 0), "far away", 10LL * SECOND, &err) == RC_OK, "%s", err.message);
+    *(int64_t *)arg = reactor_now(rpc_reactor(rpc)) - began;
+}
+
+static void cut_echo(struct rpc *rpc, void *arg) {
+    struct err err = {0};
+    (void)arg;
+    EQ_INT(echo(rpc, at(2, 0), "nobody hears", 300LL * MS, &err), RC_TIMEOUT);
+}
+
+/* What is queued leaves so much later, in order; a cut line holds it back and lets it go when it is mended. */
+static void send_delay(void) {
+    struct rpc_conf conf = {.peers = {.send_delay = delay_now}};
+    struct testnode *a = testnode_start(&(struct testnode_conf){.node = 1, .rpc = conf});
+    struct testnode *b = testnode_start(&(struct testnode_conf){.node = 2, .rpc = conf});
+    int64_t took = 0;
+    testnode_meet(a, b);
+    expect_echo(a, 2);
+    atomic_store(&test_delay_ns, 40 * MS);
+    testnode_run(a, timed_echo, &took);
+    OKF(took >= 80 * MS, "a round trip of 2 x 40 ms took %.1f ms", (double)took / 1e6);
+    atomic_store(&test_delay_ns, PEER_DELAY_CUT);
+    testnode_run(a, cut_echo, NULL);
+    atomic_store(&test_delay_ns, 0);
+    expect_echo(a, 2);
+    EQ_INT(counter_get(&stats_of(a->rpc[0])->dials), 1); /* nobody had to connect again */
+    testnode_stop(a);
+    testnode_stop(b);
+}
+
 int main(void) {
     RUN(garbage);
     RUN(corrupt_frames);
@@ -1046,5 +1089,6 @@ int main(void) {
     RUN(simultaneous);
     RUN(disconnects);
     RUN(metrics);
+    RUN(send_delay);
     return tap_done();
 }
