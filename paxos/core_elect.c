@@ -312,10 +312,14 @@ void on_refuse(struct px_group *g, const struct px_now *now, const struct px_msg
         give_up(g, now, g->limits.election_ns / 4);
         return;
     }
-    /* A lease runs: more votes may come from others, but if this one was needed we wait for its end. */
+    /* A lease runs: more votes may come from others, but if this one was needed we wait for its end. Not less than a moment:
+     * where our clock is ahead of the voter's, the end has passed here and not there, and a Prepare to all for each Refuse of
+     * one would double the messages with every round trip. */
     if (m->until > 0 && tt_is_known(now->tt)) {
-        int64_t wait = m->until - now->tt.earliest;
-        g->el->resend_ns = now->mono_ns + (wait > g->limits.retry_ns ? g->limits.retry_ns : wait > 0 ? wait : 0);
+        int64_t wait = m->until - now->tt.earliest, least = g->limits.retry_ns / 32;
+        int64_t at = now->mono_ns + (wait > g->limits.retry_ns ? g->limits.retry_ns : wait > least ? wait : least);
+        if (at < g->el->resend_ns)
+            g->el->resend_ns = at;
     }
 }
 

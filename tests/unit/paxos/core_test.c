@@ -117,6 +117,45 @@ static void quorums_count_voters(void) {
     OK(!px_config_quorum(&c, 1 << 0 | 1 << 3));
 }
 
+/* A candidate whose clock is ahead of a voter's finds the lease over that the voter keeps. It asks again from time to time: a
+ * Prepare to all for each Refuse of one would double the messages with every round trip. */
+static void refuses_do_not_multiply(void) {
+    struct lab *l = led_by_1();
+    settle(l);
+    struct lab_node *n = &l->node[1];
+    n->lie = 10 * LAB_SECOND;
+    struct px_now now = lab_now(n);
+    OK(px_campaign(n->g, &now) == RC_OK);
+    lab_pump(n);
+    size_t asked = l->pooled;
+    OK(asked > 0);
+    struct px_msg m = {.type = PX_MSG_REFUSE,
+                       .group = 1,
+                       .from = 1,
+                       .to = 2,
+                       .from_replica = 1,
+                       .to_replica = 2,
+                       .incarnation = 1,
+                       .config_epoch = 1,
+                       .asked = *px_promised(n->g),
+                       .until = LAB_EPOCH + l->now};
+    for (int i = 0; i < 100; i++) {
+        m.from = m.from_replica = i % 2 ? 1 : 3;
+        now = lab_now(n);
+        px_message(n->g, &now, &m);
+        lab_tick(n);
+        lab_pump(n);
+    }
+    EQ_INT(l->pooled, asked);
+    for (int i = 0; i < 40; i++) {
+        l->now += LAB_MS;
+        lab_tick(n);
+        lab_pump(n);
+    }
+    OKF(l->pooled > asked && l->pooled <= 3 * asked, "%zu messages, then %zu", asked, l->pooled);
+    lab_free(l);
+}
+
 /* An idle group costs less than 2 KiB a replica, once its log is in a checkpoint. */
 static void an_idle_group_is_small(void) {
     struct lab *l = led_by_1();
@@ -145,6 +184,7 @@ int main(void) {
     RUN(configurations_survive_encoding);
     RUN(configurations_are_checked);
     RUN(quorums_count_voters);
+    RUN(refuses_do_not_multiply);
     RUN(an_idle_group_is_small);
     return tap_done();
 }
