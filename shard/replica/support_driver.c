@@ -47,6 +47,9 @@ static void resign_stuck_groups(struct replicas *rs, int64_t now) {
 }
 
 static void watch(struct replicas *rs, int64_t now) {
+    /* Whoever runs this store is to know at once, not when the next record is refused. */
+    if (rs->wal && wal_health(rs->wal) == RC_IO)
+        replicas_die(rs, RC_IO, "the log's disk failed");
     int64_t late = now - rs->support_due_ns;
     int64_t stalled = rs->wal ? wal_stalled_ns(rs->wal) : 0;
     const char *why = rs->dead                      ? "the log is broken"

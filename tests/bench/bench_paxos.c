@@ -6,7 +6,7 @@
  *
  *     bench_paxos [load | idle | kill | handover]...        default: all
  *
- * BENCH_SECONDS (of each load, 1.5), BENCH_IDLE_GROUPS (10,000), BENCH_KILLS (7), BENCH_DIR (where the logs lie).
+ * BENCH_SECONDS (of each load, 1.5), BENCH_IDLE_GROUPS (10,000), BENCH_KILLS (20), BENCH_DIR (where the logs lie).
  * A commit is a proposal of 100 bytes that returned to its fiber: durable on two stores, applied on the leader. The peer in
  * the same run is bench_append (three processes, epoll, write and fdatasync, no protocol).
  */
@@ -418,7 +418,7 @@ static int by_double(const void *a, const void *b) {
 
 static void bench_kill(struct bench *b) {
     double gap[64];
-    int n = 0, runs = (int)env_number("BENCH_KILLS", 7);
+    int n = 0, runs = (int)env_number("BENCH_KILLS", 20);
     b->keeps_data = true; /* the log is cut behind checkpoints: a node that comes back needs both */
     if (!cluster_start(b, 1, 1))
         runs = 0;

@@ -490,6 +490,16 @@ static void bad_times(struct world *w) {
     }
 }
 
+/* Somebody starts a store again that has said that it cannot go on. */
+static void start_dead(struct world *w) {
+    for (uint32_t i = 0; i < w->conf.nodes; i++) {
+        struct wnode *n = &w->node[i];
+        if (n->doomed || n->stopping)
+            sim_node_crash(n->sim, SIM_KILL);
+        start(w, n);
+    }
+}
+
 static void heal(struct world *w) {
     struct sim_link good = {.latency_ns = MS};
     sim_links_all(w->sim, &good);
@@ -499,17 +509,14 @@ static void heal(struct world *w) {
     for (size_t i = 0; i < ARRAY_LEN(places); i++)
         sim_chance(w->sim, places[i], 0);
     w->lied = w->conf.lies;
-    w->conf.lies = false;
     for (uint32_t i = 0; i < w->conf.nodes; i++) {
         struct wnode *n = &w->node[i];
         *sim_disk_faults(n->sim) = (struct sim_disk_faults){.sync_ns = 100000};
         *sim_truth(n->sim, 0) = (struct sim_truth){.bound_ns = 100000, .jitter_ns = 80000};
         sim_clock_drift(n->sim, 0);
         sim_node_crash_at_io(n->sim, SIM_KILL, UINT64_C(1) << 40);
-        if (n->doomed || n->stopping)
-            sim_node_crash(n->sim, SIM_KILL);
-        start(w, n);
     }
+    start_dead(w);
     w->healed = true;
 }
 
@@ -594,12 +601,18 @@ static void good_times(struct world *w) {
     int64_t busy = sim_now(w->sim) + again + 20 * SECOND, end = busy + 70 * SECOND;
     uint64_t acked = w->res->acked;
     int64_t calm_ns = busy - sim_now(w->sim);
-    sim_run(w->sim, busy);
+    while (sim_now(w->sim) < busy) {
+        sim_run(w->sim, sim_now(w->sim) + SECOND);
+        start_dead(w);
+        if (busy - sim_now(w->sim) < calm_ns - 10 * SECOND)
+            w->conf.lies = false; /* what was granted and promised by false clocks is over */
+    }
     if (w->res->acked == acked)
         broke(w, "LIVE-1: nothing was acknowledged in %lld s without faults", (long long)(calm_ns / SECOND));
     w->over = true; /* clients end */
     while (sim_now(w->sim) < end && !w->res->broken[0]) {
         sim_run(w->sim, sim_now(w->sim) + SECOND);
+        start_dead(w);
         if (all_agree(w, why, sizeof why))
             return;
     }
