@@ -395,6 +395,8 @@ enum rc px_new(const struct px_init *init, struct px_group **ret) {
         return rc;
     }
     g->removed = !self_in(g, &g->config);
+    if (init->late)
+        g->fresh_until = INT64_MAX;
     *ret = g;
     return RC_OK;
 }
@@ -454,6 +456,37 @@ void px_restore_done(struct px_group *g, px_slot truncated) {
     }
     config_recompute(g);
     recount_accepted(g);
+}
+
+enum rc px_inherit(struct px_group *g, const struct px_group *parent, const struct px_ballot *ballot) {
+    bool proposed_it = ballot->store == g->self && ballot->incarnation == g->incarnation;
+    CHECK(px_ballot_is_zero(&g->promised) && !g->log.count);
+    if (record_reserve(g, 1))
+        return RC_NOMEM;
+    promise_ballot(g, ballot);
+    g->round_seen = ballot->round;
+    g->t_max = parent->t_max;
+    g->lease_used = parent->lease_used;
+    g->fresh_until = parent->fresh_until;
+    g->fresh_ballot = parent->fresh_ballot;
+    if (proposed_it) { /* all that this incarnation served of the parent is at or below its floor */
+        g->reign = *ballot;
+        if (parent->floor > g->floor && !chaos_mutant(g->chaos, "N-6: the right half forgets what was served"))
+            g->floor = parent->floor;
+        return RC_OK;
+    }
+    /* Who has promised somebody else since then has seen the end of that support: t_max says how far it reached. */
+    const struct px_member *leader = px_config_find(&g->config, ballot->store);
+    if (px_ballot_cmp(&parent->promised, ballot) != 0 || parent->following != ballot->store || !leader ||
+        chaos_mutant(g->chaos, "N-6: the right half follows nobody"))
+        return RC_OK;
+    g->following = ballot->store;
+    g->follow_replica = leader->replica;
+    g->follow_epoch = parent->follow_epoch;
+    g->frozen = parent->frozen;
+    g->frozen_until = parent->frozen_until;
+    ack_soon(g); /* it is here: who waits for its promise asks now */
+    return RC_OK;
 }
 
 /* ---- events ------------------------------------------------------------------------------------------------------ */

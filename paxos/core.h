@@ -226,6 +226,7 @@ struct px_init {
     struct px_ballot applied_origin; /* of the value at that slot; the state machine keeps it with the slot */
     int64_t floor;                   /* every timestamp in the state is at or below */
     bool witness_data;               /* reserved */
+    bool late; /* a voter of the first configuration that comes without a state: others may have voted before (P-24) */
 };
 
 /* The time, read for this event: fresh, since lease checks and floors depend on it (C-1). */
@@ -249,6 +250,12 @@ enum rc px_restore_promise(struct px_group *g, const struct px_ballot *ballot) M
 enum rc px_restore_entry(struct px_group *g, const struct px_entry *e) MUST_CHECK;
 /* After replay: the log holds nothing at or below `truncated`. */
 void px_restore_done(struct px_group *g, px_slot truncated);
+
+/* A group that a split made (N-6): the replica begins as if it had lived through its parent's ballots up to that of the split,
+ * which proposed it. So the leader that proposed the split owns the first promise and is followed as the parent's replica
+ * follows it: nobody else leads before it releases or its support ends. On that leader the floor goes on from memory. After
+ * px_restore_done, if nothing was restored. RC_NOMEM. */
+enum rc px_inherit(struct px_group *g, const struct px_group *parent, const struct px_ballot *ballot) MUST_CHECK;
 
 /* Each event is followed by px_ready: what came of it (and of earlier ones whose px_ready was not asked for). */
 void px_message(struct px_group *g, const struct px_now *now, const struct px_msg *m);
@@ -357,6 +364,8 @@ px_slot px_settled(const struct px_group *g);
 px_store px_successor(const struct px_group *g);
 /* As a leader: it has all that was chosen when it last answered, and answers. */
 bool px_caught_up(const struct px_group *g, px_store store);
+/* As a leader that is open: a member whose store answers, but this group's replica never has in this reign; 0 = none. */
+px_store px_silent(const struct px_group *g);
 const struct px_config *px_config_now(const struct px_group *g);
 /* Of all that decides what it does next: equal for states that cannot be told apart. For model checks. */
 uint64_t px_fingerprint(const struct px_group *g);

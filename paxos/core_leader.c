@@ -475,6 +475,8 @@ void on_ack(struct px_group *g, const struct px_now *now, const struct px_msg *m
     bool ours = px_ballot_cmp(&m->ballot, &g->promised) == 0 && g->role != PX_FOLLOWER;
     if (!ours && m->ballot.store == g->self && m->ballot.incarnation == g->incarnation)
         send_resign(g, m->from, &m->ballot); /* it follows us in a ballot that we gave up */
+    if (g->role == PX_CANDIDATE && p && !p->promised)
+        g->el->resend_ns = now->mono_ns; /* it is there, and has not heard of us */
     if (!leading(g) || !p || !answers_us(g, p, m))
         return;
     if (m->incarnation != p->acked_incarnation) { /* restarted: what it knows to be chosen it may have forgotten */
@@ -907,6 +909,13 @@ px_store px_successor(const struct px_group *g) {
             best = p;
     }
     return best ? best->store : 0;
+}
+
+px_store px_silent(const struct px_group *g) {
+    for (uint32_t i = 0; g->role == PX_OPEN && i < g->peers; i++)
+        if (g->peer[i].store != g->self && !g->peer[i].acked_incarnation && support_alive(g->support, g->peer[i].store))
+            return g->peer[i].store;
+    return 0;
 }
 
 bool px_caught_up(const struct px_group *g, px_store store) {
