@@ -23,7 +23,7 @@
 
 enum { TOMB_HEAD_BYTES = 16, TOMB_BYTES = 16, TOMBSTONES_MAX = 65536, STATE_HEAD_BYTES = 8 + 24 + 8 };
 static const char tomb_name[] = "tombstones", tomb_magic[] = "MRDNGONE";
-static const int64_t POLL_NS = 20000000, CREATE_NS = 5000000000;
+static const int64_t POLL_NS = 20000000, CREATE_NS = 5000000000, SILENT_NS = 5000000000;
 
 /* ---- states ------------------------------------------------------------------------------------------------------ */
 
@@ -266,6 +266,22 @@ static enum rc create_at(struct replica *r, const struct px_member *m, int64_t d
                       deadline < patience ? deadline : patience, &answer, err);
     }
     arena_done(&a);
+    return rc;
+}
+
+bool replica_lacks_member(const struct replica *r) {
+    return r->leading && reactor_now(r->rs->reactor) - r->lead_since_ns > SILENT_NS && px_silent(r->g) != 0;
+}
+
+enum rc replica_make_missing(struct replica *r, int64_t deadline, struct err *err) {
+    px_store store = r->leading ? px_silent(r->g) : 0;
+    const struct px_member *m = store ? px_config_find(px_config_now(r->g), store) : NULL;
+    if (!m || px_changing(r->g))
+        return RC_OK;
+    struct px_member who = *m; /* the configuration may change meanwhile: then the store refuses it */
+    replica_ref(r);
+    enum rc rc = create_at(r, &who, deadline, err);
+    replica_unref(r);
     return rc;
 }
 

@@ -203,7 +203,8 @@ static struct replica *replica_new(struct replicas *rs, const struct replica_con
                            .config = r->state.config,
                            .applied = r->state.applied,
                            .applied_origin = r->state.origin,
-                           .floor = r->state.floor};
+                           .floor = r->state.floor,
+                           .late = conf->late};
     if (px_new(&init, &r->g)) {
         free(r);
         return NULL;
@@ -225,6 +226,9 @@ enum rc replicas_add(struct replicas *rs, const struct replica_conf *conf, struc
     if (!r)
         return err_set(err, RC_NOMEM, "out of memory");
     enum rc rc = restore(r, err);
+    const struct replica *parent = conf->parent ? replicas_find(rs, conf->parent) : NULL;
+    if (!rc && parent && px_ballot_is_zero(px_promised(r->g)))
+        rc = px_inherit(r->g, parent->g, &conf->split) ? err_set(err, RC_NOMEM, "out of memory") : RC_OK;
     if (rc) {
         r->gone = true;
         replica_unref(r);
@@ -267,6 +271,7 @@ static void note_role(struct replica *r) {
     }
     if (open && !r->leading) {
         r->leading = true;
+        r->lead_since_ns = reactor_now(rs->reactor);
         r->lead_ballot = *ballot;
         gauge_add(&rs->stats.leading, 1);
         counter_inc(&rs->stats.elections);

@@ -180,6 +180,12 @@ struct replica_conf {
     bool sm_never_waits; /* apply is called in place, not on a fiber */
     px_store preferred;  /* who should lead if nobody does: others leave it a second. 0 = nobody special */
     bool lead_now;       /* the first leader of a new group: campaigns at once */
+    /* A group that was split off (N-6): the group that it was a part of, whose replica is here, and the ballot in which the
+     * split was proposed. Made again after a restart it needs neither. 0: it was not. */
+    uint64_t parent;
+    struct px_ballot split;
+    /* A voter that comes without data, for a first member that missed the making: it waits with its vote (P-24). */
+    bool late;
 };
 
 /* RC_EXISTS; RC_INVAL: a removed replica's id (P-22); RC_CORRUPT: the log contradicts the state. */
@@ -259,6 +265,11 @@ void replica_checkpointed(struct replica *r, px_slot slot);
  * reached by then stays. */
 enum rc replica_change(struct replica *r, const struct px_config *want, int64_t deadline,
                        struct err *err) WAITS MUST_CHECK;
+
+/* A member whose store answers, but where no replica has ever done: one that missed the split which made the group (it got a
+ * snapshot of a later state). On the leader; makes it there, if there was. */
+bool replica_lacks_member(const struct replica *r);
+enum rc replica_make_missing(struct replica *r, int64_t deadline, struct err *err) WAITS MUST_CHECK;
 
 /* A state machine for witnesses: keeps nothing but the state, in one file of its own. */
 enum rc replica_witness_open(struct replicas *rs, const char *dir, uint64_t group, const struct replica_state *if_new,

@@ -89,6 +89,7 @@ struct replica {
     struct replica_state state; /* what the data hold */
     px_slot told;               /* the core believes them to hold; above state.applied after a reload */
     px_slot checkpointed, truncated;
+    int64_t lead_since_ns;  /* while leading */
     int64_t apply_since_ns; /* the run under way began; 0 = none: for the watchdog */
     struct ilist dirty_link, stuck_link, apply_link;
     struct timer timer;
