@@ -636,3 +636,27 @@ int64_t mvcc_durable_slot(const struct mvcc *m) {
 int64_t mvcc_wal_bytes(const struct mvcc *m) {
     return m->conn.db ? (int64_t)vfs_wal_frames(m->conn.db) * VFS_PAGE_BYTES : 0;
 }
+
+static enum rc pragma_int(sqlite3 *db, const char *sql, int64_t *ret, struct err *err) {
+    sqlite3_stmt *s = NULL;
+    enum rc rc = prepare(db, sql, strlen(sql), &s, err);
+    if (!rc && sqlite3_step(s) != SQLITE_ROW)
+        rc = err_sqlite(err, db, "measure a tablet");
+    if (!rc)
+        *ret = sqlite3_column_int64(s, 0);
+    sqlite3_finalize(s);
+    return rc;
+}
+
+enum rc mvcc_data_bytes(struct mvcc *m, int64_t *ret, struct err *err) {
+    int64_t pages = 0, unused = 0;
+    enum rc rc = mvcc_use(m, err);
+    if (rc)
+        return rc;
+    rc = pragma_int(m->conn.db, "PRAGMA page_count", &pages, err);
+    if (!rc)
+        rc = pragma_int(m->conn.db, "PRAGMA freelist_count", &unused, err);
+    mvcc_unuse(m);
+    *ret = (pages - unused) * VFS_PAGE_BYTES;
+    return rc;
+}

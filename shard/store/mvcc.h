@@ -186,6 +186,8 @@ enum rc mvcc_checkpoint(struct mvcc *m, bool reset, int64_t *ret_slot, struct er
 int64_t mvcc_durable_slot(const struct mvcc *m);
 /* Bytes of the WAL in use: when to make the next checkpoint. 0 while the tablet has no handle. */
 int64_t mvcc_wal_bytes(const struct mvcc *m);
+/* What the file would take without its free pages. */
+enum rc mvcc_data_bytes(struct mvcc *m, int64_t *ret, struct err *err) WAITS MUST_CHECK;
 
 /* ---- readers ----------------------------------------------------------------------------------------------------- */
 

@@ -36,8 +36,15 @@ struct change_set {
     size_t count, bytes;
 };
 
+/* What left to the copy, by table: kept when its file is closed. */
+struct table_sum {
+    uint64_t table, sum;
+};
+
 struct rangecopy {
-    struct mvcc *from, *to;
+    struct mvcc *from, *to; /* to: NULL once it is sealed */
+    struct table_sum *sums;
+    size_t n_sums;
     struct change_set set;
     struct gc_note gc[GC_NOTES_MAX];
     size_t n_gc;
@@ -414,16 +421,65 @@ enum rc rangecopy_catch_up(struct rangecopy *c, struct err *err) {
     return rc;
 }
 
+static enum rc check_still(const struct rangecopy *c, int64_t slot, struct err *err) {
+    if (c->from->state.slot == slot && c->set.count == 0 && c->n_gc == 0 && !c->stale)
+        return RC_OK;
+    return err_set(err, RC_BUSY, "slots were applied while a copy was finished");
+}
+
+enum rc rangecopy_settle(struct rangecopy *c, struct err *err) {
+    int64_t slot = c->from->state.slot;
+    enum rc rc = rangecopy_catch_up(c, err);
+    if (!rc)
+        rc = check_still(c, slot, err);
+    if (!rc)
+        c->current_slot = slot;
+    return rc;
+}
+
 enum rc rangecopy_finish(struct rangecopy *c, struct err *err) {
     int64_t slot = c->from->state.slot, durable = 0;
     enum rc rc = rangecopy_catch_up(c, err);
     if (!rc)
         rc = mvcc_checkpoint(c->to, true, &durable, err);
-    if (!rc && (c->from->state.slot != slot || c->set.count > 0 || c->n_gc > 0 || c->stale))
-        rc = err_set(err, RC_BUSY, "slots were applied while a copy was finished");
+    if (!rc)
+        rc = check_still(c, slot, err);
     if (!rc)
         c->current_slot = slot;
     return rc;
+}
+
+struct mvcc *rangecopy_file(struct rangecopy *c) {
+    return c->to;
+}
+
+static enum rc remove_wal(struct env *env, const char *path, struct err *err) {
+    char wal[ENV_PATH_BYTES];
+    snprintf(wal, sizeof wal, "%s-wal", path);
+    enum rc rc = env_unlink(env, wal, err);
+    return rc == RC_NOTFOUND ? RC_OK : rc;
+}
+
+enum rc rangecopy_seal(struct rangecopy *c, struct err *err) {
+    struct mvcc *to = c->to;
+    int64_t durable = 0;
+    char path[VFS_PATH_BYTES_MAX];
+    enum rc rc = mvcc_checkpoint(to, true, &durable, err);
+    if (!rc && mvcc_wal_bytes(to) > 0)
+        rc = err_set(err, RC_BUSY, "%.200s: its WAL could not be emptied", to->path);
+    c->sums = rc ? NULL : malloc((to->n_tabs ? to->n_tabs : 1) * sizeof *c->sums);
+    if (!rc && !c->sums)
+        rc = nomem(err);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < to->n_tabs; i++)
+        c->sums[c->n_sums++] = (struct table_sum){to->tabs[i]->v.desc->id, to->tabs[i]->sum};
+    snprintf(path, sizeof path, "%s", to->path);
+    if (c->from->copy == c)
+        c->from->copy = NULL; /* current_slot tells whether anything came later */
+    mvcc_close(to);
+    c->to = NULL;
+    return remove_wal(c->from->s->env, path, err);
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
@@ -476,6 +532,7 @@ void rangecopy_end(struct rangecopy *c) {
     mvcc_close(c->to);
     set_clear(&c->set);
     map_done(&c->set.by_key);
+    free(c->sums);
     free(c->row);
     free(c);
 }
@@ -515,13 +572,20 @@ static enum rc add_up(const struct leaving *l, const struct table *t, bool histo
     return rc;
 }
 
+static uint64_t sum_of(const struct rangecopy *c, uint64_t table) {
+    const struct tab *tab = c->to ? mvcc_find_tab(c->to, table) : NULL;
+    size_t i = 0;
+    while (!tab && i < c->n_sums && c->sums[i].table != table)
+        i++;
+    CHECK(tab || i < c->n_sums); /* a new table made the copy stale */
+    return tab ? tab->sum : c->sums[i].sum;
+}
+
 static enum rc take_out(const struct leaving *l, struct tab *tab, const struct rangecopy *c, struct err *err) {
     uint64_t sum = 0;
     enum rc rc = RC_OK;
     if (c) {
-        const struct tab *theirs = mvcc_find_tab(c->to, tab->v.desc->id);
-        CHECK(theirs); /* a new table made the copy stale */
-        sum = theirs->sum;
+        sum = sum_of(c, tab->v.desc->id);
     } else {
         rc = add_up(l, tab->v.desc, false, &sum, err);
         if (!rc)

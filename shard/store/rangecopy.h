@@ -11,9 +11,11 @@
  * Threads     the reactor's own, on large fibers.
  *
  *     rangecopy_begin       the file is made; from here on changes are remembered
- *     rangecopy_catch_up    as often as wanted
- *     -- no slot is applied from here --
- *     rangecopy_finish      the rest; the file is durable
+ *     rangecopy_catch_up    as often as wanted; rangecopy_finish also makes the file durable, so that little is left to do
+ *     -- no slot is applied to the old tablet from here --
+ *     rangecopy_settle      the rest
+ *     (the caller may apply a slot of its own to rangecopy_file)
+ *     rangecopy_seal        the file is whole, durable and closed, without a WAL: it can be renamed (vfs_adopt)
  *     (the caller names the file in its manifest, durably)
  *     mvcc_slot_begin ... rangecopy_split_off ... mvcc_slot_end       on the old tablet
  *     rangecopy_end         the file is an ordinary tablet now: mvcc_open
@@ -43,11 +45,17 @@ enum rc rangecopy_begin(struct mvcc *from, const char *path, const struct mvcc_s
 /* RC_OVERLOAD: too much changed, or the schema did, since it began: begin anew. */
 enum rc rangecopy_catch_up(struct rangecopy *c, struct err *err) WAITS MUST_CHECK;
 enum rc rangecopy_finish(struct rangecopy *c, struct err *err) WAITS MUST_CHECK;
+/* As rangecopy_finish, but for the disk. */
+enum rc rangecopy_settle(struct rangecopy *c, struct err *err) WAITS MUST_CHECK;
+/* The new tablet, until rangecopy_seal. */
+struct mvcc *rangecopy_file(struct rangecopy *c);
+/* Nothing else comes. RC_BUSY: somebody reads the file. */
+enum rc rangecopy_seal(struct rangecopy *c, struct err *err) WAITS MUST_CHECK;
 /* Keys that changed since the last catch-up: what the next one has to do. */
 size_t rangecopy_behind(const struct rangecopy *c);
 /* Finished, and nothing was applied since. */
 bool rangecopy_current(const struct rangecopy *c);
-/* The new tablet's state. */
+/* The new tablet's state, until rangecopy_seal. */
 const struct mvcc_state *rangecopy_state(const struct rangecopy *c);
 
 /* Part of a slot of `from`: its range becomes [start, end), a part of what it was. c is current; NULL: the file was finished by
