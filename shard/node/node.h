@@ -23,7 +23,7 @@
 #include "shard/tablet/tablet.h"
 #include "truetime/poller.h"
 
-enum { NODE_VOTERS = 3, NODE_STORES_MAX = 64, NODE_JOINS_MAX = 16, NODE_NAME_BYTES = 64 };
+enum { NODE_TABLET_BYTES = 64 << 20, NODE_VOTERS = 3, NODE_STORES_MAX = 64, NODE_JOINS_MAX = 16, NODE_NAME_BYTES = 64 };
 
 struct node;
 
@@ -71,6 +71,7 @@ struct node_conf {
     /* peer.h's send_delay, by where the two nodes stand ("" = not told); NULL: none. Any store's thread. */
     int64_t (*send_delay)(void *ctx, const char *from_region, const char *from_zone, const char *to_region,
                           const char *to_zone);
+    int64_t tablet_bytes;           /* a tablet with more is split; 0 = NODE_TABLET_BYTES, below 0 = none is */
     struct replicas_conf replicas;  /* limits and times; zeros: defaults */
     const struct node_upper *upper; /* NULL: none */
     /* It serves: once, on store 0's thread. */
@@ -84,6 +85,11 @@ struct node_conf {
 extern const struct program node_program;
 /* A clean end, from store 0's thread: hands over, then on_stopped; the process may stop then. */
 void node_stop(struct node *n, void (*on_stopped)(void *ctx), void *ctx);
+
+/* Splits a tablet, whoever leads it: tablet, or the one that holds key if it is 0; at key, or in the middle if it has no bytes
+ * (tablets_split has the rules for keys). *ret_right: the right half. */
+enum rc node_tablet_split(struct node_store *s, uint64_t tablet, struct mvcc_bytes key, int64_t deadline,
+                          uint64_t *ret_right, struct err *err) WAITS MUST_CHECK;
 
 /* For a program that asks nodes and is none: the messages of directory.h. */
 enum rc node_client_register(struct rpc *rpc, struct err *err) MUST_CHECK;

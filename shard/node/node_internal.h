@@ -79,8 +79,22 @@ enum rc node_register(struct store_run *s, struct err *err);
 void node_repair(void *arg) WAITS;
 void node_tablet_changed(void *ctx, uint64_t tablet);
 bool node_fully_replicated(const Node__Answer *list);
-enum rc node_admin(struct store_run *s, const Node__AdminAsk *ask, struct arena *a, int64_t deadline, char **ret_text,
-                   struct err *err) WAITS;
+bool node_member(const struct px_config *c, uint32_t node); /* any of its stores */
+void node_config_add(struct px_config *c, px_store store, uint64_t replica);
+void node_config_del(struct px_config *c, uint32_t i);
+/* Takes a tablet that this store leads to other members. */
+enum rc node_change(struct store_run *s, uint64_t id, const struct px_config *want, int64_t ns,
+                    struct err *err) WAITS MUST_CHECK;
+static inline uint32_t px_node_of(px_store s) {
+    return px_store_addr(s).node;
+}
+
+/* node_admin.c */
+enum rc node_admin(struct store_run *s, Node__AdminAsk *ask, struct arena *a, int64_t deadline, Node__AdminAnswer *out,
+                   struct err *err) WAITS MUST_CHECK;
+/* Splits a tablet that this store leads. ret_key may be NULL. */
+enum rc node_split(struct store_run *s, uint64_t id, struct mvcc_bytes key, int64_t deadline, uint64_t *ret_right,
+                   struct buf *ret_key, struct err *err) WAITS MUST_CHECK;
 
 /* node_http.c */
 enum rc node_http_open(struct node *n, struct err *err);

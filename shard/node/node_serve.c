@@ -374,7 +374,7 @@ static enum rc serve_status(void *ctx, struct rpc_request *q, ProtobufCMessage *
 
 static enum rc serve_admin(void *ctx, struct rpc_request *q, ProtobufCMessage **ret, struct err *err) {
     struct store_run *run = ctx;
-    const Node__AdminAsk *ask = (const Node__AdminAsk *)q->message;
+    Node__AdminAsk *ask = (Node__AdminAsk *)(uintptr_t)q->message;
     Node__AdminAnswer *out = arena_new(q->arena, Node__AdminAnswer);
     if (!out)
         return err_set(err, RC_NOMEM, "out of memory");
@@ -382,7 +382,7 @@ static enum rc serve_admin(void *ctx, struct rpc_request *q, ProtobufCMessage **
         return err_set(err, RC_NOT_LEADER, "this store is not open yet");
     node__admin_answer__init(out);
     *ret = &out->base;
-    return node_admin(run, ask, q->arena, q->deadline, &out->text, err);
+    return node_admin(run, ask, q->arena, q->deadline, out, err);
 }
 
 /* For who only asks. */

@@ -20,6 +20,8 @@
  *     COMMAND_GC_RAISE   8: threshold
  *     COMMAND_GC_DELETE  varint table, 8: below_id
  *     COMMAND_RANGE      varint n, start; varint n, end; 8: the new generation
+ *     COMMAND_SPLIT      varint n, key; 8: the new generation of both; 8: the right half's tablet; 8: s_max of the leader that
+ *                        proposes it; varint n, the right group's first configuration (px_config_encode)
  *     COMMAND_UPPER ..   the layer above's own
  */
 #ifndef MERIDIAN_TABLET_COMMAND_H
@@ -35,6 +37,7 @@ enum command_kind {
     COMMAND_GC_RAISE = 4,
     COMMAND_GC_DELETE = 5,
     COMMAND_RANGE = 6,
+    COMMAND_SPLIT = 7,
     COMMAND_UPPER = 64,
     COMMAND_KIND_MAX = 127,
 };

@@ -119,8 +119,7 @@ void tablet_index(struct tablet *t) {
     t->indexed = true;
 }
 
-/* Also one that is being made or removed. */
-static struct tablet *find_any(struct tablets *ts, uint64_t id) {
+struct tablet *tablets_find_any(struct tablets *ts, uint64_t id) {
     for (struct map_node *n = map_first(&ts->map, hash_u64(id)); n; n = map_next(n)) {
         struct tablet *t = container_of(n, struct tablet, node);
         if (t->id == id)
@@ -130,7 +129,7 @@ static struct tablet *find_any(struct tablets *ts, uint64_t id) {
 }
 
 struct tablet *tablets_find(struct tablets *ts, uint64_t id) {
-    struct tablet *t = find_any(ts, id);
+    struct tablet *t = tablets_find_any(ts, id);
     return t && t->rep && !t->removed ? t : NULL;
 }
 
@@ -208,6 +207,7 @@ void tablet_free(struct tablet *t) {
     CHECK(t->users == 0);
     tablet_unindex(t);
     tablet_load_drop(t);
+    tablet_half_free(t);
     tablet_upper_close(t);
     if (t->m)
         mvcc_close(t->m);
@@ -231,29 +231,40 @@ enum rc tablet_reopen(struct tablet *t, struct err *err) {
     return rc;
 }
 
+enum rc tablet_open_file(struct tablet *t, struct err *err) {
+    enum rc rc = mvcc_open(t->ts->conf.store, t->path, &t->m, err);
+    if (!rc && mvcc_state(t->m)->tablet != t->id)
+        rc = err_set(err, RC_CORRUPT, "%s holds tablet %llu", t->path, (unsigned long long)mvcc_state(t->m)->tablet);
+    return rc;
+}
+
+enum rc tablet_join(struct tablet *t, struct replica_conf *conf, struct err *err) {
+    conf->group = t->id;
+    conf->replica = t->replica_id;
+    conf->ops = &tablet_sm_ops;
+    conf->sm = t;
+    enum rc rc = tablet_state_read(t->m, &conf->state, err);
+    if (!rc && !t->upper)
+        rc = tablet_upper_open(t, err);
+    if (!rc)
+        rc = replicas_add(t->ts->rs, conf, &t->rep, err);
+    if (!rc)
+        tablet_index(t);
+    return rc;
+}
+
 /* Its file is there: into the store's groups with it. */
-enum rc tablet_open(struct tablet *t, bool lead, struct err *err) {
-    struct tablets *ts = t->ts;
+enum rc tablet_open(struct tablet *t, struct replica_conf *conf, struct err *err) {
     int64_t slot;
-    struct replica_conf conf = {
-        .group = t->id, .replica = t->replica_id, .ops = &tablet_sm_ops, .sm = t, .lead_now = lead};
-    enum rc rc = mvcc_open(ts->conf.store, t->path, &t->m, err);
+    enum rc rc = tablet_open_file(t, err);
     /* After the crash of the process alone the last commits may lie in the page cache: nothing is told before it is durable. */
     if (!rc)
         rc = mvcc_checkpoint(t->m, false, &slot, err);
     if (!rc)
-        rc = tablet_state_read(t->m, &conf.state, err);
-    if (!rc && mvcc_state(t->m)->tablet != t->id)
-        rc = err_set(err, RC_CORRUPT, "%s holds tablet %llu", t->path, (unsigned long long)mvcc_state(t->m)->tablet);
+        rc = tablet_join(t, conf, err);
     if (!rc)
-        rc = tablet_upper_open(t, err);
-    if (!rc)
-        rc = replicas_add(ts->rs, &conf, &t->rep, err);
-    if (rc)
-        return rc;
-    tablet_index(t);
-    replica_checkpointed(t->rep, (px_slot)slot);
-    return RC_OK;
+        replica_checkpointed(t->rep, (px_slot)slot);
+    return rc;
 }
 
 uint64_t tablet_id(const struct tablet *t) {
@@ -311,10 +322,10 @@ enum rc tablet_check(const struct tablet *t, uint64_t generation, struct err *er
 /* ---- making one ------------------------------------------------------------------------------------------------------- */
 
 static enum rc make(struct tablets *ts, uint64_t id, uint64_t replica, const struct px_config *config,
-                    const struct mvcc_state *state, bool lead, struct err *err) {
+                    const struct mvcc_state *state, struct replica_conf *conf, struct err *err) {
     uint8_t bytes[REPLICA_STATE_BYTES_MAX];
     struct mvcc_state s = *state;
-    if (find_any(ts, id))
+    if (tablets_find_any(ts, id))
         return err_set(err, RC_OVERLOAD, "tablet %llu is here already, or is being made", (unsigned long long)id);
     s.tablet = id;
     s.config = (struct mvcc_bytes){bytes, px_config_encode(config, bytes, sizeof bytes)};
@@ -328,7 +339,7 @@ static enum rc make(struct tablets *ts, uint64_t id, uint64_t replica, const str
     if (!rc)
         rc = mvcc_create(ts->conf.store, t->path, &s, err);
     if (!rc)
-        rc = tablet_open(t, lead, err);
+        rc = tablet_open(t, conf, err);
     tablet_release(t);
     if (rc) {
         tablet_free(t);
@@ -345,7 +356,8 @@ enum rc tablets_create(struct tablets *ts, uint64_t id, uint64_t replica, const 
     CHECK(generation > 0);
     /* Slot 1 is the making: it is in no log, so a replica that begins with nothing gets a snapshot, which has the range. */
     struct mvcc_state s = {.slot = 1, .generation = generation, .start = start, .end = end};
-    return make(ts, id, replica, config, &s, lead, err);
+    struct replica_conf conf = {.lead_now = lead};
+    return make(ts, id, replica, config, &s, &conf, err);
 }
 
 static void dead(void *ctx, enum rc rc, const char *why) {
@@ -360,7 +372,9 @@ static enum rc learner(void *ctx, uint64_t group, uint64_t replica, const struct
     struct mvcc_state s = {.generation = 0};
     if (ts->stopping)
         return err_set(err, RC_SHUTDOWN, "the store stops");
-    return make(ts, group, replica, config, &s, false, err);
+    /* A voter of a group's first configuration missed the split that made the group. */
+    struct replica_conf conf = {.late = px_is_voter(px_config_find(config, replicas_self(ts->rs)))};
+    return make(ts, group, replica, config, &s, &conf, err);
 }
 
 /* ---- the store ---------------------------------------------------------------------------------------------------------- */
@@ -393,14 +407,15 @@ static void on_name(void *ctx, const char *name) {
 }
 
 static enum rc open_found(struct tablets *ts, uint64_t id, uint64_t replica, struct err *err) {
-    if (find_any(ts, id))
+    if (tablets_find_any(ts, id))
         return err_set(err, RC_CORRUPT, "two files of tablet %llu lie in %s", (unsigned long long)id, ts->dir);
     struct tablet *t = tablet_new(ts, id, replica, err);
     if (!t)
         return RC_NOMEM;
     struct err why = {0};
+    struct replica_conf conf = {0};
     tablet_use(t);
-    enum rc rc = tablet_open(t, false, &why);
+    enum rc rc = tablet_open(t, &conf, &why);
     tablet_release(t);
     if (!rc)
         return RC_OK;
@@ -469,6 +484,8 @@ enum rc tablets_open(struct reactor *r, const struct tablets_conf *conf, struct 
         rc = dir_sync(r, conf->dir, err);
     if (!rc)
         rc = replicas_open(rc_conf, &ts->rs, ret_damage, err);
+    if (!rc)
+        rc = rpc_register(conf->rpc, &tablets_split_service, ts);
     if (!rc)
         rc = open_all(ts, err);
     if (rc) {

@@ -29,6 +29,9 @@
 struct tablets;
 struct tablet;
 
+/* Types of messages on the wire. */
+enum { TABLET_TYPE_SPLIT = 80 };
+
 struct tablets_conf {
     struct rpc *rpc;
     struct tt_clock *clock;
@@ -51,9 +54,9 @@ struct tablets_conf {
 struct tablets_stats {
     struct counter proposals, moved, reads, reads_leader, reads_follower, reads_waited, checkpoints,
         checkpoint_failures;
-    struct counter gc_steps, broken;
+    struct counter gc_steps, broken, splits;
     struct gauge tablets, leading;
-    struct hist read_ns, propose_ns;
+    struct hist read_ns, propose_ns, split_ns; /* split_ns: how long a split kept other entries from being applied */
 };
 
 /* What a tablet is, for the directory and for requests. Pointers are good until the next wait. */
@@ -119,6 +122,22 @@ enum rc tablet_write(struct tablets *ts, uint64_t id, uint64_t generation, const
 /* One at a time: read, decide, write. */
 enum rc tablet_lock(struct tablets *ts, uint64_t id, int64_t deadline, struct err *err) WAITS MUST_CHECK;
 void tablet_unlock(struct tablets *ts, uint64_t id);
+
+/* ---- splitting ------------------------------------------------------------------------------------------------------- */
+
+struct tablet_split {
+    uint64_t generation;    /* 0: whatever it is */
+    struct mvcc_bytes key;  /* the right half begins here (tablet_split_key); no bytes: in the middle of the data */
+    uint64_t right;         /* the right half's tablet: a number that was never used */
+    uint64_t first_replica; /* and so many for its replicas */
+    uint32_t replicas;
+};
+
+/* Splits the tablet that this store leads: [start, key) stays, [key, end) is tablet `right`, with replicas on the same stores
+ * and, for as long as it leads, this leader. Returns when the split is applied here. *ret_key (appended; may be NULL): where.
+ * RC_INVAL: no such place; RC_BUSY, RC_OVERLOAD: not now; RC_TIMEOUT: no quorum was ready in time, or ask what became of it. */
+enum rc tablets_split(struct tablets *ts, uint64_t id, const struct tablet_split *how, int64_t deadline,
+                      struct buf *ret_key, struct err *err) WAITS MUST_CHECK;
 
 /* ---- reading ---------------------------------------------------------------------------------------------------------- */
 

@@ -202,6 +202,7 @@ static enum rc install(struct tablet *t, struct err *err) {
     tablet_unindex(t);
     tablet_upper_close(t);
     ilist_del(&t->dirty_link);
+    tablet_half_drop(t);
     tablet_drain(t);
     mvcc_close(t->m);
     t->m = NULL;

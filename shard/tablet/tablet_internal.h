@@ -39,6 +39,9 @@ struct tablet {
     struct waitq idle, lock, progress; /* users are gone; tablet_unlock; something was applied */
     struct arena scratch;              /* of a run that is applied */
     struct load *load;                 /* a snapshot that comes in */
+    struct half *half;                 /* the right half that is being built */
+    bool splitting;                    /* tablets_split is at work on it */
+    bool split_begun;                  /* tablet_ops.split_begin was called, and nothing has ended it */
 };
 
 /* What waits for a proposal of ours: apply tells it the outcome. */
@@ -50,7 +53,7 @@ struct tablet_own {
 
 /* tablet.c */
 struct tablet *tablet_new(struct tablets *ts, uint64_t id, uint64_t replica_id, struct err *err);
-enum rc tablet_open(struct tablet *t, bool lead, struct err *err) WAITS MUST_CHECK;
+enum rc tablet_open(struct tablet *t, struct replica_conf *conf, struct err *err) WAITS MUST_CHECK;
 enum rc tablet_reopen(struct tablet *t, struct err *err) WAITS MUST_CHECK;
 void tablet_free(struct tablet *t);
 void tablet_use(struct tablet *t);
@@ -66,6 +69,33 @@ struct mvcc_bytes tablet_ballot_bytes(const struct px_ballot *b, uint8_t to[24])
 enum rc tablet_state_read(const struct mvcc *m, struct replica_state *ret, struct err *err);
 /* The floor that an entry leaves behind: a function of the log alone, since every replica stores it (N-4). */
 int64_t tablet_entry_floor(const struct px_value *v);
+
+/* In the store's map, also one that is being made or removed. */
+struct tablet *tablets_find_any(struct tablets *ts, uint64_t id);
+/* Opens its file and checks whose it is; t->m. */
+enum rc tablet_open_file(struct tablet *t, struct err *err) WAITS MUST_CHECK;
+/* The replica, on an open file; conf->state is filled in. */
+enum rc tablet_join(struct tablet *t, struct replica_conf *conf, struct err *err) MUST_CHECK;
+
+/* tablet_split.c */
+extern const struct rpc_service tablets_split_service;
+/* The slot of a split, wholly: with what must be durable before it. */
+enum rc tablet_apply_split(struct tablet *t, const struct replica_entry *e, const struct command *c,
+                           struct err *err) WAITS MUST_CHECK;
+/* Drops the half that is being built, if there is one; waits for its builder. */
+void tablet_half_drop(struct tablet *t) WAITS;
+/* The same when no fiber runs any more: its file stays for the next start to sweep. */
+void tablet_half_free(struct tablet *t);
+/* tablet_ops.split_cancel, if there is anything to cancel. */
+void tablet_split_cancel(struct tablet *t);
+#define TABLET_HALF_SUFFIX ".half"
+
+/* split_point.c */
+/* A key that cuts the tablet's data into about equal parts, at the beginning of a root row or of a table group. RC_INVAL: it
+ * has none (too little in it, or one root row). */
+enum rc tablet_split_point(struct tablet *t, struct buf *ret, struct err *err) WAITS MUST_CHECK;
+/* Is this a key between two root rows, inside of the tablet? What lies behind a whole root key is cut off. RC_INVAL. */
+enum rc tablet_split_key(struct tablet *t, struct buf *key, struct err *err) MUST_CHECK;
 
 /* tablet_sm.c */
 extern const struct replica_sm_ops tablet_sm_ops;

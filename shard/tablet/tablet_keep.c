@@ -5,10 +5,11 @@
  *
  * Only tablets to which something was applied since their last checkpoint are looked at: thousands of idle ones cost nothing.
  */
+#include "shard/store/rangecopy.h"
 #include "shard/tablet/tablet_internal.h"
 
 static const int64_t LOOK_NS = 100000000, GC_EVERY_NS = INT64_C(10000000000);
-enum { GC_STEPS_MAX = 4 };
+enum { GC_STEPS_MAX = 4, TRIM_ROWS = 200, TRIM_STEPS_MAX = 20 };
 
 enum rc tablet_checkpoint(struct tablet *t, bool reset, struct err *err) {
     int64_t slot;
@@ -58,6 +59,19 @@ static enum rc collect(struct tablet *t, struct err *err) {
     return rc;
 }
 
+/* What left with the right half of a split, a little at a time. *ret_more: come again. */
+static enum rc trim(struct tablet *t, bool *ret_more, struct err *err) {
+    struct reactor *r = t->ts->reactor;
+    enum rc rc = RC_OK;
+    *ret_more = true;
+    for (int i = 0; i < TRIM_STEPS_MAX && !rc && *ret_more && !t->removed && t->m; i++) {
+        rc = rangecopy_trim(t->m, TRIM_ROWS, ret_more, err);
+        if (!rc && *ret_more && fiber_yield(r) != RC_OK)
+            break;
+    }
+    return rc;
+}
+
 static void keep(struct tablet *t) {
     struct tablets *ts = t->ts;
     struct err err = {0};
@@ -69,6 +83,11 @@ static void keep(struct tablet *t) {
         if (rc && t->m && !t->removed)
             tablet_dirty(t); /* later again */
     }
+    bool more = false;
+    if (!rc && t->m && !t->removed && !mvcc_broken(t->m))
+        rc = trim(t, &more, &err);
+    if (more)
+        tablet_dirty(t);
     if (!rc && t->leading && !t->removed && t->m && now >= t->gc_at) {
         t->gc_at = now + GC_EVERY_NS;
         rc = collect(t, &err);

@@ -43,18 +43,23 @@ struct tablet_ops {
     enum rc (*safe_wait)(void *state, struct mvcc_bytes start, struct mvcc_bytes end, int64_t ts,
                          int64_t deadline) WAITS;
 
-    /* Splits (N-6). split_begin: this leader is about to propose one at key: until split or split_cancel nothing is prepared
-     * or committed, and what is coordinated across key is aborted. An error: not now (nothing was begun). split_cancel: it
-     * was not proposed, or never chosen; not called after lead_end. */
+    /* Splits (N-6). split_begin: this leader is about to propose one at key: until split_right or split_cancel nothing is
+     * prepared or committed, and what is coordinated across key is aborted. An error: not now (nothing was begun).
+     * split_cancel: it was not proposed, or never chosen; not called after lead_end. */
     enum rc (*split_begin)(void *state, struct mvcc_bytes key, struct err *err);
     void (*split_cancel)(void *state);
-    /* The split's slot, on every replica. state keeps [start, key), at `generation`; what belongs to [key, end) goes into
-     * sections of tablet_mvcc(right), at the same generation, and leaves the sections of its own tablet: both are between
-     * mvcc_slot_begin and mvcc_slot_end. *ret_right becomes the right half's state, with what only memory knows (locks,
-     * overlays) if state leads: its lead_begin follows when the right half's group is open; NULL: made by `open` afterwards.
-     * right NULL: an earlier try made that half, whole and durable; only let go of it here. */
-    enum rc (*split)(void *state, px_slot slot, struct mvcc_bytes key, uint64_t generation, struct tablet *right,
-                     void **ret_right, struct err *err);
+    /* The split is applied, on every replica, in two steps; other fibers may run between them, but nothing else is applied.
+     * split_right: between mvcc_slot_begin and mvcc_slot_end of `right`, a tablet of its own: puts what belongs to [key, end)
+     * into sections of tablet_mvcc(right), at `generation` (which is closed and opened again later: keep no pointers into
+     * it). state knows from here on that it ends at key. *ret_right becomes the right half's state, with what only memory
+     * knows (locks, overlays) if state leads: its lead_begin follows when the right half's group is open. NULL: it is made
+     * by `open`.
+     * split_left: between slot_begin and slot_end of state's own tablet: it is [start, key) at `generation`; sections that
+     * left go. Without a split_right before it where an earlier try made the right half whole and durable.
+     * An error of either: close and open follow. */
+    enum rc (*split_right)(void *state, struct mvcc_bytes key, uint64_t generation, struct tablet *right,
+                           void **ret_right, struct err *err);
+    enum rc (*split_left)(void *state, px_slot slot, struct mvcc_bytes key, uint64_t generation, struct err *err);
 };
 
 #endif

@@ -71,6 +71,8 @@ static enum rc apply_command(struct tablet *t, const struct replica_entry *e, st
     }
     if (c.generation != mvcc_state(t->m)->generation) {
         counter_inc(&t->ts->stats.moved);
+        if (c.kind == COMMAND_SPLIT)
+            tablet_split_cancel(t);
         if (own)
             own->rc =
                 err_set(&own->err, RC_MOVED, "tablet %llu has generation %llu now, not %llu", (unsigned long long)t->id,
@@ -83,6 +85,10 @@ static enum rc apply_command(struct tablet *t, const struct replica_entry *e, st
 static enum rc apply_one(struct tablet *t, const struct replica_entry *e, struct err *err) {
     const struct px_value *v = e->value;
     uint8_t ballot[24];
+    struct command c;
+    if (v->kind == PX_COMMAND && command_parse(v->data, v->bytes, &c, NULL) == RC_OK && c.kind == COMMAND_SPLIT &&
+        c.generation == mvcc_state(t->m)->generation)
+        return tablet_apply_split(t, e, &c, err);
     enum rc rc =
         mvcc_slot_begin(t->m, (int64_t)e->slot, tablet_ballot_bytes(&v->origin, ballot), tablet_entry_floor(v), err);
     if (!rc && v->kind == PX_COMMAND)
@@ -161,7 +167,7 @@ static void sm_lead_end(void *sm, const struct px_ballot *ballot) {
     (void)ballot;
     if (!t->leading)
         return;
-    t->leading = false;
+    t->leading = t->split_begun = false;
     gauge_add(&t->ts->stats.leading, -1);
     if (t->ts->conf.ops)
         t->ts->conf.ops->lead_end(t->upper);
@@ -186,6 +192,7 @@ static void removed_main(void *arg) {
         return;
     }
     t->rep = NULL;
+    tablet_half_drop(t);
     tablet_drain(t);
     tablet_unindex(t);
     tablet_upper_close(t);

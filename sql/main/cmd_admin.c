@@ -7,6 +7,7 @@
 #include "paxos/core.h"
 #include "shard/node/node.h"
 #include "shard/node/system.h"
+#include "shard/store/key.h"
 #include "sql/main/commands.h"
 #include "sql/main/rpc_client.h"
 
@@ -18,6 +19,7 @@ struct admin {
     const char *rpc;
     bool json;
     Node__AdminAsk ask;
+    struct buf key;
 };
 
 static int complain(const struct admin *a, const struct err *err) {
@@ -233,6 +235,60 @@ static int act(struct rpc_client *c, void *arg) {
     return rc ? complain(a, &err) : 0;
 }
 
+/* ---- keys --------------------------------------------------------------------------------------------------------------- */
+
+static bool key_part_text(const char **at, struct buf *key) {
+    struct key_part part = {.col = col_of(COL_TEXT)};
+    struct buf text;
+    buf_init(&text, KEY_BYTES_MAX);
+    const char *s = *at + 1;
+    for (; *s && (*s != '\'' || s[1] == '\''); s++) {
+        buf_putc(&text, (uint8_t)*s);
+        s += *s == '\'';
+    }
+    struct value v = value_text((const char *)text.data, text.len);
+    bool ok = *s == '\'' && !buf_rc(&text) && key_put(key, &part, &v, NULL) == RC_OK;
+    *at = s + 1;
+    buf_done(&text);
+    return ok;
+}
+
+static bool key_part_int(const char **at, struct buf *key) {
+    struct key_part part = {.col = col_of(COL_INT8)};
+    char *end;
+    struct value v = value_int(strtoll(*at, &end, 10));
+    bool ok = end != *at && key_put(key, &part, &v, NULL) == RC_OK;
+    *at = end;
+    return ok;
+}
+
+static bool key_hex(const char *text, struct buf *key) {
+    static const char digits[] = "0123456789abcdef";
+    for (const char *s = text + 2;; s += 2) {
+        if (*s == '\'')
+            return s[1] == '\0' && key->len > 0;
+        const char *hi = *s ? strchr(digits, *s) : NULL, *lo = hi && s[1] ? strchr(digits, s[1]) : NULL;
+        if (!lo)
+            return false;
+        buf_putc(key, (uint8_t)((hi - digits) << 4 | (lo - digits)));
+    }
+}
+
+/* As key_print shows it, where that tells the type. */
+static bool parse_key(const char *text, struct buf *key) {
+    buf_init(key, KEY_BYTES_MAX);
+    if (text[0] == 'x' && text[1] == '\'')
+        return key_hex(text, key) && !buf_rc(key);
+    for (const char *at = text;; at++) {
+        if (!(*at == '\'' ? key_part_text(&at, key) : key_part_int(&at, key)))
+            return false;
+        if (*at == '\0')
+            return !buf_rc(key);
+        if (*at != '/')
+            return false;
+    }
+}
+
 /* ---- options ------------------------------------------------------------------------------------------------------------ */
 
 static bool number(const char *text, uint64_t *ret) {
@@ -244,11 +300,15 @@ static bool number(const char *text, uint64_t *ret) {
 static const char node_help[] = "meridian node: the nodes of a cluster\n\n"
                                 "usage: meridian node ls [--rpc HOST:PORT] [--json]\n\n"
                                 "  --rpc HOST:PORT   any node of the cluster (127.0.0.1:7433)\n";
-static const char tablet_help[] = "meridian tablet: the tablets of a cluster\n\n"
-                                  "usage: meridian tablet ls [--rpc HOST:PORT] [--json]\n"
-                                  "       meridian tablet transfer-leader TABLET --to NODE [--rpc HOST:PORT]\n"
-                                  "       meridian tablet move TABLET --from NODE --to NODE [--rpc HOST:PORT]\n\n"
-                                  "  --rpc HOST:PORT   any node of the cluster (127.0.0.1:7433)\n";
+static const char tablet_help[] =
+    "meridian tablet: the tablets of a cluster\n\n"
+    "usage: meridian tablet ls [--rpc HOST:PORT] [--json]\n"
+    "       meridian tablet transfer-leader TABLET --to NODE [--rpc HOST:PORT]\n"
+    "       meridian tablet move TABLET --from NODE --to NODE [--rpc HOST:PORT]\n"
+    "       meridian tablet split TABLET [--key KEY] [--rpc HOST:PORT]\n\n"
+    "  --key KEY         where the right half begins: the numbers and 'texts' of a key as\n"
+    "                    tablet ls shows it, 16384/42/'ab', or x'HEX'; else in the middle\n"
+    "  --rpc HOST:PORT   any node of the cluster (127.0.0.1:7433)\n";
 
 static int parse(struct admin *a, int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
@@ -262,7 +322,14 @@ static int parse(struct admin *a, int argc, char **argv) {
             a->ask.to_node = (uint32_t)n, i++;
         else if (strcmp(argv[i], "--from") == 0 && more && number(argv[i + 1], &n))
             a->ask.from_node = (uint32_t)n, i++;
-        else if (argv[i][0] != '-' && !a->verb)
+        else if (strcmp(argv[i], "--key") == 0 && more && !a->key.len) {
+            if (!parse_key(argv[++i], &a->key)) {
+                fprintf(stderr, "meridian %s: \"%s\" is no key; see meridian %s --help\n", a->command, argv[i],
+                        a->command);
+                return 1;
+            }
+            a->ask.key = (ProtobufCBinaryData){a->key.len, a->key.data};
+        } else if (argv[i][0] != '-' && !a->verb)
             a->verb = argv[i];
         else if (a->verb && number(argv[i], &n))
             a->ask.tablet = n;
@@ -289,6 +356,11 @@ static int admin_main(int argc, char **argv, const char *command, const char *he
     if (a.verb && strcmp(a.verb, "ls") == 0)
         return rpc_client_run(command, a.rpc, tablet ? tablet_ls : node_ls, &a);
     bool moves = a.verb && strcmp(a.verb, "move") == 0;
+    if (tablet && a.ask.tablet && a.verb && strcmp(a.verb, "split") == 0) {
+        int rc = rpc_client_run(command, a.rpc, act, &a);
+        buf_done(&a.key);
+        return rc;
+    }
     if (tablet && a.ask.tablet && a.ask.to_node &&
         (moves ? a.ask.from_node != 0 : a.verb && strcmp(a.verb, "transfer-leader") == 0))
         return rpc_client_run(command, a.rpc, act, &a);

@@ -73,6 +73,22 @@ is($status, 0, 'a replica moves') or diag $text;
 ok($c->poll_until(sub { my $v = voters(tablet(2)); $v =~ /\b$four\b/ && $v !~ /\b$from\b/ }, 'moved'),
     'the directory knows where it went');
 
+# A tablet is split where it is told to, with its replicas beside each other.
+($status, $text) = $c->meridian('tablet', 'split', 2);
+is($status, 1, 'an empty tablet has no middle');
+like($text, qr/tablet 2 is empty/, 'and it says so');
+($status, $text) = $c->meridian('tablet', 'split', 2, '--key', '999');
+like($text, qr/does not lie inside of tablet 2/, 'not outside of it');
+($status, $text) = $c->meridian('tablet', 'split', 2, '--key', q{5000/1/'x});
+like($text, qr/is no key/, 'not at what is no key');
+($status, $text) = $c->meridian('tablet', 'split', 2, '--key', '5000');
+is($status, 0, 'a tablet is split') or diag $text;
+my ($right) = $text =~ /tablet (\d+) holds the rest/;
+ok($c->poll_until(sub { my $r = tablet($right); $r->{leader} && tablet(2)->{end} eq '5000' }, 'the directory'), 'both halves are led');
+is(tablet($right)->{start}, '5000', 'the right one begins at the key');
+is(tablet($right)->{end}, '', 'and holds the rest');
+is(voters(tablet($right)), voters(tablet(2)), 'on the same nodes');
+
 # All at once, from disk.
 $c->kill9($_) for $c->running;
 my @again = map { my $n = $_; [ $n, $c->{node}{$n} ] } 1 .. 4;
@@ -91,6 +107,7 @@ for my $n (1 .. 4) {    # a quorum must be up before one is ready: start them si
 }
 ok($c->poll_until(sub { my $x = $c->json('node', 'ls'); $x && $x->{fully_replicated} && !grep { !$_->{up} } @{ $x->{nodes} } }, 'all back'),
     'a whole cluster comes back from disk');
+ok($c->poll_until(sub { tablet($right)->{leader} && tablet(2)->{leader} }, 'leaders'), 'both halves with it');
 is($c->json('node', 'ls')->{cluster}, $l->{cluster}, 'it is the same cluster');
 
 # Wrong starts.
