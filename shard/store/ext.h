@@ -24,4 +24,12 @@ struct ext {
     void *ctx; /* lives as long as the store */
 };
 
+/* SQLite carries an error of a function as text: "22012:division by zero", then each behind a byte 0x1F, detail, hint and the
+ * enum rc as a number, the last three if there are any. */
+enum { EXT_ERROR_BYTES = ERR_MESSAGE_BYTES + ERR_DETAIL_BYTES + ERR_HINT_BYTES + 32 };
+/* Returns the length. */
+int ext_error_print(const struct err *err, char to[static EXT_ERROR_BYTES]);
+/* False: the text is SQLite's own. */
+bool ext_error_parse(const char *text, struct err *ret);
+
 #endif

@@ -381,14 +381,11 @@ static enum rc find_variant(struct running *x, sqlite3_stmt **ret, struct err *e
 /* The error of a step. Functions of the layers above say "22012:division by zero". */
 static enum rc step_failed(struct running *x, struct err *err) {
     sqlite3 *db = x->c->db;
-    const char *text = sqlite3_errmsg(db);
-    bool state = strlen(text) > 6 && text[5] == ':';
-    for (int i = 0; i < 5 && state; i++)
-        state = isdigit((unsigned char)text[i]) || isupper((unsigned char)text[i]);
-    if ((sqlite3_errcode(db) & 0xff) == SQLITE_ERROR && state) {
-        char code[6] = {0};
-        memcpy(code, text, 5);
-        return err_sql(err, code, "%s", text + 6);
+    struct err of_function = {0};
+    if ((sqlite3_errcode(db) & 0xff) == SQLITE_ERROR && ext_error_parse(sqlite3_errmsg(db), &of_function)) {
+        if (err)
+            *err = of_function;
+        return of_function.rc;
     }
     if ((sqlite3_errcode(db) & 0xff) == SQLITE_INTERRUPT && fiber_deadline(x->m->s->r) <= reactor_now(x->m->s->r))
         return err_set(err, RC_TIMEOUT, "%s", rc_text(RC_TIMEOUT));

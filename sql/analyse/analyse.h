@@ -50,9 +50,11 @@ enum rc analyse_expression(const struct analyse_in *in, const PgQuery__Node *nod
 enum rc analyse_type(const struct analyse_in *in, const PgQuery__TypeName *name, struct col *ret,
                      struct err *err) MUST_CHECK;
 
-/* The expression as a program (pgx.h) whose arguments are the leaves told: EXPR_COL and EXPR_PARAM, each once, in order. Arguments
- * come and the result goes in the storage form of their types (value.h): a numeric(10,2) as a scaled integer, a numeric without
- * limits as text. An EXPR_RELABEL between two numerics converts. The column's rel is not looked into. */
+/* The expression as a program (pgx.h). What a program cannot compute itself are its arguments, col[0 .. cols - 1], in the order
+ * of their first appearance, each once: EXPR_COL, EXPR_PARAM, EXPR_AGG, EXPR_WINDOW, EXPR_SUBLINK, EXPR_GROUPING, EXPR_SET. Each
+ * is given in the storage form of its own type (numeric(p <= 18, s): the scaled integer), and the result comes in the storage
+ * form of e's type (an EXPR_RELABEL between two numerics converts). A column's rel is not looked into. RC_UNSUPPORTED: a ROW as a
+ * value. */
 struct expr_program {
     const void *bytes;
     size_t n;
@@ -60,5 +62,8 @@ struct expr_program {
     uint32_t cols;
 };
 enum rc expr_compile(struct arena *a, const struct expr *e, struct expr_program *ret, struct err *err) MUST_CHECK;
+/* The least stable thing in it, subqueries not looked into: IMMUTABLE may run on a tablet; STABLE needs the session's settings
+ * and its now; VOLATILE must run once a row at the gateway. */
+enum fn_volatility expr_volatility(const struct expr *e);
 
 #endif

@@ -16,10 +16,14 @@
 #ifndef MERIDIAN_SQL_FN_H
 #define MERIDIAN_SQL_FN_H
 
-#include "shard/store/value.h"
+#include "sql/types/types.h"
 #include "truetime/base/arena.h"
 
-enum { FN_ARGS_MAX = 100 };
+enum {
+    FN_ARGS_MAX = 100,
+    FN_ARG_TYPES = 6,                /* that a row of the table names */
+    FN_RESULT_BYTES_MAX = 256 << 20, /* of one value that a function makes */
+};
 
 /* Types of arguments and results, beyond enum col_type: resolved by the analyser (PostgreSQL's pseudo-types). */
 enum fn_pseudo {
@@ -36,19 +40,25 @@ enum fn_pseudo {
     FN_REGTYPE,
     FN_REGPROC,
     FN_REGNAMESPACE,
+    FN_REGROLE,
+    FN_ANYCOMPATIBLEARRAY, /* an array of the common type */
 };
+
+/* An array of a type, in fn.arg and fn.ret. */
+#define FN_ARRAY_OF(t) ((uint16_t)(COL_ARRAY | (t) << 8))
 
 enum fn_volatility { FN_IMMUTABLE, FN_STABLE, FN_VOLATILE };
 
 /* What a call may use besides its arguments. */
 struct fn_env {
-    struct arena *arena;  /* results lie here; dropped after the row */
+    struct arena *arena; /* results lie here; dropped after the row */
+    /* Microseconds since 2000-01-01 UTC. */
     int64_t now_us;       /* the transaction's start: now() */
     int64_t statement_us; /* statement_timestamp() */
-    int32_t zone_s;       /* the session's time zone where it is a fixed offset */
-    const char *zone;     /* its name */
+    /* TimeZone and the like, for text forms and for what depends on the zone; never NULL. */
+    const struct type_session *types;
     uint64_t (*random)(void *ctx);
-    int64_t (*clock_us)(void *ctx);
+    int64_t (*clock_us)(void *ctx); /* clock_timestamp(), in the same units */
     /* Session functions (current_user, nextval, txid, set_config...): by function id; NULL where there is no session, and then
      * the analyser has not let them in. */
     enum rc (*session)(void *ctx, uint32_t fn, const struct value *arg, size_t args, struct value *ret,
@@ -65,7 +75,10 @@ struct fn_call {
 struct fn;
 
 /* An aggregate's work. The state is bytes that begin as zeros; what it points to lies in an arena of the aggregate's own, given
- * as env->arena in step, merge and inverse. */
+ * as env->arena in step, merge and inverse (final and save get one that is dropped after the call). Arguments come in the
+ * storage form of call->arg, results go in that of call->ret: unlike in programs, numeric(p <= 18, s) is a scaled integer here.
+ * final and save may be called more than once for a state, with steps in between. A strict aggregate is not called for a row
+ * with a NULL argument. */
 struct fn_agg {
     size_t state_bytes;
     enum rc (*step)(const struct fn_env *env, const struct fn_call *call, void *state, const struct value *arg,
@@ -89,30 +102,49 @@ enum fn_kind { FN_SCALAR, FN_AGGREGATE, FN_WINDOW, FN_SET };
 
 struct fn {
     uint32_t id;      /* > 0, for ever */
-    uint32_t oid;     /* PostgreSQL's, where it has one; else the id + 16384 - that no catalog object has */
+    uint32_t oid;     /* the same number: PostgreSQL's where it has one, else one of 12000 .. 16383 */
     const char *name; /* "lower" */
     const char *op;   /* "||" where an operator calls it; else NULL */
     uint8_t args;     /* fixed ones */
     bool variadic;    /* the last one repeats */
     bool strict;      /* NULL in, NULL out, without a call */
-    uint8_t
-        kind; /* enum fn_kind; SET gives rows, not a value (generate_series): exec/ knows it; WINDOW: row_number... */
-    bool session; /* through fn_env.session */
+    uint8_t kind;     /* enum fn_kind; SET gives rows (fn_set_open); WINDOW: SQLite's own */
+    bool session;     /* through fn_env.session */
     uint8_t volatility;
-    uint16_t arg[4]; /* enum col_type or fn_pseudo; further ones are as the last */
+    uint16_t arg[FN_ARG_TYPES]; /* enum col_type or fn_pseudo; further ones are as the last (fn_arg_type) */
     uint16_t ret;
     fn_impl *impl;
     const struct fn_agg *agg; /* AGGREGATE */
 };
 
+/* The declared type of the i-th argument (from 0): of a variadic function any number has one. */
+uint16_t fn_arg_type(const struct fn *f, size_t i);
+
 /* ---- looking up ------------------------------------------------------------------------------------------------- */
 
-/* All functions of a name, or of an operator's, in the order of ids: begin with at = 0, until NULL. */
+/* All functions of a name, or of an operator's, in the table's order: begin with at = 0, until NULL. Names that begin with '$'
+ * are the compiler's own and no user's. */
 const struct fn *fn_by_name(const char *name, size_t *at);
 const struct fn *fn_by_op(const char *op, size_t *at);
 const struct fn *fn_by_id(uint32_t id); /* NULL: unknown here (a newer version's) */
 size_t fn_count(void);
 const struct fn *fn_at(size_t i);
+
+/* ---- what the compiler of expressions needs ------------------------------------------------------------------------ */
+
+enum fn_internal_id {
+    FN_ID_TYPE_IO = 12001, /* any -> any, by way of text */
+    FN_ID_ARRAY,           /* ARRAY[...] of call->ret */
+    FN_ID_SUBSCRIPT,       /* array, int4, ... */
+    FN_ID_GREATEST,
+    FN_ID_LEAST,
+    FN_ID_BPCHAR,        /* text -> char: without the blanks at its end */
+    FN_ID_RELABEL_ARRAY, /* an array whose elements' type has another name only */
+};
+
+/* An array of n values of one type, each as in a program. RC_UNSUPPORTED, RC_NOMEM, 22P03. */
+enum rc fn_array_of(struct arena *a, const struct col *elem, const struct value *v, size_t n, struct value *ret,
+                    struct err *err) MUST_CHECK;
 
 /* ---- casts ------------------------------------------------------------------------------------------------------- */
 
@@ -130,5 +162,8 @@ const struct fn_cast *fn_cast_find(uint16_t from, uint16_t to);
 /* Categories and preferred types decide which function is meant (section 10.3): 'N', 'S', 'D', ... */
 char fn_category(uint16_t type);
 bool fn_preferred(uint16_t type);
+
+/* < 0, 0, > 0 as the type's < and = say; neither is NULL. In the storage form of c. Damaged values have some order. */
+int fn_value_compare(const struct col *c, const struct value *a, const struct value *b);
 
 #endif

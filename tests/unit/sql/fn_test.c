@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fn_test.c: functions, operators and casts against what PostgreSQL 15 answered (fn.expected, written by fn_expected.pl).
+ *
+ * A line is a function and its arguments, each "type:text" ("type!" is NULL); the function is found in the table by name and
+ * exact types and run as a program.
+ */
+#include "sql/functions/fn.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sql/functions/pgx.h"
+#include "sql/types/zonecache.h"
+#include "tests/lib/expected.h"
+#include "tests/lib/onfiber.h"
+#include "tests/lib/tap.h"
+
+static const struct {
+    const char *name;
+    enum col_type type;
+} type_names[] = {
+    {"bool", COL_BOOL},         {"int2", COL_INT2},
+    {"int4", COL_INT4},         {"int8", COL_INT8},
+    {"oid", COL_OID},           {"float4", COL_FLOAT4},
+    {"text", COL_TEXT},         {"float8", COL_FLOAT8},
+    {"bytea", COL_BYTEA},       {"uuid", COL_UUID},
+    {"json", COL_JSON},         {"date", COL_DATE},
+    {"time", COL_TIME},         {"timestamp", COL_TIMESTAMP},
+    {"varchar", COL_VARCHAR},   {"char", COL_CHAR},
+    {"numeric", COL_NUMERIC},   {"timestamptz", COL_TIMESTAMPTZ},
+    {"interval", COL_INTERVAL},
+};
+
+static struct zone_cache *cache;
+static struct arena arena;
+static struct type_session types;
+static struct fn_env env;
+
+static struct col type_named(const char *t, size_t n) {
+    bool array = n > 2 && t[n - 1] == ']';
+    size_t base = array ? n - 2 : n;
+    for (size_t i = 0; i < ARRAY_LEN(type_names); i++)
+        if (strlen(type_names[i].name) == base && memcmp(type_names[i].name, t, base) == 0) {
+            struct col c = col_of(type_names[i].type);
+            return array ? col_array_of(c) : c;
+        }
+    CHECKF(false, "no type %.*s", (int)n, t);
+    return col_of(COL_NONE);
+}
+
+/* Does an argument of type c go in as it is? *element: what polymorphic arguments agreed on so far. */
+static bool takes(uint16_t declared, struct col c, struct col *element) {
+    struct col e = {.type = c.elem, .typmod = -1};
+    switch (declared) {
+    case FN_ANY:
+        return true;
+    case FN_ANYARRAY:
+    case FN_ANYCOMPATIBLEARRAY:
+        if (c.type != COL_ARRAY)
+            return false;
+        c = e;
+        /* fall through */
+    case FN_ANYELEMENT:
+    case FN_ANYCOMPATIBLE:
+        if (!element->type)
+            *element = c;
+        return element->type == c.type;
+    default:
+        return (declared & 0xff) == c.type && declared >> 8 == c.elem;
+    }
+}
+
+static struct col result_type(const struct fn *f, struct col element) {
+    if (f->ret == FN_ANYELEMENT || f->ret == FN_ANYCOMPATIBLE)
+        return element;
+    if (f->ret == FN_ANYARRAY || f->ret == FN_ANYCOMPATIBLEARRAY)
+        return col_array_of(element);
+    if (f->ret >= FN_ANY && f->ret <= UINT8_MAX)
+        return col_of(f->ret == FN_REGTYPE ? COL_OID : COL_TEXT);
+    struct col c = {.type = (uint8_t)f->ret, .elem = (uint8_t)(f->ret >> 8), .typmod = -1};
+    return c;
+}
+
+static bool matches(const struct fn *f, const struct col *arg, size_t n, struct col *element) {
+    *element = col_of(COL_NONE);
+    if (f->variadic ? n + 1 < f->args || (n < f->args && f->args > 1) : n != f->args)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!takes(fn_arg_type(f, i), arg[i], element))
+            return false;
+    return true;
+}
+
+static const struct fn *find(const char *name, const struct col *arg, size_t n, struct col *ret) {
+    const struct fn *f;
+    struct col element;
+    size_t at = 0;
+    while ((f = fn_by_op(name, &at)))
+        if (matches(f, arg, n, &element)) {
+            *ret = result_type(f, element);
+            return f;
+        }
+    at = 0;
+    while ((f = fn_by_name(name, &at)))
+        if (matches(f, arg, n, &element)) {
+            *ret = result_type(f, element);
+            return f;
+        }
+    return NULL;
+}
+
+/* By a program with the arguments as ARG registers. */
+static enum rc run(const struct fn *f, const struct fn_call *call, const struct value *arg, size_t n, struct value *ret,
+                   struct err *err) {
+    struct pgx_builder *b = pgx_builder_new(&arena);
+    const void *bytes;
+    size_t size;
+    struct pgx *p;
+    uint16_t first = pgx_reg(b, (uint16_t)(n + 1));
+    for (size_t i = 0; i < n; i++)
+        pgx_arg(b, (uint16_t)(first + i), (uint16_t)i);
+    pgx_call(b, (uint16_t)(first + n), f, first, (uint16_t)n, call);
+    pgx_return(b, (uint16_t)(first + n));
+    CHECK(pgx_finish(b, &bytes, &size, err) == RC_OK);
+    enum rc rc = pgx_load(bytes, size, &p, err);
+    CHECKF(!rc, "%s", err_message(err));
+    rc = pgx_run(p, &env, arg, ret, err);
+    pgx_free(p);
+    return rc;
+}
+
+static enum rc cast(const struct col *from, const char *to, const struct value *v, struct col *ret_type,
+                    struct value *ret, struct err *err) {
+    *ret_type = type_named(to, strlen(to));
+    const struct fn_cast *c = fn_cast_find(from->type, ret_type->type);
+    const struct fn *f = c && c->fn ? fn_by_id(c->fn) : NULL;
+    if (c && c->fn && !f)
+        return err_set(err, RC_UNSUPPORTED, "cast by function %u", c->fn);
+    if (c && !f) {
+        *ret = *v;
+        return RC_OK;
+    }
+    struct fn_call call = {.arg = from, .ret = *ret_type};
+    return run(f ? f : fn_by_id(FN_ID_TYPE_IO), &call, v, 1, ret, err);
+}
+
+static void one_line(struct expected *e) {
+    struct col arg[EXPECTED_WORDS_MAX], ret = col_of(COL_NONE);
+    struct value v[EXPECTED_WORDS_MAX], out = value_null();
+    struct err err = {0};
+    struct buf text;
+    size_t n = 0;
+    buf_init(&text, 0);
+    enum rc rc = RC_OK;
+    for (size_t i = 1; i < e->n_words && !rc; i++, n++) {
+        size_t end = strcspn(e->word[i], ":!");
+        arg[n] = type_named(e->word[i], end);
+        v[n] = value_null();
+        const char *t = e->word[i] + end + 1;
+        if (e->word[i][end] == ':')
+            rc = type_parse(&types, &arg[n], t, strlen(t), &arena, &v[n], &err);
+    }
+    struct fn_call call = {.arg = arg};
+    if (!rc && strncmp(e->word[0], "::", 2) == 0) {
+        rc = cast(&arg[0], e->word[0] + 2, v, &ret, &out, &err);
+    } else if (!rc) {
+        const struct fn *f = find(e->word[0], arg, n, &ret);
+        call.ret = ret;
+        rc = f ? run(f, &call, v, n, &out, &err) : err_set(&err, RC_NOTFOUND, "no function %s", e->word[0]);
+    }
+    if (!rc && out.kind == VALUE_NULL)
+        buf_puts(&text, "NULL");
+    else if (!rc)
+        rc = type_print(&types, &ret, &out, &text, &err);
+    if (!rc) { /* as the file has them */
+        struct buf plain;
+        buf_init(&plain, 0);
+        for (size_t i = 0; i < text.len; i++) {
+            if (text.data[i] == '\n')
+                buf_puts(&plain, "\\n");
+            else if (text.data[i] == '\t')
+                buf_puts(&plain, "\\t");
+            else
+                buf_putc(&plain, text.data[i]);
+        }
+        expected_check(e, rc, &err, plain.data, plain.len);
+        buf_done(&plain);
+    } else {
+        expected_check(e, rc, &err, text.data, text.len);
+    }
+    buf_done(&text);
+    arena_reset(&arena);
+}
+
+/* Every function of the table gives what PostgreSQL gives. */
+static void test_expected(void) {
+    struct expected e;
+    expected_open(&e, EXPECTED_FILE);
+    while (expected_next(&e))
+        one_line(&e);
+    expected_close(&e);
+}
+
+/* Ids are unique and ascend within each part of the table; every one of them is found; no name of the compiler's is an operator. */
+static void test_table(void) {
+    OK(fn_count() > 0 && fn_at(fn_count()) == NULL);
+    for (size_t i = 0; i < fn_count(); i++) {
+        const struct fn *f = fn_at(i);
+        OKF(fn_by_id(f->id) == f, "%s has id %u, which another one has too", f->name, f->id);
+        OKF(f->args <= FN_ARG_TYPES, "%s has %u arguments", f->name, f->args);
+        OKF(f->kind != FN_SCALAR || (f->impl != NULL) != f->session, "%s: who computes it?", f->name);
+        OKF((f->kind == FN_AGGREGATE) == (f->agg != NULL), "%s: an aggregate or not?", f->name);
+        size_t at = 0;
+        bool found = false;
+        for (const struct fn *g; (g = fn_by_name(f->name, &at));)
+            found |= g == f;
+        OKF(found, "%s is not found by its name", f->name);
+    }
+    OK(!fn_by_id(0) && !fn_by_id(UINT32_MAX));
+}
+
+/* The functions of the casts are there, and take and give what the cast says. */
+static void test_casts(void) {
+    int n = 0;
+    for (int from = 1; from < COL_TYPE_END; from++)
+        for (int to = 1; to < COL_TYPE_END; to++) {
+            const struct fn_cast *c = fn_cast_find((uint16_t)from, (uint16_t)to);
+            if (!c || !c->fn)
+                continue;
+            const struct fn *f = fn_by_id(c->fn);
+            n++;
+            if (!f)
+                continue;
+            OKF(f->impl, "cast from %d to %d: no function %u", from, to, c->fn);
+        }
+    OK(n > 10);
+}
+
+static void all(struct reactor *r) {
+    CHECK(zone_cache_new(reactor_env(r), ZONE_DIR, &cache) == RC_OK);
+    arena_init(&arena, 0);
+    types = (struct type_session){.zone = zone_cache_utc(cache), .find_zone = zone_cache_find, .ctx = cache};
+    env = (struct fn_env){.arena = &arena, .types = &types};
+    RUN(test_table);
+    RUN(test_casts);
+    RUN(test_expected);
+    arena_done(&arena);
+    zone_cache_free(cache);
+}
+
+int main(void) {
+    on_fiber(DIAG_ERROR, all);
+    return tap_done();
+}
