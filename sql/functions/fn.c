@@ -8,8 +8,10 @@
 #include "sql/functions/fn_internal.h"
 
 static const struct fn_table *const tables[] = {
+    &fn_table_float,
     &fn_table_int,
     &fn_table_internal,
+    &fn_table_numeric,
 };
 
 static size_t first_of(size_t part) {
@@ -329,6 +331,7 @@ char fn_category(uint16_t type) {
     case FN_ANYELEMENT:
     case FN_ANYCOMPATIBLE:
     case FN_ANYCOMPATIBLEARRAY:
+    case FN_ANYNONARRAY:
     case FN_RECORD:
     case FN_VOID:
         return 'P';

@@ -42,6 +42,7 @@ enum fn_pseudo {
     FN_REGNAMESPACE,
     FN_REGROLE,
     FN_ANYCOMPATIBLEARRAY, /* an array of the common type */
+    FN_ANYNONARRAY,        /* any type but an array */
 };
 
 /* An array of a type, in fn.arg and fn.ret. */

@@ -58,10 +58,9 @@ static bool takes(uint16_t declared, struct col c, struct col *element) {
         return true;
     case FN_ANYARRAY:
     case FN_ANYCOMPATIBLEARRAY:
-        if (c.type != COL_ARRAY)
-            return false;
-        c = e;
-        /* fall through */
+        if (c.type == COL_ARRAY && !element->type)
+            *element = e;
+        return c.type == COL_ARRAY && element->type == e.type;
     case FN_ANYELEMENT:
     case FN_ANYCOMPATIBLE:
         if (!element->type)
