@@ -50,9 +50,12 @@ struct cat_index {
     bool unique, nulls_not_distinct, constraint;
     uint16_t parts, includes;
     const struct cat_part *part;
-    const uint16_t *include;   /* places in columns */
-    const char *where_sql;     /* a partial index; NULL = all rows */
-    const struct table *store; /* global: its rows: the parts, then the key, then the includes */
+    const uint16_t *include; /* places in columns */
+    const char *where_sql;   /* a partial index; NULL = all rows */
+    /* global: its rows: the parts, then the key, then the includes; a column by the id that it has in the table, each once. Its
+     * key: unique: the parts alone, so that a second row is RC_EXISTS; rows with a NULL among them (unless nulls_not_distinct)
+     * are not in it. Else the parts, then the key. */
+    const struct table *store;
 };
 
 struct cat_check {

@@ -25,6 +25,9 @@ struct exec_virtual {
     void *ctx;
 };
 
+/* What fragments need of tablets' handles besides pgx_ext_open: for mvcc_store_add_ext; ctx is not looked at. */
+enum rc exec_ext_open(sqlite3 *db, void *ctx, struct err *err) MUST_CHECK;
+
 struct exec_env {
     struct node_store *store;
     struct txn *txn;

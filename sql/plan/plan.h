@@ -23,8 +23,8 @@ struct plan_column {
     int16_t attnum;
 };
 
-/* Takes over *a (analysed_done is the plan's from here on, also on errors) with the arena that it lies in. RC_UNSUPPORTED with the
- * position: what we cannot do yet. */
+/* Takes over *a (analysed_done is the plan's from here on, also on errors) with what lies in the arena: *arena is empty on return
+ * and may go. RC_UNSUPPORTED with the position: what we cannot do yet. */
 enum rc plan_make(struct arena *arena, struct analysed *a, struct plan **ret, struct err *err) MUST_CHECK;
 struct plan *plan_ref(struct plan *p);
 void plan_unref(struct plan *p); /* NULL is fine */

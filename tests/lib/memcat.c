@@ -219,7 +219,9 @@ static struct table *index_store(struct memcat *m, const struct cat_table *t, co
             continue;
         cols[s.n_cols] = (struct table_col){
             .id = c->id, .col = c->type, .not_null = c->not_null, .hidden = c->hidden, .missing = value_null()};
-        key[s.n_key++] = (struct table_part){.col = s.n_cols++, .desc = p->desc};
+        if (i < x->parts || !x->unique)
+            key[s.n_key++] = (struct table_part){.col = s.n_cols, .desc = p->desc};
+        s.n_cols++;
     }
     s.cols = cols;
     s.key = key;

@@ -32,7 +32,7 @@ static void a_copy_stands_alone(void) {
     EQ_INT(copy->indexes, 2);
     EQ_STR(copy->index[0].where_sql, "c > 0");
     OK(copy->index[0].part[1].desc);
-    EQ_INT(copy->index[1].store->n_key, 2);
+    EQ_INT(copy->index[1].store->n_key, 1);
     EQ_STR(copy->check[0].sql, "b <> 'z'");
     EQ_INT(store->n_cols, 4);
     EQ_INT(store->n_indexes, 1);

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * read.c: a select under way. Which of the plan's ways is taken is decided here, when the spans are known.
+ */
+#include <string.h>
+
+#include "sql/exec/exec_internal.h"
+
+/* ---- a scan's rows ----------------------------------------------------------------------------------------------- */
+
+enum rc feed_open(struct feed *f, struct exec *e, const struct txn_scan_conf *how, const struct text *text,
+                  struct err *err) {
+    f->batch = f->last = false;
+    f->note = exec_note(e, text, NULL, how->n_spans);
+    return txn_scan_open(e->env->txn, how, &f->scan, err);
+}
+
+static enum rc open_batch(struct feed *f, struct exec *e, struct err *err) {
+    struct txn_batch b;
+    enum rc rc = txn_scan_next(f->scan, &b, err);
+    if (rc)
+        return rc;
+    f->last = b.end;
+    f->batch = false;
+    if (b.end && b.rows.n == 0)
+        return RC_OK;
+    rc = rowbatch_open(&f->reader, b.rows.p, b.rows.n, err);
+    if (rc)
+        return rc;
+    f->columns = f->reader.n_cols;
+    if (f->columns > f->columns_max) {
+        f->row = arena_array(&e->arena, f->columns, sizeof *f->row);
+        if (!f->row)
+            return err_set(err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
+        f->columns_max = f->columns;
+    }
+    f->batch = true;
+    return RC_OK;
+}
+
+enum rc feed_next(struct feed *f, struct exec *e, const struct value **ret, struct err *err) {
+    enum rc rc = RC_OK;
+    *ret = NULL;
+    for (;;) {
+        if (f->batch) {
+            rc = rowbatch_next(&f->reader, f->row, err);
+            if (rc == RC_OK)
+                *ret = f->row;
+            if (rc != RC_NOTFOUND)
+                return rc;
+            f->batch = false;
+        }
+        if (!f->scan || f->last)
+            return RC_OK;
+        rc = open_batch(f, e, err);
+        if (rc)
+            return rc;
+    }
+}
+
+void feed_close(struct feed *f) {
+    if (!f->scan)
+        return;
+    if (f->note) {
+        const struct txn_scan_stats *s = txn_scan_stats(f->scan);
+        f->note->runs++;
+        f->note->stats.tablets = s->tablets > f->note->stats.tablets ? s->tablets : f->note->stats.tablets;
+        f->note->stats.remote = s->remote > f->note->stats.remote ? s->remote : f->note->stats.remote;
+        f->note->stats.followers += s->followers;
+        f->note->stats.rows += s->rows;
+        f->note->stats.bytes += s->bytes;
+        f->note->stats.batches += s->batches;
+        f->note->stats.total_ns += s->total_ns;
+    }
+    txn_scan_close(f->scan);
+    f->scan = NULL;
+    f->batch = false;
+}
+
+/* ---- which way --------------------------------------------------------------------------------------------------- */
+
+static bool is_point(const struct span_set *s) {
+    return s->n == 1 && s->v[0].end.bytes == s->v[0].start.bytes + 1 && s->v[0].end.p[s->v[0].start.bytes] == 0;
+}
+
+static enum rc tables_of(struct exec *e, const struct select *s, struct txn_table **ret, size_t *ret_n,
+                         struct err *err) {
+    struct txn_table *t = arena_array(&e->arena, s->sources + 1, sizeof *t);
+    size_t n = 0;
+    if (!t)
+        return err_set(err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
+    for (uint32_t i = 0; i < s->sources; i++) {
+        const struct table *store = s->source[i].table->store;
+        size_t k = 0;
+        while (k < n && t[k].id != store->id)
+            k++;
+        if (k == n)
+            t[n++] = (struct txn_table){store->id, store->version};
+    }
+    *ret = t;
+    *ret_n = n;
+    return RC_OK;
+}
+
+static uint64_t count_of(const struct exec *e, uint32_t calc, uint64_t otherwise) {
+    if (calc == CALC_NONE)
+        return otherwise;
+    const struct value *v = &e->calc[calc];
+    return v->kind == VALUE_INT && v->i >= 0 ? (uint64_t)v->i : otherwise;
+}
+
+static enum rc open_scan(struct read *r, const struct text *text, const struct span_set *spans,
+                         struct txn_scan_conf *how, struct err *err) {
+    struct exec *e = r->e;
+    struct txn_table *tables = NULL;
+    enum rc rc = tables_of(e, r->select, &tables, &how->n_tables, err);
+    how->fragment = &text->fragment;
+    how->tables = tables;
+    how->spans = spans->v;
+    how->n_spans = spans->n;
+    how->lock = r->select->lock;
+    how->locked = r->select->lock > LOCK_SHARED;
+    if (!rc)
+        rc = exec_slots(e, text, &how->params, err);
+    if (!rc)
+        rc = feed_open(&r->feed, e, how, text, err);
+    r->how = READ_SCAN;
+    return rc;
+}
+
+static enum rc open_spread(struct read *r, struct err *err) {
+    const struct spread *s = &r->select->spread;
+    struct span_set spans;
+    struct txn_scan_conf how = {.ordered = s->ordered, .reverse = s->reverse};
+    enum rc rc = spans_of(r->e, &r->select->source[0].keys, &spans, err);
+    r->left = count_of(r->e, s->limit, UINT64_MAX);
+    r->skip = count_of(r->e, s->offset, 0);
+    r->spread = true;
+    r->how = READ_SCAN;
+    if (rc || spans.n == 0 || r->left == 0)
+        return rc;
+    if (r->left < UINT64_MAX - r->skip && r->left + r->skip < UINT64_MAX) {
+        how.rows_max = r->left + r->skip;
+        how.ordered = how.ordered || !is_point(&spans);
+        if (how.rows_max < FRAGMENT_BATCH_ROWS)
+            how.batch_rows = (uint32_t)how.rows_max;
+    }
+    return open_scan(r, &s->text, &spans, &how, err);
+}
+
+/* The spans of all sources together. */
+static enum rc all_spans(struct exec *e, const struct select *s, struct span_set *ret, struct err *err) {
+    enum rc rc = RC_OK;
+    *ret = (struct span_set){NULL, 0};
+    for (uint32_t i = 0; i < s->sources && !rc; i++) {
+        struct span_set one;
+        rc = spans_of(e, &s->source[i].keys, &one, err);
+        if (!rc)
+            rc = i ? span_set_union(&e->arena, *ret, one, ret, err) : (*ret = one, RC_OK);
+    }
+    return rc;
+}
+
+static enum rc open_stage(struct read *r, struct err *err) {
+    r->how = READ_STAGE;
+    r->whole = false;
+    return stage_open(r->e, r->select, &r->stage, err);
+}
+
+static enum rc open_whole(struct read *r, struct err *err) {
+    struct span_set spans;
+    struct txn_scan_conf how = {.whole = true};
+    bool one = false;
+    enum rc rc = all_spans(r->e, r->select, &spans, err);
+    if (!rc && spans.n > 0 && !(one = is_point(&spans)))
+        rc = txn_on_one_tablet(r->e->env->txn, spans.v, spans.n, &one, err);
+    if (rc)
+        return rc;
+    if (!one)
+        return open_stage(r, err);
+    r->whole = true;
+    rc = open_scan(r, &r->select->whole, &spans, &how, err);
+    if (rc != RC_MOVED)
+        return rc;
+    err_clear(err);
+    feed_close(&r->feed);
+    return open_stage(r, err);
+}
+
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
+
+static enum rc next_of_rows(struct read *r, const struct value **ret) {
+    const struct select *s = r->select;
+    *ret = NULL;
+    if (r->at == s->rows)
+        return RC_OK;
+    for (uint32_t i = 0; i < s->columns; i++)
+        r->out[i] = r->e->calc[s->row[r->at * s->columns + i]];
+    r->at++;
+    *ret = r->out;
+    return RC_OK;
+}
+
+enum rc read_open(struct read *r, struct exec *e, const struct select *s, struct err *err) {
+    *r = (struct read){.e = e, .select = s, .left = UINT64_MAX};
+    if (s->is_rows) {
+        r->how = READ_ROWS;
+        r->out = arena_array(&e->arena, s->columns + 1, sizeof *r->out);
+        return r->out ? RC_OK : err_set(err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
+    }
+    if (s->spread.text.sql)
+        return open_spread(r, err);
+    if (s->whole.sql && s->sources > 0)
+        return open_whole(r, err);
+    return open_stage(r, err);
+}
+
+enum rc read_next(struct read *r, const struct value **ret, struct err *err) {
+    enum rc rc = RC_OK;
+    switch (r->how) {
+    case READ_ROWS:
+        rc = next_of_rows(r, ret);
+        break;
+    case READ_STAGE:
+        rc = stage_next(r->stage, ret, err);
+        break;
+    case READ_SCAN:
+        do {
+            *ret = NULL;
+            if (r->left == 0)
+                return RC_OK;
+            rc = feed_next(&r->feed, r->e, ret, err);
+        } while (!rc && *ret && r->skip > 0 && r->skip--);
+        if (rc == RC_MOVED && r->whole && r->rows == 0) { /* it was one tablet when we asked */
+            err_clear(err);
+            feed_close(&r->feed);
+            rc = open_stage(r, err);
+            return rc ? rc : read_next(r, ret, err);
+        }
+        r->left -= !rc && *ret;
+        break;
+    }
+    r->rows += !rc && *ret;
+    return rc;
+}
+
+void read_close(struct read *r) {
+    feed_close(&r->feed);
+    stage_close(r->stage);
+    r->stage = NULL;
+}

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vtab.c: a source of the final stage as a virtual table of SQLite's.
+ *
+ * SQLite has no hash join. So a table accepts equality on any columns: at the first such look its rows are read into memory and
+ * hashed by those columns. Keys are normalised, so that 1 = 1.0 and numeric 1.0 = 1.00; SQLite compares once more itself.
+ *
+ * idxNum 1: by equality, idxStr names the columns, in the order of the arguments; 0: all rows.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sql/exec/stage.h"
+
+struct vtab {
+    sqlite3_vtab base;
+    struct vsource *source;
+};
+
+struct hashed_row {
+    struct map_node node;
+    const struct kept_row *row;
+    size_t n;
+    uint8_t key[];
+};
+
+struct vcursor {
+    sqlite3_vtab_cursor base;
+    struct vsource *source;
+    struct feed feed; /* while it streams */
+    bool streams;
+    const struct value *row; /* NULL: the end */
+    const struct kept_row *at;
+    struct map_node *hit;
+    struct buf key;
+    uint64_t hash;
+    sqlite3_int64 rowid;
+};
+
+static int fail(struct vsource *s, enum rc rc) {
+    struct stage *g = s->stage;
+    g->rc = rc;
+    if (g->err.rc != rc)
+        err_set(&g->err, rc, "%s", rc_text(rc));
+    return rc == RC_NOMEM ? SQLITE_NOMEM : SQLITE_ERROR;
+}
+
+/* ---- rows in memory ---------------------------------------------------------------------------------------------- */
+
+static enum rc keep_row(struct vsource *s, const struct value *v, size_t n, struct err *err) {
+    struct exec *e = s->stage->e;
+    struct kept_row *k = arena_new(&e->arena, struct kept_row);
+    struct value *copy = NULL;
+    if (!k)
+        return err_set(err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
+    enum rc rc = exec_keep(e, v, n, &copy, err);
+    k->v = copy;
+    *s->last = k;
+    s->last = &k->next;
+    s->rows++;
+    return rc;
+}
+
+static enum rc on_virtual(void *to, const struct value *v, struct err *err) {
+    struct vsource *s = to;
+    return keep_row(s, v, s->source->table->columns, err);
+}
+
+static enum rc open_feed(struct vsource *s, struct feed *f, struct err *err) {
+    struct exec *e = s->stage->e;
+    const struct source *src = s->source;
+    struct span_set spans;
+    struct txn_table table = {src->table->store->id, src->table->store->version};
+    struct txn_scan_conf how = {
+        .fragment = &src->text.fragment, .tables = &table, .n_tables = 1, .lock = src->lock, .locked = src->locked};
+    enum rc rc = spans_of(e, &src->keys, &spans, err);
+    if (rc || spans.n == 0)
+        return rc;
+    how.spans = spans.v;
+    how.n_spans = spans.n;
+    rc = exec_slots(e, &src->text, &how.params, err);
+    return rc ? rc : feed_open(f, e, &how, &src->text, err);
+}
+
+static enum rc load(struct vsource *s) {
+    struct exec *e = s->stage->e;
+    struct err *err = &s->stage->err;
+    struct feed feed = {0};
+    enum rc rc;
+    if (s->loaded)
+        return RC_OK;
+    s->first = NULL;
+    s->last = &s->first;
+    s->rows = 0;
+    if (s->source->virtual_rows) {
+        const struct exec_virtual *v = &e->env->virtuals;
+        rc = v->rows ? v->rows(v->ctx, s->source->table, on_virtual, s, err)
+                     : err_set(err, RC_UNSUPPORTED, "relation \"%s\" has no rows here", s->source->table->name);
+    } else {
+        rc = open_feed(s, &feed, err);
+        for (const struct value *row; !rc;) {
+            rc = feed_next(&feed, e, &row, err);
+            if (rc || !row)
+                break;
+            rc = keep_row(s, row, s->source->fetches, err);
+        }
+        feed_close(&feed);
+    }
+    s->loaded = !rc;
+    return rc;
+}
+
+/* ---- hashes ------------------------------------------------------------------------------------------------------ */
+
+static bool is_numeric_text(const struct source *s, uint32_t col) {
+    const struct col *c = col < s->rel->cols ? &s->rel->col[col].type : &s->table->column[col].type;
+    return plan_class(c) == COL_NUMERIC;
+}
+
+/* Equal values give equal bytes. False: NULL, which equals nothing. */
+static bool put_key(const struct source *s, uint32_t col, const struct value *v, struct buf *to) {
+    static const struct key_part numeric = {.col = {.type = COL_NUMERIC, .typmod = COL_TYPMOD_NONE}};
+    if (v->kind == VALUE_NULL)
+        return false;
+    if (v->kind == VALUE_TEXT && is_numeric_text(s, col) && key_put(to, &numeric, v, NULL) == RC_OK)
+        return true;
+    if (v->kind == VALUE_REAL && v->r >= -9e15 && v->r <= 9e15 && v->r == (double)(int64_t)v->r) {
+        struct value i = value_int((int64_t)v->r);
+        value_put(to, &i);
+        return true;
+    }
+    value_put(to, v);
+    return true;
+}
+
+static const struct value *value_at(const struct source *s, const struct value *row, uint32_t col) {
+    static const struct value null = {.kind = VALUE_NULL};
+    if (s->virtual_rows)
+        return col < s->table->columns ? &row[col] : &null;
+    return col < s->cols && s->place[col] >= 0 ? &row[s->place[col]] : &null;
+}
+
+static enum rc add_hashed(struct vsource *s, struct hash_index *x, const struct kept_row *k, struct buf *key) {
+    bool there = true;
+    buf_reset(key, 4096);
+    for (const char *at = x->columns; *at && there;) {
+        char *end;
+        uint32_t col = (uint32_t)strtoul(at, &end, 10);
+        there = put_key(s->source, col, value_at(s->source, k->v, col), key);
+        at = *end ? end + 1 : end;
+    }
+    if (!there)
+        return RC_OK;
+    struct exec *e = s->stage->e;
+    struct hashed_row *h = buf_rc(key) ? NULL : arena_alloc(&e->arena, sizeof *h + key->len);
+    if (!h)
+        return RC_NOMEM;
+    e->memory += sizeof *h + key->len;
+    h->row = k;
+    h->n = key->len;
+    memcpy(h->key, key->data, key->len);
+    map_put(&x->map, &h->node, hash_bytes(key->data, key->len, 0));
+    return RC_OK;
+}
+
+static enum rc find_index(struct vsource *s, const char *columns, struct hash_index **ret) {
+    struct buf key;
+    enum rc rc = RC_OK;
+    for (struct hash_index *x = s->indexes; x; x = x->next)
+        if (strcmp(x->columns, columns) == 0) {
+            *ret = x;
+            return RC_OK;
+        }
+    struct hash_index *x = arena_new(&s->stage->e->arena, struct hash_index);
+    char *copy = arena_strdup(&s->stage->e->arena, columns);
+    if (!x || !copy)
+        return RC_NOMEM;
+    x->columns = copy;
+    map_init(&x->map);
+    x->next = s->indexes;
+    s->indexes = x;
+    buf_init(&key, 0);
+    for (const struct kept_row *k = s->first; k && !rc; k = k->next)
+        rc = add_hashed(s, x, k, &key);
+    buf_done(&key);
+    *ret = x;
+    return rc;
+}
+
+void vsource_done(struct vsource *s) {
+    for (struct hash_index *x = s->indexes; x; x = x->next)
+        map_done(&x->map);
+}
+
+/* ---- the module -------------------------------------------------------------------------------------------------- */
+
+static int on_connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **ret, char **message) {
+    struct vsource *s = aux;
+    (void)argc, (void)argv, (void)message;
+    int code = sqlite3_declare_vtab(db, s->source->shape);
+    if (code != SQLITE_OK)
+        return code;
+    struct vtab *t = calloc(1, sizeof *t);
+    if (!t)
+        return SQLITE_NOMEM;
+    t->source = s;
+    *ret = &t->base;
+    return SQLITE_OK;
+}
+
+static int on_disconnect(sqlite3_vtab *vt) {
+    free(vt);
+    return SQLITE_OK;
+}
+
+/* Is the comparison the one that the hash makes? */
+static bool right_collation(const struct source *s, sqlite3_index_info *info, int i) {
+    const char *want = is_numeric_text(s, (uint32_t)info->aConstraint[i].iColumn) ? "pgnum" : "BINARY";
+    const char *got = sqlite3_vtab_collation(info, i);
+    return got && strcmp(got, want) == 0;
+}
+
+static int on_best_index(sqlite3_vtab *vt, sqlite3_index_info *info) {
+    struct vsource *s = ((struct vtab *)vt)->source;
+    char columns[256];
+    size_t at = 0;
+    int n = 0;
+    for (int i = 0; i < info->nConstraint && at < sizeof columns - 16; i++) {
+        const struct sqlite3_index_constraint *c = &info->aConstraint[i];
+        if (!c->usable || c->op != SQLITE_INDEX_CONSTRAINT_EQ || c->iColumn < 0 || !right_collation(s->source, info, i))
+            continue;
+        at += (size_t)snprintf(columns + at, sizeof columns - at, "%s%d", n ? "," : "", c->iColumn);
+        info->aConstraintUsage[i].argvIndex = ++n;
+    }
+    info->idxNum = n > 0;
+    info->estimatedRows = n > 0 ? 10 : s->few ? 10 : 100000;
+    info->estimatedCost = n > 0 ? 20 : s->few ? 20 : 100000;
+    if (n == 0)
+        return SQLITE_OK;
+    info->idxStr = sqlite3_mprintf("%s", columns);
+    info->needToFreeIdxStr = 1;
+    return info->idxStr ? SQLITE_OK : SQLITE_NOMEM;
+}
+
+static int on_open(sqlite3_vtab *vt, sqlite3_vtab_cursor **ret) {
+    struct vcursor *c = calloc(1, sizeof *c);
+    if (!c)
+        return SQLITE_NOMEM;
+    c->source = ((struct vtab *)vt)->source;
+    buf_init(&c->key, 0);
+    *ret = &c->base;
+    return SQLITE_OK;
+}
+
+static int on_close(sqlite3_vtab_cursor *vc) {
+    struct vcursor *c = (struct vcursor *)vc;
+    feed_close(&c->feed);
+    buf_done(&c->key);
+    free(c);
+    return SQLITE_OK;
+}
+
+/* The first node from n on with the cursor's key. */
+static void next_hit(struct vcursor *c, struct map_node *n) {
+    c->row = NULL;
+    for (; n; n = map_next(n)) {
+        const struct hashed_row *h = container_of(n, struct hashed_row, node);
+        if (h->n == c->key.len && memcmp(h->key, c->key.data, h->n) == 0) {
+            c->row = h->row->v;
+            break;
+        }
+    }
+    c->hit = n;
+}
+
+static int look_up(struct vcursor *c, const char *columns, int argc, sqlite3_value **argv) {
+    struct vsource *s = c->source;
+    struct hash_index *x = NULL;
+    const char *at = columns;
+    enum rc rc = load(s);
+    if (!rc)
+        rc = find_index(s, columns, &x);
+    if (rc)
+        return fail(s, rc);
+    buf_reset(&c->key, 4096);
+    c->row = NULL;
+    for (int i = 0; i < argc; i++) {
+        struct value v;
+        char *end;
+        uint32_t col = (uint32_t)strtoul(at, &end, 10);
+        if (value_from_sqlite(argv[i], &v))
+            return SQLITE_NOMEM;
+        if (!put_key(s->source, col, &v, &c->key))
+            return SQLITE_OK;
+        at = *end ? end + 1 : end;
+    }
+    if (buf_rc(&c->key))
+        return SQLITE_NOMEM;
+    next_hit(c, map_first(&x->map, hash_bytes(c->key.data, c->key.len, 0)));
+    return SQLITE_OK;
+}
+
+static int stream_next(struct vcursor *c) {
+    struct vsource *s = c->source;
+    enum rc rc = feed_next(&c->feed, s->stage->e, &c->row, &s->stage->err);
+    return rc ? fail(s, rc) : SQLITE_OK;
+}
+
+static int on_filter(sqlite3_vtab_cursor *vc, int by_equality, const char *columns, int argc, sqlite3_value **argv) {
+    struct vcursor *c = (struct vcursor *)vc;
+    struct vsource *s = c->source;
+    feed_close(&c->feed);
+    c->streams = false;
+    c->hit = NULL;
+    c->at = NULL;
+    c->row = NULL;
+    c->rowid = 0;
+    if (by_equality)
+        return look_up(c, columns, argc, argv);
+    if (s->looks++ == 0 && !s->loaded && !s->source->virtual_rows) {
+        c->streams = true;
+        enum rc rc = open_feed(s, &c->feed, &s->stage->err);
+        return rc ? fail(s, rc) : stream_next(c);
+    }
+    enum rc rc = load(s);
+    if (rc)
+        return fail(s, rc);
+    c->at = s->first;
+    c->row = c->at ? c->at->v : NULL;
+    return SQLITE_OK;
+}
+
+static int on_next(sqlite3_vtab_cursor *vc) {
+    struct vcursor *c = (struct vcursor *)vc;
+    c->rowid++;
+    if (c->streams)
+        return stream_next(c);
+    if (c->hit) {
+        next_hit(c, map_next(c->hit));
+        return SQLITE_OK;
+    }
+    c->at = c->at->next;
+    c->row = c->at ? c->at->v : NULL;
+    return SQLITE_OK;
+}
+
+static int on_eof(sqlite3_vtab_cursor *vc) {
+    return ((struct vcursor *)vc)->row == NULL;
+}
+
+static int on_column(sqlite3_vtab_cursor *vc, sqlite3_context *ctx, int col) {
+    struct vcursor *c = (struct vcursor *)vc;
+    if (c->row && col >= 0)
+        value_result(ctx, value_at(c->source->source, c->row, (uint32_t)col));
+    return SQLITE_OK;
+}
+
+static int on_rowid(sqlite3_vtab_cursor *vc, sqlite3_int64 *ret) {
+    *ret = ((struct vcursor *)vc)->rowid;
+    return SQLITE_OK;
+}
+
+enum rc vsource_register(struct vsource *s, struct err *err) {
+    static const sqlite3_module module = {
+        .iVersion = 2,
+        .xConnect = on_connect,
+        .xBestIndex = on_best_index,
+        .xDisconnect = on_disconnect,
+        .xOpen = on_open,
+        .xClose = on_close,
+        .xFilter = on_filter,
+        .xNext = on_next,
+        .xEof = on_eof,
+        .xColumn = on_column,
+        .xRowid = on_rowid,
+    };
+    char name[16];
+    const struct keys *k = &s->source->keys;
+    snprintf(name, sizeof name, "s%u", s->source->number);
+    s->few = !s->source->virtual_rows && k->parts > 0 && k->parts == k->table->n_key && k->part[k->parts - 1].eqs > 0;
+    int code = sqlite3_create_module_v2(s->stage->db, name, &module, s, NULL);
+    return code == SQLITE_OK ? RC_OK : err_sqlite(err, s->stage->db, "register a source");
+}

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * select.c: how a query is carried out: its sources, the fragments, the final stage.
+ */
+#include <string.h>
+
+#include "sql/plan/maker.h"
+
+/* ---- sources ----------------------------------------------------------------------------------------------------- */
+
+struct gather {
+    struct maker *m;
+    struct select *sel;
+    uint32_t max;
+    const struct query **seen;
+    uint32_t seens, seens_max;
+};
+
+/* Conjuncts that hold for the rows of a subtree of FROM. */
+struct conjuncts {
+    const struct expr **v;
+    uint32_t n, max;
+};
+
+static bool pushable(const struct expr *e, const struct rel *r) {
+    return expr_only_of(e, r) && tree_volatility(e) != FN_VOLATILE;
+}
+
+/* Functions that depend on the session are computed where the session is, unless they have one value in a run. */
+static bool test_session(const struct expr *e, void *ctx) {
+    (void)ctx;
+    enum fn_volatility v = own_volatility(e);
+    return v == FN_VOLATILE || (v == FN_STABLE && !expr_fixed(e));
+}
+
+static bool for_tablets(const struct expr *e) {
+    return !expr_any(e, test_session, NULL);
+}
+
+static void note_pushed(struct maker *m, const struct expr *e) {
+    if (maker_room(m, &m->pushed, m->pushes, &m->pushes_max, sizeof *m->pushed))
+        m->pushed[m->pushes++] = e;
+}
+
+static void add_source(struct gather *g, const struct rel *r, const struct conjuncts *c) {
+    struct maker *m = g->m;
+    struct select *sel = g->sel;
+    for (uint32_t i = 0; i < sel->sources; i++)
+        if (sel->source[i].rel == r)
+            return;
+    if (!maker_room(m, &sel->source, sel->sources, &g->max, sizeof *sel->source))
+        return;
+    if (sel->sources == PLAN_SOURCES_MAX) {
+        maker_unsupported(m, -1, "a statement over more than %d tables is not supported", PLAN_SOURCES_MAX);
+        return;
+    }
+    struct source *s = &sel->source[sel->sources];
+    *s = (struct source){.rel = r, .table = r->table, .number = sel->sources, .lock = LOCK_SHARED};
+    sel->sources++;
+    s->virtual_rows = r->kind == REL_CATALOG || !r->table->store;
+    s->cols = r->cols > r->table->columns ? r->cols : r->table->columns;
+    s->fetch = maker_alloc(m, s->cols + 1, sizeof *s->fetch);
+    s->place = maker_alloc(m, s->cols + 1, sizeof *s->place);
+    for (uint32_t i = 0; i < s->cols && s->place; i++)
+        s->place[i] = -1;
+    if (s->virtual_rows) {
+        sel->only_final = true;
+        sel->why_final = "catalog";
+        return;
+    }
+    uint16_t place[TABLE_KEY_MAX];
+    const struct table *t = r->table->store;
+    for (uint16_t k = 0; k < t->n_key; k++) {
+        place[k] = UINT16_MAX;
+        for (uint16_t i = 0; i < r->table->columns; i++)
+            if (r->table->column[i].id == t->cols[t->key[k].col].id)
+                place[k] = i;
+    }
+    struct conjuncts mine = {0};
+    for (uint32_t i = 0; i < c->n; i++)
+        if (pushable(c->v[i], r) && maker_room(m, &mine.v, mine.n, &mine.max, sizeof *mine.v))
+            mine.v[mine.n++] = c->v[i];
+    keys_find(m, r, t, place, mine.v, mine.n, &s->keys);
+    for (uint32_t i = 0; i < mine.n; i++)
+        if (for_tablets(mine.v[i]) && !expr_fixed(mine.v[i]))
+            note_pushed(m, mine.v[i]);
+}
+
+static struct conjuncts with_more(struct gather *g, const struct conjuncts *c, const struct expr *more) {
+    struct conjuncts r = {0};
+    for (uint32_t i = 0; c && i < c->n; i++)
+        if (maker_room(g->m, &r.v, r.n, &r.max, sizeof *r.v))
+            r.v[r.n++] = c->v[i];
+    conjuncts_of(g->m, more, &r.v, &r.n, &r.max);
+    return r;
+}
+
+static void gather_query(struct gather *g, const struct query *q);
+
+static bool gather_sublink(const struct expr *e, void *ctx) {
+    if (e->kind == EXPR_SUBLINK)
+        gather_query(ctx, e->query);
+    return false;
+}
+
+static void gather_rel(struct gather *g, const struct rel *r, const struct conjuncts *c) {
+    if (g->m->rc)
+        return;
+    switch (r->kind) {
+    case REL_TABLE:
+    case REL_CATALOG:
+        add_source(g, r, c);
+        break;
+    case REL_QUERY:
+        gather_query(g, r->query);
+        break;
+    case REL_JOIN: {
+        struct conjuncts both = with_more(g, c, r->on), on = with_more(g, NULL, r->on), none = {0};
+        bool inner = r->join == JOIN_INNER || r->join == JOIN_CROSS;
+        gather_rel(g, r->left, inner ? &both : r->join == JOIN_LEFT ? c : r->join == JOIN_RIGHT ? &on : &none);
+        gather_rel(g, r->right, inner ? &both : r->join == JOIN_RIGHT ? c : r->join == JOIN_LEFT ? &on : &none);
+        break;
+    }
+    default:
+        break;
+    }
+}
+
+/* Subqueries in expressions of this level; those within them are found by their own turn. */
+static bool stop_at_sublink(const struct expr *e, void *ctx) {
+    return gather_sublink(e, ctx);
+}
+
+static void gather_exprs(struct gather *g, const struct query *q) {
+    struct query flat = *q;
+    flat.ctes = 0;
+    flat.left = flat.right = NULL;
+    struct rel **rels = maker_alloc(g->m, q->rels ? q->rels : 1, sizeof *rels);
+    struct rel *copies = maker_alloc(g->m, q->rels ? q->rels : 1, sizeof *copies);
+    if (!rels || !copies)
+        return;
+    for (uint32_t i = 0; i < q->rels; i++) {
+        copies[i] = *q->rel[i];
+        if (copies[i].kind == REL_QUERY)
+            copies[i].kind = REL_CTE; /* its inside is gathered as a query */
+        rels[i] = &copies[i];
+    }
+    flat.rel = rels;
+    (void)query_any(&flat, stop_at_sublink, g);
+}
+
+static void gather_query(struct gather *g, const struct query *q) {
+    if (!q || g->m->rc)
+        return;
+    for (uint32_t i = 0; i < g->seens; i++)
+        if (g->seen[i] == q)
+            return;
+    if (!maker_room(g->m, &g->seen, g->seens, &g->seens_max, sizeof *g->seen))
+        return;
+    g->seen[g->seens++] = q;
+    for (uint32_t i = 0; i < q->ctes; i++)
+        gather_query(g, q->cte[i]->query);
+    struct conjuncts where = with_more(g, NULL, q->where);
+    for (uint32_t i = 0; i < q->froms; i++)
+        gather_rel(g, q->from[i], &where);
+    gather_exprs(g, q);
+    gather_query(g, q->left);
+    gather_query(g, q->right);
+}
+
+/* ---- what needs the gateway -------------------------------------------------------------------------------------- */
+
+static bool test_lateral_function(const struct rel *r, void *ctx) {
+    (void)ctx;
+    return r->kind == REL_FUNCTION;
+}
+
+static void find_why(const struct query *q, struct select *sel) {
+    if (sel->only_final)
+        return;
+    if (query_any(q, test_session, NULL))
+        sel->why_final = "functions of the session";
+    else if (query_any_rel(q, test_lateral_function, NULL))
+        sel->why_final = "set-returning functions";
+    else
+        return;
+    sel->only_final = true;
+}
+
+/* ---- rows without tables ----------------------------------------------------------------------------------------- */
+
+static bool test_any_rel(const struct rel *r, void *ctx) {
+    (void)r, (void)ctx;
+    return true;
+}
+
+static bool all_fixed(const struct query *q) {
+    for (uint32_t i = 0; i < q->targets; i++)
+        if (!expr_fixed(q->target[i].expr) || q->target[i].junk)
+            return false;
+    return true;
+}
+
+static bool plain(const struct query *q) {
+    return q->set == SET_NONE && !q->where && !q->having && q->groups == 0 && q->grouping_sets == 0 && !q->aggregates &&
+           q->sorts == 0 && !q->limit && !q->offset && q->ctes == 0 && !q->distinct && q->distincts == 0 &&
+           q->windows == 0;
+}
+
+static bool test_not_values(const struct expr *e, void *ctx) {
+    return (e->kind == EXPR_COL && e->col.rel != ctx) || e->kind == EXPR_SUBLINK || e->kind == EXPR_SET ||
+           e->kind == EXPR_WINDOW || e->kind == EXPR_AGG;
+}
+
+/* Rows of expressions, and targets over their columns alone. */
+static bool is_values(const struct query *q) {
+    if (!plain(q) || q->froms != 1 || q->from[0]->kind != REL_VALUES)
+        return false;
+    const struct rel *r = q->from[0];
+    for (uint32_t i = 0; i < q->targets; i++)
+        if (q->target[i].junk || expr_any(q->target[i].expr, test_not_values, (void *)r))
+            return false;
+    for (uint32_t i = 0; i < r->rows * r->cols; i++)
+        if (!expr_fixed(r->row[i]))
+            return false;
+    return true;
+}
+
+/* A target with the row's expressions in place of the columns. */
+static const struct expr *of_row(struct maker *m, const struct expr *e, const struct rel *r, uint32_t row) {
+    if (m->rc || !e)
+        return e;
+    if (e->kind == EXPR_COL)
+        return r->row[row * r->cols + e->col.col];
+    if (e->args == 0)
+        return e;
+    struct expr *copy = maker_alloc(m, 1, sizeof *copy);
+    struct expr **arg = maker_alloc(m, e->args, sizeof *arg);
+    if (!copy || !arg)
+        return e;
+    *copy = *e;
+    copy->arg = arg;
+    for (uint32_t i = 0; i < e->args; i++)
+        arg[i] = (struct expr *)of_row(m, e->arg[i], r, row);
+    return copy;
+}
+
+static bool make_rows(struct maker *m, const struct query *q, struct select *ret) {
+    bool one = plain(q) && q->froms == 0 && !query_any_rel(q, test_any_rel, NULL) && all_fixed(q);
+    if (!one && !is_values(q))
+        return false;
+    ret->is_rows = true;
+    ret->rows = one ? 1 : q->from[0]->rows;
+    ret->row = maker_alloc(m, (size_t)ret->rows * ret->columns + 1, sizeof *ret->row);
+    for (uint32_t i = 0; i < ret->rows * ret->columns && !m->rc; i++) {
+        const struct expr *e = q->target[i % ret->columns].expr;
+        if (!one)
+            e = of_row(m, e, q->from[0], i / ret->columns);
+        ret->row[i] = maker_calc(m, e, &ret->column[i % ret->columns].type, CALC_VALUE);
+    }
+    return true;
+}
+
+/* ---- one table, row by row --------------------------------------------------------------------------------------- */
+
+/* Is the order that of the table's key, and which way? */
+static bool key_order(const struct query *q, const struct source *s, bool *ret_reverse) {
+    const struct table *t = s->table->store;
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < q->sorts; i++) {
+        const struct expr *e = expr_base(q->sort[i].expr);
+        if (expr_fixed(e))
+            continue;
+        /* Columns that are equal to one value order nothing. */
+        while (at < s->keys.parts && s->keys.part[at].eqs == 1 && !s->keys.part[at].array &&
+               !(e->kind == EXPR_COL && e->col.rel == s->rel &&
+                 s->table->column[e->col.col].id == t->cols[t->key[at].col].id))
+            at++;
+        if (at >= t->n_key) /* the key is whole: one row at most for each */
+            return true;
+        if (e->kind != EXPR_COL || e->col.rel != s->rel ||
+            s->table->column[e->col.col].id != t->cols[t->key[at].col].id || !t->cols[t->key[at].col].not_null)
+            return false;
+        bool reverse = q->sort[i].desc != t->key[at].desc;
+        if (i > 0 && reverse != *ret_reverse)
+            return false;
+        *ret_reverse = reverse;
+        at++;
+    }
+    return true;
+}
+
+static bool test_window(const struct expr *e, void *ctx) {
+    (void)ctx;
+    return e->kind == EXPR_WINDOW || e->kind == EXPR_AGG || e->kind == EXPR_SUBLINK || e->kind == EXPR_SET;
+}
+
+static bool row_by_row(const struct query *q, const struct select *sel) {
+    return q->set == SET_NONE && q->ctes == 0 && q->froms == 1 && q->from[0]->kind == REL_TABLE && sel->sources == 1 &&
+           q->groups == 0 && q->grouping_sets == 0 && !q->aggregates && !q->having && !q->distinct &&
+           q->distincts == 0 && !q->with_ties && !query_any(q, test_window, NULL);
+}
+
+static void make_spread(struct maker *m, const struct query *q, struct select *ret) {
+    struct out o;
+    struct col int8 = col_of(COL_INT8);
+    bool reverse = false;
+    ret->spread.limit = ret->spread.offset = CALC_NONE;
+    if (ret->only_final || !row_by_row(q, ret) || !key_order(q, &ret->source[0], &reverse))
+        return;
+    struct query bare = *q;
+    bare.limit = bare.offset = NULL;
+    out_init(&o, m, OUT_FRAGMENT, ret);
+    print_query(&o, &bare, NULL, 0);
+    out_done(&o, &ret->spread.text, q->sorts == 0);
+    ret->spread.ordered = q->sorts > 0;
+    ret->spread.reverse = reverse;
+    if (q->limit)
+        ret->spread.limit = maker_calc(m, q->limit, &int8, CALC_LIMIT);
+    if (q->offset)
+        ret->spread.offset = maker_calc(m, q->offset, &int8, CALC_OFFSET);
+}
+
+/* ---- the final stage --------------------------------------------------------------------------------------------- */
+
+/* The fragment of a source: the columns that the final stage reads, of the rows that its own conditions let through. */
+static void print_source(struct maker *m, const struct query *q, struct source *s, uint32_t first, uint32_t last,
+                         const struct expr *const *pushed) {
+    struct out o;
+    const char *before = " WHERE ";
+    (void)q;
+    out_init(&o, m, OUT_FRAGMENT, NULL);
+    out_puts(&o, "SELECT ");
+    for (uint32_t i = 0; i < s->fetches; i++)
+        out_printf(&o, "%sr%u.c%u", i ? ", " : "", maker_rel(m, s->rel), s->table->column[s->fetch[i]].id);
+    out_printf(&o, "%s FROM {%" PRIu64 "} AS r%u", s->fetches ? "" : "1", s->table->store->id, maker_rel(m, s->rel));
+    for (uint32_t i = first; i < last; i++) {
+        if (!expr_only_of(pushed[i], s->rel))
+            continue;
+        out_puts(&o, before);
+        print_expr(&o, pushed[i]);
+        before = " AND ";
+    }
+    out_done(&o, &s->text, true);
+}
+
+static void shape_source(struct maker *m, struct source *s) {
+    struct buf b;
+    buf_init(&b, 0);
+    buf_puts(&b, "CREATE TABLE x(");
+    for (uint32_t i = 0; i < s->cols; i++) {
+        const struct col *c = i < s->rel->cols ? &s->rel->col[i].type : &s->table->column[i].type;
+        buf_printf(&b, "%sc%u%s", i ? ", " : "", i, plan_class(c) == COL_NUMERIC ? " COLLATE pgnum" : "");
+    }
+    buf_puts(&b, s->cols ? ")" : "c0)");
+    const char *text = buf_cstr(&b);
+    s->shape = text ? arena_strdup(m->arena, text) : NULL;
+    if (!s->shape)
+        maker_fail(m, RC_NOMEM);
+    buf_done(&b);
+}
+
+static void make_final(struct maker *m, const struct query *q, struct select *ret) {
+    struct out o;
+    out_init(&o, m, OUT_FINAL, ret);
+    print_query(&o, q, NULL, 0);
+    out_done(&o, &ret->final, false);
+    for (uint32_t i = 0; i < ret->sources && !m->rc; i++) {
+        struct source *s = &ret->source[i];
+        shape_source(m, s);
+        if (!s->virtual_rows)
+            print_source(m, q, s, 0, m->pushes, m->pushed);
+    }
+}
+
+static void make_whole(struct maker *m, const struct query *q, struct select *ret) {
+    struct out o;
+    out_init(&o, m, OUT_FRAGMENT, ret);
+    print_query(&o, q, NULL, 0);
+    out_done(&o, &ret->whole, false);
+}
+
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
+
+static void name_columns(struct maker *m, const struct query *q, struct select *ret) {
+    ret->column = maker_alloc(m, q->targets ? q->targets : 1, sizeof *ret->column);
+    for (uint32_t i = 0; i < q->targets && ret->column; i++) {
+        const struct target *t = &q->target[i];
+        if (t->junk)
+            continue;
+        struct plan_column *c = &ret->column[ret->columns++];
+        const struct expr *e = expr_base(t->expr);
+        c->name = t->name ? t->name : "?column?";
+        c->type = t->expr->type;
+        if (e->kind == EXPR_COL && (e->col.rel->kind == REL_TABLE || e->col.rel->kind == REL_CATALOG)) {
+            c->table_oid = e->col.rel->table->id;
+            c->attnum = (int16_t)(e->col.col + 1);
+        }
+    }
+}
+
+static bool locks_rows(const struct query *q, const struct rel *r) {
+    for (uint32_t i = 0; i < q->rels; i++)
+        if (q->rel[i] == r)
+            return q->lock != ROWLOCK_NONE;
+    return false;
+}
+
+void make_select(struct maker *m, const struct query *q, struct select *ret, const struct rel *locked,
+                 enum lock_mode lock) {
+    struct gather g = {.m = m, .sel = ret};
+    name_columns(m, q, ret);
+    ret->spread.limit = ret->spread.offset = CALC_NONE;
+    if (m->rc || (!locked && make_rows(m, q, ret)))
+        return;
+    if (q->lock_skip || q->lock_nowait)
+        maker_unsupported(m, -1, q->lock_skip ? "SKIP LOCKED is not supported" : "NOWAIT is not supported");
+    gather_query(&g, q);
+    ret->lock = lock;
+    for (uint32_t i = 0; i < ret->sources; i++) {
+        struct source *s = &ret->source[i];
+        if (s->rel == locked || locks_rows(q, s->rel)) {
+            s->lock = s->rel == locked ? lock : q->lock == ROWLOCK_UPDATE ? LOCK_UPDATE : LOCK_SHARED;
+            s->locked = s->lock > LOCK_SHARED;
+            ret->lock = s->lock > ret->lock ? s->lock : ret->lock;
+        }
+    }
+    if (m->rc)
+        return;
+    find_why(q, ret);
+    make_spread(m, q, ret);
+    if (!ret->only_final && !ret->spread.text.sql)
+        make_whole(m, q, ret);
+    if (!ret->spread.text.sql)
+        make_final(m, q, ret);
+}
