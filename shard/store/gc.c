@@ -8,12 +8,12 @@
 
 /* ---- planning ---- */
 
-/* The _id at this offset from the start of a table's history, or INT64_MAX. */
-static enum rc id_at(struct mvcc *m, uint64_t table, int64_t offset, int64_t *ret, struct err *err) {
+/* The _hi at this offset from the start of a table's history, or INT64_MAX. */
+static enum rc hi_at(struct mvcc *m, uint64_t table, int64_t offset, int64_t *ret, struct err *err) {
     char sql[120];
     sqlite3_stmt *s = NULL;
     int n =
-        snprintf(sql, sizeof sql, "SELECT _id FROM t%" PRIu64 "_h NOT INDEXED ORDER BY _id LIMIT 1 OFFSET ?1", table);
+        snprintf(sql, sizeof sql, "SELECT _hi FROM t%" PRIu64 "_h NOT INDEXED ORDER BY _id LIMIT 1 OFFSET ?1", table);
     enum rc rc = prepare(m->conn.db, sql, (size_t)n, &s, err);
     if (rc)
         return rc;
@@ -28,20 +28,14 @@ static enum rc id_at(struct mvcc *m, uint64_t table, int64_t offset, int64_t *re
 
 static enum rc plan_table(struct mvcc *m, uint64_t table, int64_t rows_max, struct gc_step *ret, bool *ret_any,
                           struct err *err) {
-    int64_t start = 0, kept = 0, last = 0, limit = 0;
-    enum rc rc = id_at(m, table, 0, &start, err);
-    if (rc || start == INT64_MAX)
+    int64_t first = 0, limit = 0, threshold = m->state.gc_threshold;
+    enum rc rc = hi_at(m, table, 0, &first, err);
+    if (rc || first >= threshold)
         return rc;
-    /* The first with _hi >= threshold stays. */
-    rc = readview_history(&m->conn, table, m->state.gc_threshold - 1, &kept, &last, err);
-    if (rc)
-        return rc;
-    if (kept > last)
-        kept = INT64_MAX; /* none does */
-    if (kept <= start)
-        return RC_OK;
-    rc = id_at(m, table, rows_max, &limit, err);
-    *ret = (struct gc_step){table, limit < kept ? limit : kept};
+    rc = hi_at(m, table, rows_max, &limit, err);
+    if (limit <= first)
+        limit = first + 1; /* one entry brought them all: they go together */
+    *ret = (struct gc_step){table, limit < threshold ? limit : threshold};
     *ret_any = true;
     return rc;
 }
@@ -82,14 +76,9 @@ enum rc gc_raise(struct mvcc *m, int64_t threshold, struct err *err) {
 struct removal {
     struct mvcc *m;
     struct tab *tab;
-    int64_t below_id, below_hi;
-    uint64_t sum; /* of what goes */
+    int64_t below_id; /* the first one here that stays */
+    uint64_t sum;     /* of what goes */
 };
-
-static void bind_removal(const struct removal *x, sqlite3_stmt *s) {
-    sqlite3_bind_int64(s, 1, x->below_id);
-    sqlite3_bind_int64(s, 2, x->below_hi);
-}
 
 static enum rc count_version(struct removal *x, sqlite3_stmt *s) {
     struct mvcc *m = x->m;
@@ -117,13 +106,13 @@ static enum rc add_up(struct removal *x, struct buf *sql, struct err *err) {
     buf_puts(sql, "SELECT _ts,_end");
     for (uint16_t i = 0; i < t->n_cols; i++)
         buf_printf(sql, ",c%u", t->cols[i].id);
-    buf_printf(sql, " FROM t%" PRIu64 "_h NOT INDEXED WHERE _id<?1 AND _hi<?2", t->id);
+    buf_printf(sql, " FROM t%" PRIu64 "_h NOT INDEXED WHERE _id<?1", t->id);
     if (buf_rc(sql))
         return err_set(err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
     enum rc rc = prepare(x->m->conn.db, (const char *)sql->data, sql->len, &s, err);
     if (rc)
         return rc;
-    bind_removal(x, s);
+    sqlite3_bind_int64(s, 1, x->below_id);
     while (!rc && (code = sqlite3_step(s)) == SQLITE_ROW)
         rc = count_version(x, s);
     if (rc)
@@ -137,22 +126,29 @@ static enum rc add_up(struct removal *x, struct buf *sql, struct err *err) {
 static enum rc delete_all(struct removal *x, struct err *err) {
     char sql[120];
     sqlite3_stmt *s = NULL;
-    int n = snprintf(sql, sizeof sql, "DELETE FROM t%" PRIu64 "_h WHERE _id<?1 AND _hi<?2", x->tab->v.desc->id);
+    int n = snprintf(sql, sizeof sql, "DELETE FROM t%" PRIu64 "_h WHERE _id<?1", x->tab->v.desc->id);
     enum rc rc = prepare(x->m->conn.db, sql, (size_t)n, &s, err);
     if (rc)
         return rc;
-    bind_removal(x, s);
+    sqlite3_bind_int64(s, 1, x->below_id);
     if (sqlite3_step(s) != SQLITE_DONE)
         rc = err_sqlite(err, x->m->conn.db, "remove old versions");
     sqlite3_finalize(s);
     return rc;
 }
 
-enum rc gc_remove(struct mvcc *m, struct tab *tab, int64_t below_id, int64_t below_hi, struct err *err) {
-    struct removal x = {.m = m, .tab = tab, .below_id = below_id, .below_hi = below_hi};
+enum rc gc_remove(struct mvcc *m, struct tab *tab, int64_t below_hi, struct err *err) {
+    struct removal x = {.m = m, .tab = tab};
     struct buf sql;
+    int64_t last = 0;
+    /* V2: they are the first ones by _id. */
+    enum rc rc = readview_history(&m->conn, tab->v.desc->id, below_hi - 1, &x.below_id, &last, err);
+    if (rc)
+        return rc;
+    if (x.below_id > last)
+        x.below_id = INT64_MAX; /* all of them */
     buf_init(&sql, 0);
-    enum rc rc = add_up(&x, &sql, err);
+    rc = add_up(&x, &sql, err);
     buf_done(&sql);
     if (!rc)
         rc = delete_all(&x, err);
@@ -169,9 +165,10 @@ enum rc gc_delete(struct mvcc *m, const struct gc_step *step, struct err *err) {
     struct tab *tab = mvcc_find_tab(m, step->table);
     if (!tab) /* dropped since it was planned */
         return RC_OK;
+    int64_t below = step->below_hi < m->state.gc_threshold ? step->below_hi : m->state.gc_threshold;
     if (m->copy)
-        changes_note_gc(m, step->table, step->below_id, m->state.gc_threshold);
-    rc = gc_remove(m, tab, step->below_id, m->state.gc_threshold, err);
+        changes_note_gc(m, step->table, below);
+    rc = gc_remove(m, tab, below, err);
     m->batch_bytes += VFS_PAGE_BYTES;
     return rc ? mvcc_break(m, rc) : RC_OK;
 }

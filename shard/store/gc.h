@@ -8,8 +8,9 @@
  * Relies on   V2 and V4 of mvcc.h: the rows with _hi below the threshold are the first ones by _id.
  * Threads     the reactor's own, on large fibers.
  *
- * The leader asks gc_plan for the next step, logs it, and every replica applies it. A plan names _ids, not a number of rows:
- * replicas hold the same versions of their range, but one that was split may not have trimmed what left it.
+ * The leader asks gc_plan for the next step, logs it, and every replica applies it. A plan names a time, not a number of rows
+ * and not _ids: what a replica still holds of rows that left in a split, and the _ids that it gives to new versions in that
+ * case, are its own.
  */
 #ifndef MERIDIAN_STORE_GC_H
 #define MERIDIAN_STORE_GC_H
@@ -20,7 +21,7 @@ enum { GC_ROWS_DEFAULT = 500 };
 
 struct gc_step {
     uint64_t table;
-    int64_t below_id; /* versions with a lower _id go */
+    int64_t below_hi; /* versions with a lower _hi go */
 };
 
 /* What to remove next, at most about rows_max rows of one table. *ret_any false: nothing is left to do. */

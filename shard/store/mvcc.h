@@ -149,6 +149,9 @@ enum rc mvcc_slot_begin(struct mvcc *m, int64_t slot, struct mvcc_bytes ballot, 
  * version of a key at the same ts. */
 enum rc mvcc_write(struct mvcc *m, int64_t ts, const struct mvcc_mutation *mutations, size_t n,
                    struct err *err) MUST_CHECK;
+/* Whether mvcc_write would find them good, but for a second version of a key at the same time: changes nothing, breaks nothing.
+ * What peers can send is to be an outcome, equal on all replicas, not an error. */
+enum rc mvcc_check_write(struct mvcc *m, const struct mvcc_mutation *mutations, size_t n, struct err *err) MUST_CHECK;
 /* Makes the table, or takes it to a later version. */
 enum rc mvcc_put_table(struct mvcc *m, const struct table *t, struct err *err) MUST_CHECK;
 /* Removes the table with all its versions. A missing one is fine. */

@@ -480,6 +480,22 @@ enum rc mvcc_write(struct mvcc *m, int64_t ts, const struct mvcc_mutation *mutat
     return rc ? mvcc_break(m, rc) : RC_OK;
 }
 
+enum rc mvcc_check_write(struct mvcc *m, const struct mvcc_mutation *mutations, size_t n, struct err *err) {
+    enum rc rc = mvcc_check_whole(m, err);
+    for (size_t i = 0; i < n && !rc; i++) {
+        struct change c = {.m = m, .deletes = mutations[i].deletes};
+        c.tab = mvcc_find_tab(m, mutations[i].table);
+        if (!c.tab)
+            return err_set(err, RC_INVAL, "no table %" PRIu64 " in tablet %" PRIu64, mutations[i].table,
+                           m->state.tablet);
+        c.t = c.tab->v.desc;
+        rc = take_values(&c, &mutations[i], m->row, err);
+        if (!rc)
+            rc = rowkey_in_range(m, c.t, c.key, err);
+    }
+    return rc;
+}
+
 /* ---- as bytes ---------------------------------------------------------------------------------------------------- */
 
 enum { MUTATIONS_FORMAT = 1, OP_PUT = 0, OP_DELETE = 1 };

@@ -173,12 +173,12 @@ enum rc mvcc_import_table(struct mvcc *m, const struct table *t, struct err *err
 /* Writes range, generation, configuration and whether it is trimmed. */
 enum rc mvcc_write_meta(struct mvcc *m, struct err *err) MUST_CHECK;
 
-/* gc.c: removes the versions with _id < below_id and _hi < below_hi, also from the checksum. */
-enum rc gc_remove(struct mvcc *m, struct tab *tab, int64_t below_id, int64_t below_hi, struct err *err) MUST_CHECK;
+/* gc.c: removes the versions with _hi < below_hi, also from the checksum. */
+enum rc gc_remove(struct mvcc *m, struct tab *tab, int64_t below_hi, struct err *err) MUST_CHECK;
 
 /* rangecopy.c: what m->copy wants to know */
 void changes_note(struct mvcc *m, const struct table *t, const struct value *key);
-void changes_note_gc(struct mvcc *m, uint64_t table, int64_t below_id, int64_t threshold);
+void changes_note_gc(struct mvcc *m, uint64_t table, int64_t below_hi);
 void changes_note_schema(struct mvcc *m);
 
 /* readview.c */

@@ -3,8 +3,8 @@
  * rangecopy.c: copying a range, following its changes, and letting go of it.
  *
  * What is remembered of a change is the key alone; a catch-up replaces all versions of that key in the copy by those of a new
- * snapshot. So it does not matter what happened to the key, or whether a batch with it was lost. Versions keep their _id, so
- * garbage collection, which names _ids, is repeated on the copy as it was on the tablet.
+ * snapshot. So it does not matter what happened to the key, or whether a batch with it was lost. Versions keep their _id and
+ * _hi, so garbage collection is repeated on the copy as it was on the tablet.
  */
 #include "shard/store/rangecopy.h"
 
@@ -27,7 +27,7 @@ struct changed {
 
 struct gc_note {
     uint64_t table;
-    int64_t below_id, threshold;
+    int64_t below_hi;
 };
 
 struct change_set {
@@ -118,12 +118,12 @@ void changes_note(struct mvcc *m, const struct table *t, const struct value *key
     }
 }
 
-void changes_note_gc(struct mvcc *m, uint64_t table, int64_t below_id, int64_t threshold) {
+void changes_note_gc(struct mvcc *m, uint64_t table, int64_t below_hi) {
     struct rangecopy *c = m->copy;
     if (c->n_gc == GC_NOTES_MAX)
         c->stale = true;
     else
-        c->gc[c->n_gc++] = (struct gc_note){table, below_id, threshold};
+        c->gc[c->n_gc++] = (struct gc_note){table, below_hi};
 }
 
 void changes_note_schema(struct mvcc *m) {
@@ -371,7 +371,7 @@ static enum rc repeat_gc(struct rangecopy *c, const struct gc_note *notes, size_
     for (size_t i = 0; i < n && !rc; i++) {
         struct tab *tab = mvcc_find_tab(c->to, notes[i].table);
         if (tab)
-            rc = gc_remove(c->to, tab, notes[i].below_id, notes[i].threshold, err);
+            rc = gc_remove(c->to, tab, notes[i].below_hi, err);
     }
     return rc;
 }
