@@ -182,6 +182,8 @@ static enum rc ask_round(struct directory *d, Node__Ask *ask, struct arena *a, i
         if (node && i - roots >= d->nodes)
             break;
         struct store_addr to = node ? (struct store_addr){d->node[i - roots]->node, 0} : px_store_addr(root[i]);
+        if (node && to.node == rpc_self(d->rpc).node)
+            continue; /* we know no better */
         ask->forwarded = !node;
         rc = ask_one(d, to, ask, a, deadline, ret, err);
         if (!rc && !node)

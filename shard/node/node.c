@@ -87,6 +87,7 @@ static enum rc store_open(struct store_run *s, struct err *err) {
                                 .ops = up ? up->tablet_ops : NULL,
                                 .ops_ctx = s->pub.upper,
                                 .replicas = n->conf->replicas,
+                                .gc_ns = n->conf->versions_ns,
                                 .on_change = node_tablet_changed,
                                 .on_dead = on_dead,
                                 .ctx = s};

@@ -106,7 +106,7 @@ void peers_read(struct env *env, const char *dir, struct directory *d) {
     free(text);
 }
 
-void peers_write(struct reactor *r, const char *dir, const struct directory *d) {
+void peers_write(struct reactor *r, const char *dir, const struct directory *d, uint64_t *written) {
     struct buf b;
     uint64_t root[DIRECTORY_ROOT_MAX];
     struct err err = {0};
@@ -118,7 +118,12 @@ void peers_write(struct reactor *r, const char *dir, const struct directory *d) 
     size_t roots = directory_root(d, root, DIRECTORY_ROOT_MAX);
     for (size_t i = 0; i < roots; i++)
         buf_printf(&b, "root %llu\n", (unsigned long long)root[i]);
-    enum rc rc = buf_rc(&b) ? buf_rc(&b) : file_replace(r, dir, "peers", b.data, b.len, &err);
+    uint64_t hash = buf_rc(&b) ? 0 : hash_bytes(b.data, b.len, 0) | 1;
+    enum rc rc = buf_rc(&b);
+    if (!rc && hash != *written) {
+        rc = file_replace(r, dir, "peers", b.data, b.len, &err);
+        *written = rc ? 0 : hash;
+    }
     if (rc && rc != RC_SHUTDOWN && rc != RC_CANCELLED)
         diag_warn(&reactor_env(r)->diag, "node: addresses of peers not written", "reason=\"%s\"", err_message(&err));
     buf_done(&b);

@@ -52,6 +52,7 @@ struct node {
     uint16_t to_open, to_stop;
     struct env_listener *http;
     size_t http_clients;
+    uint64_t peers_written;
     void (*on_stopped)(void *ctx);
     void *stop_ctx;
 };
@@ -64,7 +65,8 @@ enum rc identity_read(struct env *env, const char *dir, struct identity *ret, st
 enum rc identity_write(struct reactor *r, const char *dir, const struct identity *id, struct err *err) WAITS;
 /* Addresses of nodes and the root, to find the others after a restart. A missing or damaged file is no error: empty. */
 void peers_read(struct env *env, const char *dir, struct directory *d);
-void peers_write(struct reactor *r, const char *dir, const struct directory *d) WAITS;
+/* If it would say something new: *written remembers what it said. */
+void peers_write(struct reactor *r, const char *dir, const struct directory *d, uint64_t *written) WAITS;
 
 /* node_join.c: on store 0 */
 enum rc node_identify(struct node *n, struct err *err) WAITS;

@@ -106,7 +106,7 @@ enum rc node_identify(struct node *n, struct err *err) {
     if (!rc)
         rc = identity_write(s->reactor, n->conf->dir, &n->id, err);
     if (!rc && !n->conf->bootstrap)
-        peers_write(s->reactor, n->conf->dir, s->directory);
+        peers_write(s->reactor, n->conf->dir, s->directory, &n->peers_written);
     return rc;
 }
 
@@ -229,7 +229,7 @@ enum rc node_hello(struct node *n, struct err *err) {
     /* A node whose cluster has no quorum waits here: it serves when the others are back. */
     enum rc rc = directory_ask(s->directory, &ask, &a, DEADLINE_NONE, &answer, err);
     if (!rc)
-        peers_write(s->reactor, n->conf->dir, s->directory);
+        peers_write(s->reactor, n->conf->dir, s->directory, &n->peers_written);
     arena_done(&a);
     return rc;
 }

@@ -222,13 +222,12 @@ static void refresh(struct repair *r) {
     if (now < r->list_at)
         return;
     r->list_at = now + LIST_NS;
-    size_t nodes = directory_nodes(s->pub.directory);
     ask.list = true;
     arena_init(&a, ARENA_BYTES_MAX);
     enum rc rc = directory_ask(s->pub.directory, &ask, &a, reactor_deadline(s->pub.reactor, PUT_NS), &answer, NULL);
     arena_done(&a);
-    if (!rc && s->pub.number == 0 && directory_nodes(s->pub.directory) != nodes)
-        peers_write(s->pub.reactor, s->pub.node->conf->dir, s->pub.directory);
+    if (!rc && s->pub.number == 0)
+        peers_write(s->pub.reactor, s->pub.node->conf->dir, s->pub.directory, &s->pub.node->peers_written);
 }
 
 /* ---- splits -------------------------------------------------------------------------------------------------------------- */
