@@ -18,7 +18,7 @@
  *     COMMAND_TABLE      a descriptor (table_encode): makes the table or takes it to a later version
  *     COMMAND_DROP       varint table
  *     COMMAND_GC_RAISE   8: threshold
- *     COMMAND_GC_DELETE  varint table, 8: below_id
+ *     COMMAND_GC_DELETE  varint table, 8: below_hi
  *     COMMAND_RANGE      varint n, start; varint n, end; 8: the new generation
  *     COMMAND_SPLIT      varint n, key; 8: the new generation of both; 8: the right half's tablet; 8: s_max of the leader that
  *                        proposes it; varint n, the right group's first configuration (px_config_encode)

@@ -51,7 +51,7 @@ static enum rc collect(struct tablet *t, struct err *err) {
         buf_reset(&b, 4096);
         command_begin(&b, COMMAND_GC_DELETE, mvcc_state(t->m)->generation);
         varint_put(&b, step.table);
-        buf_put_u64le(&b, (uint64_t)step.below_id);
+        buf_put_u64le(&b, (uint64_t)step.below_hi);
         rc = propose(t, &b, err);
         counter_inc(&t->ts->stats.gc_steps);
     }

@@ -8,26 +8,60 @@
  */
 #include "shard/tablet/tablet_internal.h"
 
-/* A row command, a change of tables, ...: all that is not the layer above's. */
-static enum rc apply_own(struct tablet *t, const struct command *c, int64_t ts, struct err *err) {
-    struct rd r;
+/* What a command asks for cannot be done: on every replica alike. */
+static enum rc refuse(struct tablet *t, struct tablet_own *own, enum rc rc, const struct err *why) {
+    diag_tablet(&t->ts->env->diag, DIAG_WARN, t->id, "tablet: a command was not done", "reason=\"%s\"",
+                err_message(why));
+    if (own) {
+        own->rc = rc;
+        own->err = *why;
+    }
+    return RC_OK;
+}
+
+static enum rc apply_rows(struct tablet *t, const struct command *c, int64_t ts, struct tablet_own *own,
+                          struct err *err) {
     struct mvcc_mutation *rows;
+    struct err why = {0};
     size_t n;
+    enum rc rc = mvcc_mutations_decode(c->body.p, c->body.n, &t->scratch, &rows, &n, err);
+    if (rc)
+        return rc;
+    rc = mvcc_check_write(t->m, rows, n, &why);
+    if (rc == RC_INVAL)
+        return refuse(t, own, rc, &why);
+    return mvcc_write(t->m, ts, rows, n, err);
+}
+
+static enum rc apply_table(struct tablet *t, const struct command *c, struct tablet_own *own, struct err *err) {
+    struct table *table;
+    struct err why = {0};
+    enum rc rc = table_decode(c->body.p, c->body.n, &table, err);
+    if (rc)
+        return rc;
+    const struct table *old = mvcc_table(t->m, table->id);
+    if (old && old->version >= table->version) {
+        rc = err_set(&why, RC_EXISTS, "table %llu has version %u already", (unsigned long long)table->id, old->version);
+        rc = refuse(t, own, rc, &why);
+    } else if (old && table_follows(old, table, &why) == RC_INVAL)
+        rc = refuse(t, own, RC_INVAL, &why);
+    else
+        rc = mvcc_put_table(t->m, table, err);
+    table_unref(table);
+    return rc;
+}
+
+/* A row command, a change of tables, ...: all that is not the layer above's. */
+static enum rc apply_own(struct tablet *t, const struct command *c, int64_t ts, struct tablet_own *own,
+                         struct err *err) {
+    struct rd r;
     enum rc rc;
     rd_init(&r, c->body.p, c->body.n);
     switch (c->kind) {
     case COMMAND_ROWS:
-        rc = mvcc_mutations_decode(c->body.p, c->body.n, &t->scratch, &rows, &n, err);
-        return rc ? rc : mvcc_write(t->m, ts, rows, n, err);
-    case COMMAND_TABLE: {
-        struct table *table;
-        rc = table_decode(c->body.p, c->body.n, &table, err);
-        if (rc)
-            return rc;
-        rc = mvcc_put_table(t->m, table, err);
-        table_unref(table);
-        return rc;
-    }
+        return apply_rows(t, c, ts, own, err);
+    case COMMAND_TABLE:
+        return apply_table(t, c, own, err);
     case COMMAND_DROP: {
         uint64_t id = varint_get(&r);
         return r.bad ? err_set(err, RC_CORRUPT, "a drop in the log names no table") : mvcc_drop_table(t->m, id, err);
@@ -38,7 +72,7 @@ static enum rc apply_own(struct tablet *t, const struct command *c, int64_t ts, 
     }
     case COMMAND_GC_DELETE: {
         struct gc_step step = {.table = varint_get(&r)};
-        step.below_id = (int64_t)rd_u64le(&r);
+        step.below_hi = (int64_t)rd_u64le(&r);
         return r.bad ? err_set(err, RC_CORRUPT, "a step of version removal in the log is cut off")
                      : gc_delete(t->m, &step, err);
     }
@@ -79,7 +113,7 @@ static enum rc apply_command(struct tablet *t, const struct replica_entry *e, st
                         (unsigned long long)mvcc_state(t->m)->generation, (unsigned long long)c.generation);
         return RC_OK;
     }
-    return apply_own(t, &c, e->value->ts, err);
+    return apply_own(t, &c, e->value->ts, own, err);
 }
 
 static enum rc apply_one(struct tablet *t, const struct replica_entry *e, struct err *err) {
