@@ -7,12 +7,18 @@
 #include "shard/store/pgnum.h"
 #include "sql/functions/fn_internal.h"
 
+/* clang-format off */
 static const struct fn_table *const tables[] = {
+    &fn_table_bytes,
     &fn_table_float,
     &fn_table_int,
     &fn_table_internal,
+    &fn_table_like,
+    &fn_table_match,
     &fn_table_numeric,
+    &fn_table_text,
 };
+/* clang-format on */
 
 static size_t first_of(size_t part) {
     size_t n = 0;

@@ -21,7 +21,7 @@
 
 enum {
     FN_ARGS_MAX = 100,
-    FN_ARG_TYPES = 6,                /* that a row of the table names */
+    FN_ARG_TYPES = 7,                /* that a row of the table names */
     FN_RESULT_BYTES_MAX = 256 << 20, /* of one value that a function makes */
 };
 
@@ -58,6 +58,7 @@ struct fn_env {
     int64_t statement_us; /* statement_timestamp() */
     /* TimeZone and the like, for text forms and for what depends on the zone; never NULL. */
     const struct type_session *types;
+    struct fn_regexes *regexes; /* compiled patterns (fn_regexes_new), or NULL */
     uint64_t (*random)(void *ctx);
     int64_t (*clock_us)(void *ctx); /* clock_timestamp(), in the same units */
     /* Session functions (current_user, nextval, txid, set_config...): by function id; NULL where there is no session, and then
@@ -72,6 +73,10 @@ struct fn_call {
     const struct col *arg; /* n of them */
     struct col ret;
 };
+
+/* A cache of compiled regular expressions, of one user at a time. */
+struct fn_regexes *fn_regexes_new(void); /* NULL: no memory; then there is no cache */
+void fn_regexes_free(struct fn_regexes *c);
 
 struct fn;
 

@@ -19,9 +19,9 @@ struct fn_table {
     size_t n;
 };
 
-extern const struct fn_table fn_table_agg, fn_table_array, fn_table_bool, fn_table_bytes, fn_table_cast,
-    fn_table_catalog, fn_table_float, fn_table_format, fn_table_int, fn_table_internal, fn_table_numeric,
-    fn_table_regex, fn_table_session, fn_table_set, fn_table_text, fn_table_time, fn_table_timefn;
+extern const struct fn_table fn_table_agg, fn_table_array, fn_table_bytes, fn_table_catalog, fn_table_float,
+    fn_table_format, fn_table_int, fn_table_internal, fn_table_like, fn_table_match, fn_table_numeric, fn_table_session,
+    fn_table_set, fn_table_text, fn_table_time, fn_table_time_part;
 
 enum fn_flags {
     STRICT = 1,

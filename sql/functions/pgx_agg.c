@@ -119,6 +119,7 @@ static enum rc load_spec(struct agg *g, const void *p, size_t n, struct err *err
 static struct fn_env env_with(const struct pgx_handle *h, struct arena *a) {
     struct fn_env env = *h->env;
     env.arena = a;
+    env.regexes = h->regexes;
     return env;
 }
 

@@ -91,6 +91,7 @@ enum rc pgx_call_fn(const struct fn *f, const struct fn_env *env, const struct f
 struct pgx_handle {
     const struct fn_env *env;
     struct arena scratch; /* of one call */
+    struct fn_regexes *regexes;
 };
 void pgx_result_err(sqlite3_context *ctx, enum rc rc, struct err *err);
 int pgx_register_aggs(sqlite3 *db, struct pgx_handle *h);

@@ -45,6 +45,7 @@ static void run_pgx(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
     struct pgx *p = sqlite3_get_auxdata(ctx, 0), *loaded = NULL;
     enum rc rc = RC_OK;
     env.arena = &h->scratch;
+    env.regexes = h->regexes;
     if (argc < 1)
         rc = err_set(&err, RC_INVAL, "pgx: which program?");
     if (!rc && !p) {
@@ -70,6 +71,7 @@ static void run_pgx(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
 static void free_handle(void *handle) {
     struct pgx_handle *h = handle;
     arena_done(&h->scratch);
+    fn_regexes_free(h->regexes);
     free(h);
 }
 
@@ -79,6 +81,7 @@ enum rc pgx_register(sqlite3 *db, const struct fn_env *env, struct err *err) {
     if (!h)
         return err_set(err, RC_NOMEM, "out of memory for SQL functions");
     h->env = env;
+    h->regexes = fn_regexes_new();
     arena_init(&h->scratch, FN_RESULT_BYTES_MAX + (FN_RESULT_BYTES_MAX >> 1));
     int rc = pgx_register_aggs(db, h);
     if (rc == SQLITE_OK)
