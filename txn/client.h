@@ -39,6 +39,7 @@
 #define MERIDIAN_TXN_CLIENT_H
 
 #include "shard/node/node.h"
+#include "shard/store/span.h"
 #include "txn/record.h"
 
 struct txn_client; /* of one store */
@@ -83,6 +84,8 @@ struct txn_options {
     int64_t deadline;       /* monotonic: of each request; INT64_MAX: none */
     int64_t lock_wait_ns;   /* of each lock; 0 = no limit but the deadline */
     struct txn_token token; /* given by the client; zeros: the transaction makes one */
+    /* TXN_READ_STRONG: it will have one scan only, so that a single tablet may choose the time itself (N-8): no wait for one. */
+    bool single;
     /* From the application, for people who look at locks and errors. */
     const char *label;
 };

@@ -92,13 +92,19 @@ void outcome_settle(struct outcome *o) {
     spans_done(&o->need);
 }
 
+bool outcome_forgettable(const struct outcomes *t, const struct outcome *o, int64_t horizon, int64_t token_horizon) {
+    horizon = horizon > t->horizon ? horizon : t->horizon;
+    token_horizon = token_horizon > t->token_horizon ? token_horizon : t->token_horizon;
+    bool token_needs_it = o->committed && token_is_set(&o->token) && o->token.deadline >= token_horizon;
+    return o->settled && o->ref.began < horizon && !token_needs_it;
+}
+
 void outcomes_forget(struct outcomes *t, int64_t horizon, int64_t token_horizon) {
     t->horizon = horizon > t->horizon ? horizon : t->horizon;
     t->token_horizon = token_horizon > t->token_horizon ? token_horizon : t->token_horizon;
     ilist_for_each(it, &t->all) {
         struct outcome *o = ilist_entry(it, struct outcome, all);
-        bool token_needs_it = o->committed && token_is_set(&o->token) && o->token.deadline >= t->token_horizon;
-        if (o->settled && o->ref.began < t->horizon && !token_needs_it)
+        if (outcome_forgettable(t, o, horizon, token_horizon))
             outcome_drop(t, o);
     }
 }

@@ -51,6 +51,8 @@ struct outcome *outcome_find_token(const struct outcomes *t, const struct txn_to
 enum rc outcome_add(struct outcomes *t, const struct txn_record *r, struct outcome **ret) MUST_CHECK;
 /* Every participant has acknowledged. */
 void outcome_settle(struct outcome *o);
+/* Would outcomes_forget with these drop it? */
+bool outcome_forgettable(const struct outcomes *t, const struct outcome *o, int64_t horizon, int64_t token_horizon);
 /* O2 to O4. Horizons do not go back. */
 void outcomes_forget(struct outcomes *t, int64_t horizon, int64_t token_horizon);
 void outcome_drop(struct outcomes *t, struct outcome *o);

@@ -230,6 +230,8 @@ void part_on_prepare(struct site *s, const struct txn_msg *m, const struct txn_f
     }
     if (p->state != PART_ACTIVE)
         return;
+    if (p->running)
+        return; /* what was sent with the prepare still waits for a lock: asked again */
     if (!part_ready(s, p, site_my_part(s, m->parts, m->n_parts), f, &why)) {
         vote_no(s, m, &why);
         part_lose(s, p, &why, false, f);
@@ -272,6 +274,9 @@ static void resolve(struct site *s, struct part *p, enum txn_verdict verdict, in
     r.s = r.committed ? ts : 0;
     if (s->splitting)
         return; /* it comes again */
+    if (r.committed && !site_mutant(s, "S-7"))
+        site_raise_floor(s,
+                         ts); /* the entry carries no time of its own: nothing behind it in the log lies below */
     if (site_propose(s, &r, 0, false))
         part_move(s, p, PART_RESOLVING);
 }

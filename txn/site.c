@@ -168,6 +168,7 @@ bool site_propose(struct site *s, const struct txn_record *r, int64_t ts, bool e
     n->out.record = r->type;
     n->out.ts = ts;
     n->out.exact = exact;
+    n->out.gate = txn_record_gate(r);
     node_push(s, n);
     return true;
 }
@@ -287,6 +288,22 @@ bool site_leads(const struct site *s) {
 
 uint64_t site_term(const struct site *s) {
     return s->term;
+}
+
+struct txn_span site_range(const struct site *s) {
+    return s->range;
+}
+
+uint64_t site_generation(const struct site *s) {
+    return s->generation;
+}
+
+bool site_active(const struct site *s, const struct txn_id *id, uint32_t *ret_requests) {
+    const struct part *p = part_find(s, id);
+    if (!s->leads || !p || p->state != PART_ACTIVE)
+        return false;
+    *ret_requests = p->requests;
+    return true;
 }
 
 void site_set_ctx(struct site *s, void *ctx) {

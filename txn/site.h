@@ -72,6 +72,10 @@ enum rc site_lead_begin(struct site *s, uint64_t term, const struct txn_facts *f
 void site_lead_end(struct site *s);
 bool site_leads(const struct site *s);
 uint64_t site_term(const struct site *s);
+struct txn_span site_range(const struct site *s); /* borrowed until a split */
+uint64_t site_generation(const struct site *s);
+/* How many requests of the transaction were begun here, if it is still active; false: it is not, any more or yet. */
+bool site_active(const struct site *s, const struct txn_id *id, uint32_t *ret_requests);
 
 /* ---- fragments --------------------------------------------------------------------------------------------------- */
 
@@ -133,6 +137,7 @@ struct site_out {
     enum txn_record_type record;
     int64_t ts;
     bool exact;
+    int64_t gate; /* PROPOSE: txn_record_gate of the record */
     uint64_t gateway;
     struct txn_key key;
     const uint8_t *bytes;
@@ -142,6 +147,17 @@ struct site_out {
 
 /* False: nothing left. What *ret points to lives until the next call of any kind. */
 bool site_next(struct site *s, struct site_out *ret);
+
+/* The replicated state piece by piece, for who keeps each piece by itself instead of site_save: what site_load would want in
+ * `prepared` (with its timestamp in s) and `outcomes`. RC_NOTFOUND; RC_NOMEM. Borrowed from the site and the arena. */
+enum rc site_prepared(const struct site *s, const struct txn_id *id, struct txn_record *ret) MUST_CHECK;
+enum rc site_outcome(const struct site *s, const struct txn_id *id, struct arena *a, struct txn_record *ret) MUST_CHECK;
+void site_horizons(const struct site *s, int64_t *ret_horizon, int64_t *ret_token_horizon);
+/* Which outcomes a FORGET record with these horizons will drop; fn must not call the site. */
+void site_forgets(const struct site *s, int64_t horizon, int64_t token_horizon,
+                  void (*fn)(void *ctx, const struct txn_id *id), void *ctx);
+/* Every prepared transaction and outcome that is remembered. */
+void site_each(const struct site *s, void (*fn)(void *ctx, const struct txn_id *id, bool prepared), void *ctx);
 
 /* ---- timestamps -------------------------------------------------------------------------------------------------- */
 

@@ -293,6 +293,60 @@ static int by_id(const void *a, const void *b) {
     return txn_id_cmp(&x->ref.id, &y->ref.id);
 }
 
+/* As it goes into a snapshot or a section; what it points to is the arena's and the outcome's. */
+static enum rc outcome_record(const struct outcome *o, struct arena *a, struct txn_record *r) {
+    struct txn_part *parts = arena_array(a, o->parts.count + 1, sizeof *parts);
+    if (!parts)
+        return RC_NOMEM;
+    *r = (struct txn_record){.type = o->committed ? TXN_REC_COMMIT : TXN_REC_ABORT, .ref = o->ref, .s = o->s};
+    r->anchor = (struct txn_key){o->anchor, o->anchor_bytes};
+    r->token = o->token;
+    r->why = o->why;
+    r->parts = parts;
+    r->n_parts = o->parts.count;
+    for (size_t i = 0; i < o->parts.count; i++)
+        parts[i] = (struct txn_part){.span = o->parts.item[i]};
+    return RC_OK;
+}
+
+enum rc site_prepared(const struct site *s, const struct txn_id *id, struct txn_record *ret) {
+    const struct part *p = part_find(s, id);
+    if (!p || (p->state != PART_PREPARED && p->state != PART_RESOLVING))
+        return RC_NOTFOUND;
+    *ret = p->rec;
+    ret->s = p->s_prepare;
+    return RC_OK;
+}
+
+enum rc site_outcome(const struct site *s, const struct txn_id *id, struct arena *a, struct txn_record *ret) {
+    const struct outcome *o = outcome_find(&s->outcomes, id);
+    return o ? outcome_record(o, a, ret) : RC_NOTFOUND;
+}
+
+void site_horizons(const struct site *s, int64_t *ret_horizon, int64_t *ret_token_horizon) {
+    *ret_horizon = s->outcomes.horizon;
+    *ret_token_horizon = s->outcomes.token_horizon;
+}
+
+void site_forgets(const struct site *s, int64_t horizon, int64_t token_horizon,
+                  void (*fn)(void *ctx, const struct txn_id *id), void *ctx) {
+    for (const struct ilist *it = s->outcomes.all.next; it != &s->outcomes.all; it = it->next) {
+        const struct outcome *o = container_of(it, struct outcome, all);
+        if (outcome_forgettable(&s->outcomes, o, horizon, token_horizon))
+            fn(ctx, &o->ref.id);
+    }
+}
+
+void site_each(const struct site *s, void (*fn)(void *ctx, const struct txn_id *id, bool prepared), void *ctx) {
+    for (const struct ilist *it = s->all_parts.next; it != &s->all_parts; it = it->next) {
+        const struct part *p = container_of(it, struct part, all);
+        if (p->state == PART_PREPARED || p->state == PART_RESOLVING)
+            fn(ctx, &p->ref.id, true);
+    }
+    for (const struct ilist *it = s->outcomes.all.next; it != &s->outcomes.all; it = it->next)
+        fn(ctx, &container_of(it, struct outcome, all)->ref.id, false);
+}
+
 enum rc site_save(const struct site *s, struct buf *to) {
     struct arena a;
     struct txn_state st = {.horizon = s->outcomes.horizon, .token_horizon = s->outcomes.token_horizon};
@@ -313,18 +367,8 @@ enum rc site_save(const struct site *s, struct buf *to) {
     qsort(st.prepared, st.n_prepared, sizeof *st.prepared, by_id);
     for (const struct ilist *it = s->outcomes.all.next; it != &s->outcomes.all; it = it->next) {
         const struct outcome *o = container_of(it, struct outcome, all);
-        struct txn_record *r = &st.outcomes[st.n_outcomes++];
-        struct txn_part *parts = arena_array(&a, o->parts.count + 1, sizeof *parts);
-        if (!parts)
+        if (outcome_record(o, &a, &st.outcomes[st.n_outcomes++]))
             goto out;
-        *r = (struct txn_record){.type = o->committed ? TXN_REC_COMMIT : TXN_REC_ABORT, .ref = o->ref, .s = o->s};
-        r->anchor = (struct txn_key){o->anchor, o->anchor_bytes};
-        r->token = o->token;
-        r->why = o->why;
-        r->parts = parts;
-        r->n_parts = o->parts.count;
-        for (size_t i = 0; i < o->parts.count; i++)
-            parts[i] = (struct txn_part){.span = o->parts.item[i]};
     }
     if (site_mutant(s, "P-10"))
         st.n_outcomes = 0;

@@ -27,7 +27,8 @@ struct tablet_ops {
      * sections, and the state in memory. An error breaks the tablet (Q-2): what a peer can cause is an outcome, not an
      * error. own: the proposal's, where it waits here. */
     enum rc (*apply)(void *state, px_slot slot, int64_t ts, const struct command *c, void *own, struct err *err);
-    /* The timestamp that must have passed before the entry may be applied (T-4); 0 = none. */
+    /* The timestamp that must have passed before the entry may be applied (T-4); 0 = none. Also the tablet's floor behind it (N-4):
+     * a function of the entry alone. */
     int64_t (*gate)(void *state, int64_t ts, const struct command *c);
     /* The run that brought these entries is in the data now: what waited for it may be answered, locks may go (N-8). */
     void (*applied)(void *state, px_slot slot);

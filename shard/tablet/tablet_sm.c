@@ -116,6 +116,8 @@ static enum rc apply_command(struct tablet *t, const struct replica_entry *e, st
     return apply_own(t, &c, e->value->ts, own, err);
 }
 
+static int64_t sm_gate(void *sm, px_slot slot, const struct px_value *v);
+
 static enum rc apply_one(struct tablet *t, const struct replica_entry *e, struct err *err) {
     const struct px_value *v = e->value;
     uint8_t ballot[24];
@@ -123,8 +125,10 @@ static enum rc apply_one(struct tablet *t, const struct replica_entry *e, struct
     if (v->kind == PX_COMMAND && command_parse(v->data, v->bytes, &c, NULL) == RC_OK && c.kind == COMMAND_SPLIT &&
         c.generation == mvcc_state(t->m)->generation)
         return tablet_apply_split(t, e, &c, err);
-    enum rc rc =
-        mvcc_slot_begin(t->m, (int64_t)e->slot, tablet_ballot_bytes(&v->origin, ballot), tablet_entry_floor(v), err);
+    int64_t floor = tablet_entry_floor(v), gate = sm_gate(t, e->slot, v);
+    /* What waits for a time writes at that time: an outcome's is older than its entry, and no entry behind it is below (N-4). */
+    enum rc rc = mvcc_slot_begin(t->m, (int64_t)e->slot, tablet_ballot_bytes(&v->origin, ballot),
+                                 floor > gate ? floor : gate, err);
     if (!rc && v->kind == PX_COMMAND)
         rc = apply_command(t, e, err);
     else if (!rc && v->kind == PX_CONFIG)

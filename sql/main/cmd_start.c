@@ -20,6 +20,7 @@
 #include "sql/main/run_dir.h"
 #include "sql/main/test_links.h"
 #include "truetime/probe.h"
+#include "txn/upper.h"
 
 #define MS INT64_C(1000000)
 
@@ -27,6 +28,7 @@ enum { EXIT_CONFIG = 1, EXIT_BROKEN = 2, CORES_MAX = 8 };
 
 struct start {
     struct node_conf conf;
+    struct node_upper upper;
     struct env_tls_conf tls;
     const char *clock_text, *log_level, *links_path;
     struct test_links *links;
@@ -320,6 +322,8 @@ static int run(struct start *s) {
         process_new(&conf, &s->process, &err) != RC_OK)
         return complain_err(&err);
     s->conf.stores = conf.stores;
+    txn_upper_init(&s->upper, NULL);
+    s->conf.upper = &s->upper;
     s->conf.on_ready = on_ready;
     s->conf.on_failed = on_failed;
     s->conf.ctx = s;

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/lib/txnworld.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shard/node/system.h"
+#include "shard/store/rowbatch.h"
+#include "tests/lib/simkit.h"
+#include "tests/lib/tap.h"
+
+static const int64_t SECOND = 1000000000, MS = 1000000;
+
+void txnworld_broke(struct txnworld *w, const char *fmt, ...) {
+    va_list ap;
+    if (w->broken[0])
+        return;
+    va_start(ap, fmt);
+    vsnprintf(w->broken, sizeof w->broken, fmt, ap);
+    va_end(ap);
+}
+
+int64_t txnworld_now(const struct txnworld *w) {
+    return sim_true_ns(w->sim);
+}
+
+/* ---- what clients do --------------------------------------------------------------------------------------------------- */
+
+static enum rc key_span(struct txnworld *w, int64_t first, int64_t last, struct arena *a, struct span *ret) {
+    struct value v = value_int(first), v2 = value_int(last);
+    struct buf b, b2;
+    struct span s1, s2;
+    buf_init(&b, 0);
+    buf_init(&b2, 0);
+    CHECK(table_key_put(&b, w->table, &v, 1, NULL) == RC_OK && table_key_put(&b2, w->table, &v2, 1, NULL) == RC_OK);
+    CHECK(span_point(a, key_of_buf(&b), &s1) == RC_OK && span_point(a, key_of_buf(&b2), &s2) == RC_OK);
+    enum rc rc = span_copy(a, (struct span){s1.start, s2.end}, ret);
+    buf_done(&b);
+    buf_done(&b2);
+    return rc;
+}
+
+static enum rc take_rows(struct mvcc_bytes rows, struct hist_pair *ret, size_t max, size_t *n) {
+    struct rowbatch_reader r;
+    struct value v[2];
+    struct err err;
+    CHECK(rowbatch_open(&r, rows.p, rows.n, &err) == RC_OK);
+    while (r.at < r.n_rows) {
+        CHECK(rowbatch_next(&r, v, &err) == RC_OK);
+        CHECK(*n < max);
+        ret[(*n)++] = (struct hist_pair){(uint64_t)v[0].i, v[1].i};
+    }
+    return RC_OK;
+}
+
+static enum rc scan(struct txnworld *w, struct txn *t, int64_t first, int64_t last, enum lock_mode lock,
+                    struct hist_pair *ret, size_t max, size_t *ret_n, struct err *err) {
+    static const struct fragment f = {
+        .id = 4711, .sql = "SELECT c1, c2 FROM {2000} WHERE c1 BETWEEN ?1 AND ?2 ORDER BY c1", .n_params = 2};
+    struct value params[2] = {value_int(first), value_int(last)};
+    struct txn_table table = {TXNWORLD_TABLE, w->table->version};
+    struct span span;
+    struct arena a;
+    struct txn_scan *s;
+    struct txn_batch batch = {.end = false};
+    arena_init(&a, 0);
+    CHECK(key_span(w, first, last, &a, &span) == RC_OK);
+    struct txn_scan_conf how = {.fragment = &f,
+                                .params = params,
+                                .tables = &table,
+                                .n_tables = 1,
+                                .spans = &span,
+                                .n_spans = 1,
+                                .lock = lock,
+                                .ordered = true};
+    *ret_n = 0;
+    enum rc rc = txn_scan_open(t, &how, &s, err);
+    if (!rc) {
+        while (!rc && !(rc = txn_scan_next(s, &batch, err)) && !batch.end)
+            rc = take_rows(batch.rows, ret, max, ret_n);
+        txn_scan_close(s);
+    }
+    arena_done(&a);
+    return rc;
+}
+
+enum rc txnworld_range(struct txnworld *w, struct txn *t, int64_t first, int64_t last, struct hist_pair *ret,
+                       size_t max, size_t *ret_n, struct err *err) {
+    return scan(w, t, first, last, LOCK_SHARED, ret, max, ret_n, err);
+}
+
+enum rc txnworld_get(struct txnworld *w, struct txn *t, int64_t key, enum lock_mode lock, int64_t *ret_value,
+                     struct err *err) {
+    struct hist_pair p = {0, 0};
+    size_t n;
+    enum rc rc = scan(w, t, key, key, lock, &p, 1, &n, err);
+    *ret_value = n ? p.value : 0;
+    return rc;
+}
+
+struct txn_write txnworld_row(struct txnworld *w, enum txn_write_kind kind, struct value v[3], int64_t key,
+                              int64_t value) {
+    v[0] = value_int(key);
+    v[1] = value_int(value);
+    v[2] = value_text("row", 3);
+    return (struct txn_write){.kind = kind, .table = w->table, .values = v, .n = kind == TXN_DELETE ? 1 : 3};
+}
+
+enum rc txnworld_put(struct txnworld *w, struct txn *t, int64_t key, int64_t value, struct err *err) {
+    struct value v[3];
+    struct txn_write wr = txnworld_row(w, TXN_PUT, v, key, value);
+    return txn_write(t, &wr, 1, NULL, err);
+}
+
+/* ---- making the world -------------------------------------------------------------------------------------------------- */
+
+static void make_table(struct txnworld *w, struct node_store *s) {
+    struct txn_client *c = txn_client_of(s);
+    struct txn_options o = {.mode = TXN_READ_WRITE, .deadline = reactor_deadline(s->reactor, 5 * SECOND)};
+    struct txn *t;
+    struct err err = {0};
+    enum rc rc = txn_begin(c, &o, &t, &err);
+    if (!rc) {
+        rc = txn_schema(t, w->table, false, &err);
+        if (!rc)
+            rc = txn_commit(t, NULL, &err);
+        txn_free(t);
+    }
+    if (!rc || rc == RC_STALE)
+        w->table_made = true;
+}
+
+static void client_main(void *arg) {
+    struct txnworld_node *n = arg;
+    struct txnworld *w = n->w;
+    if (!n->node)
+        return; /* it ended before this fiber ran */
+    struct node_store *s = node_store(n->node, 0);
+    bool first = n->number == 1 && n->started++ == 0;
+    uint32_t session = ++w->sessions;
+    while (first && !w->table_made && fiber_sleep(s->reactor, 50 * MS) == RC_OK)
+        make_table(w, s);
+    while (!w->go)
+        if (fiber_sleep(s->reactor, 50 * MS) != RC_OK)
+            return;
+    w->conf.client(n, txn_client_of(s), session);
+}
+
+static void on_ready(void *ctx, struct node *node) {
+    struct txnworld_node *n = ctx;
+    n->node = node;
+    for (int i = 0; i < n->w->conf.clients; i++)
+        IGNORE(fiber_spawn(node_store(node, 0)->reactor, NULL, FIBER_LARGE, "client", client_main, n)); /* fewer */
+}
+
+static void on_failed(void *ctx, struct node *node, enum rc rc, const struct err *err) {
+    struct txnworld_node *n = ctx;
+    (void)node;
+    txnworld_broke(n->w, "n%u failed: %s: %s", n->number, rc_name(rc), err->message);
+}
+
+static enum rc boot(struct env *const *stores, uint16_t count, void *arg, void **ret_state, struct err *err) {
+    struct txnworld_node *n = arg;
+    n->node = NULL;
+    n->started = n->number == 1 && n->w->table_made ? 1 : n->started;
+    return node_program.boot(stores, count, &n->conf, ret_state, err);
+}
+
+static void stop(void *state, uint16_t store) {
+    ((struct txnworld_node *)node_conf(state)->ctx)->node = NULL; /* the world looks at it no more */
+    node_program.stop(state, store);
+}
+
+static bool stopped(void *state, uint16_t store) {
+    return node_program.stopped(state, store);
+}
+
+static void done(void *state) {
+    node_program.done(state);
+}
+
+static const struct program program = {boot, stop, stopped, done};
+
+static void start(struct txnworld *w, struct txnworld_node *n) {
+    struct err err = {0};
+    if (!sim_node_running(n->sim) && sim_node_start(n->sim, &err))
+        txnworld_broke(w, "n%u does not start: %s", n->number, err.message);
+}
+
+static void start_all(struct txnworld *w) {
+    for (int i = 1; i <= w->conf.nodes; i++)
+        start(w, &w->n[i]);
+}
+
+static void table_new_(struct txnworld *w) {
+    struct table_col cols[3] = {{.id = 1, .col = col_of(COL_INT8), .not_null = true, .missing = value_null()},
+                                {.id = 2, .col = col_of(COL_INT8), .missing = value_null()},
+                                {.id = 3, .col = col_of(COL_TEXT), .missing = value_null()}};
+    struct table_part key = {0};
+    struct table from = {.id = TXNWORLD_TABLE,
+                         .group = TXNWORLD_TABLE,
+                         .version = 1,
+                         .n_cols = 3,
+                         .n_key = 1,
+                         .cols = cols,
+                         .key = &key};
+    CHECK(table_new(&from, &w->table, NULL) == RC_OK);
+}
+
+struct txnworld *txnworld_new(uint64_t seed, const struct txnworld_conf *conf) {
+    static const char *const addr[] = {"", "n1:7433", "n2:7433", "n3:7433", "n4:7433", "n5:7433"};
+    static const char *const region[] = {"", "us", "eu", "ap", "us", "eu"};
+    struct txnworld *w = calloc(1, sizeof *w);
+    struct sim_conf sc = simkit_conf(seed);
+    CHECK(w);
+    w->conf = *conf;
+    w->history = hist_new();
+    w->sim = sim_new(&sc);
+    CHECK(w->sim);
+    w->rng = sim_rng(w->sim);
+    struct sim_link link = {.latency_ns = conf->latency_ns ? conf->latency_ns : 500000, .jitter_ns = 200000};
+    sim_links_all(w->sim, &link);
+    table_new_(w);
+    for (int i = 1; i <= conf->nodes; i++) {
+        struct txnworld_node *n = &w->n[i];
+        char name[SIM_NAME_BYTES];
+        snprintf(name, sizeof name, "n%d", i);
+        *n = (struct txnworld_node){.w = w, .number = (uint32_t)i};
+        txn_upper_init(&n->upper, NULL);
+        n->conf = (struct node_conf){.dir = "data",
+                                     .rpc_addr = addr[i],
+                                     .bootstrap = i == 1,
+                                     .region = region[i],
+                                     .stores = 1,
+                                     .upper = &n->upper,
+                                     .on_ready = on_ready,
+                                     .on_failed = on_failed,
+                                     .ctx = n};
+        if (i > 1) {
+            n->conf.join[0] = addr[1];
+            n->conf.joins = 1;
+        }
+        CHECK(tt_spec_parse("sim;max_eps=200ms", &n->conf.clock, NULL) == RC_OK);
+        n->sim = sim_node_new(w->sim, name, 1, &program, n);
+        start(w, n);
+    }
+    return w;
+}
+
+static bool all_serve(void *ctx) {
+    struct txnworld *w = ctx;
+    for (int i = 1; i <= w->conf.nodes; i++)
+        if (!w->n[i].node || !sim_node_running(w->n[i].sim) || !node_serving(w->n[i].node))
+            return w->broken[0] != '\0';
+    return true;
+}
+
+/* Voters everywhere, and the table. */
+static bool all_grown(void *ctx) {
+    struct txnworld *w = ctx;
+    uint32_t voters = w->conf.nodes < NODE_VOTERS ? (uint32_t)w->conf.nodes : NODE_VOTERS, found = 0;
+    if (!all_serve(w) || !w->table_made)
+        return w->broken[0] != '\0';
+    for (int i = 1; i <= w->conf.nodes; i++) {
+        struct tablet *t = tablets_find(node_store(w->n[i].node, 0)->tablets, SYSTEM_USER_TABLET);
+        struct tablet_info info;
+        if (!t)
+            continue;
+        tablet_info(t, &info);
+        found += !info.empty && !info.config.joint && info.config.count >= voters;
+    }
+    return found >= voters;
+}
+
+void txnworld_ready(struct txnworld *w) {
+    if (!sim_run_until(w->sim, all_grown, w, 60 * SECOND))
+        txnworld_broke(w, "not grown after a minute: table=%d", w->table_made);
+}
+
+static void trouble(struct txnworld *w) {
+    struct txnworld_node *n = &w->n[1 + rng_below(w->rng, (uint64_t)w->conf.nodes)];
+    switch (rng_below(w->rng, 5)) {
+    case 0:
+    case 1:
+        if (w->conf.crashes && sim_node_running(n->sim)) {
+            w->crashes++;
+            enum sim_crash how = rng_chance(w->rng, 0.5) ? SIM_KILL : SIM_POWER;
+            if (rng_chance(w->rng, 0.5)) {
+                n->node = NULL;
+                sim_node_crash(n->sim, how);
+            } else {
+                sim_node_crash_at_io(n->sim, how, 1 + rng_below(w->rng, 60));
+            }
+        }
+        break;
+    case 2:
+        if (w->conf.partitions)
+            sim_partition(w->sim, 1u << sim_node_id(n->sim), rng_chance(w->rng, 0.5));
+        break;
+    case 3:
+        sim_heal(w->sim);
+        break;
+    default:
+        start_all(w);
+    }
+}
+
+void txnworld_trouble(struct txnworld *w, int64_t ns) {
+    int64_t end = sim_now(w->sim) + ns;
+    w->go = true;
+    while (sim_now(w->sim) < end && !w->broken[0]) {
+        sim_run(w->sim, sim_now(w->sim) + rng_range(w->rng, 50 * MS, 2 * SECOND));
+        if (w->conf.crashes || w->conf.partitions)
+            trouble(w);
+    }
+}
+
+void txnworld_heal(struct txnworld *w) {
+    bool serve = false;
+    sim_heal(w->sim);
+    for (int t = 0; t < 60 && !serve && !w->broken[0]; t++) {
+        start_all(w); /* a crash that was armed may still strike */
+        serve = sim_run_until(w->sim, all_serve, w, sim_now(w->sim) + SECOND);
+    }
+    if (!serve)
+        txnworld_broke(w, "LIVE-1: not all serve a minute after the last fault");
+    uint64_t before = w->committed;
+    sim_run(w->sim, sim_now(w->sim) + 5 * SECOND);
+    if (w->committed == before && !w->broken[0])
+        txnworld_broke(w, "LIVE-1: nothing is committed any more after the last fault");
+    w->over = true;
+    sim_run(w->sim, sim_now(w->sim) + 15 * SECOND);
+}
+
+void txnworld_free(struct txnworld *w) {
+    for (int i = 1; i <= w->conf.nodes; i++)
+        w->n[i].node = NULL;
+    w->over = true;
+    sim_free(w->sim);
+    hist_free(w->history);
+    table_unref(w->table);
+    free(w);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * txnworld.h: a simulated cluster of whole nodes with the transaction layer, and clients on its nodes.
+ *
+ *     struct txnworld *w = txnworld_new(seed, 3, &conf);
+ *     txnworld_ready(w);                       made, grown, the table is there
+ *     txnworld_trouble(w, 20 * SECOND);        clients run, and things go wrong
+ *     txnworld_heal(w);                        and must go on, then stop
+ *     OKF(!w->broken[0], "%s", w->broken);
+ *     txnworld_free(w);
+ *
+ * Table TXNWORLD_TABLE: c1 int8 (key), c2 int8, c3 text.
+ */
+#ifndef MERIDIAN_TESTS_TXNWORLD_H
+#define MERIDIAN_TESTS_TXNWORLD_H
+
+#include "geo-sim/sim/sim.h"
+#include "tests/check/history.h"
+#include "txn/upper.h"
+
+enum { TXNWORLD_NODES_MAX = 5, TXNWORLD_TABLE = 2000 };
+
+struct txnworld;
+
+/* A node of the world, for its clients. */
+struct txnworld_node {
+    struct txnworld *w;
+    struct sim_node *sim;
+    struct node_conf conf;
+    struct node_upper upper;
+    struct node *node; /* while it serves */
+    uint32_t number;
+    uint32_t started; /* clients begun */
+};
+
+struct txnworld_conf {
+    int nodes, clients; /* clients: of each node, each time it starts */
+    /* One client: until w->over; it may return early. */
+    void (*client)(struct txnworld_node *n, struct txn_client *c, uint32_t session);
+    int64_t latency_ns, max_eps_ns;
+    bool crashes, partitions, transfers;
+    /* Split points: keys of the table (first values of tablets but the first); 0 ends. Made before the clients begin. */
+    int64_t split_at[4];
+    void *ctx;
+};
+
+struct txnworld {
+    struct sim *sim;
+    struct rng *rng;
+    struct txnworld_conf conf;
+    struct txnworld_node n[TXNWORLD_NODES_MAX + 1];
+    struct table *table;
+    struct history *history;
+    bool over, table_made, splits_made, go;
+    uint32_t sessions, crashes;
+    uint64_t committed, aborted, unknown, reads;
+    int64_t next_value;
+    char broken[512];
+};
+
+struct txnworld *txnworld_new(uint64_t seed, const struct txnworld_conf *conf);
+void txnworld_ready(struct txnworld *w);
+void txnworld_trouble(struct txnworld *w, int64_t ns);
+void txnworld_heal(struct txnworld *w);
+void txnworld_free(struct txnworld *w);
+void txnworld_broke(struct txnworld *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* ---- for clients ---- */
+int64_t txnworld_now(const struct txnworld *w); /* true time */
+/* Reads the row with this key: *ret_value 0 if there is none. */
+enum rc txnworld_get(struct txnworld *w, struct txn *t, int64_t key, enum lock_mode lock, int64_t *ret_value,
+                     struct err *err) WAITS;
+enum rc txnworld_put(struct txnworld *w, struct txn *t, int64_t key, int64_t value, struct err *err) WAITS;
+/* All rows with first <= key <= last, in order; at most max. */
+enum rc txnworld_range(struct txnworld *w, struct txn *t, int64_t first, int64_t last, struct hist_pair *ret,
+                       size_t max, size_t *ret_n, struct err *err) WAITS;
+struct txn_write txnworld_row(struct txnworld *w, enum txn_write_kind kind, struct value v[3], int64_t key,
+                              int64_t value);
+
+#endif

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * client_route.c: which store to ask for a key, and what a transaction has left where.
+ *
+ * A tablet of the own store is looked at itself: that is cheaper than the directory, and always right.
+ */
+#include <stdlib.h>
+
+#include "txn/client_internal.h"
+
+/* ---- routes ---------------------------------------------------------------------------------------------------------- */
+
+static enum rc fill(struct arena *a, uint64_t tablet, uint64_t generation, struct mvcc_bytes start,
+                    struct mvcc_bytes end, const struct px_config *config, px_store store, struct route *ret,
+                    struct err *err) {
+    struct span range = {{start.p, start.n}, {end.p, end.n}};
+    *ret = (struct route){.tablet = tablet, .generation = generation, .store = store, .config = *config};
+    if (span_copy(a, range, &ret->range) != RC_OK)
+        return err_set(err, RC_NOMEM, "out of memory");
+    return RC_OK;
+}
+
+/* The tablet is here: then this replica knows who leads. */
+static bool own(struct txn_client *c, struct key k, struct arena *a, struct route *ret, enum rc *ret_rc,
+                struct err *err) {
+    struct tablets *ts = c->store->tablets;
+    struct tablet *t = ts ? tablets_find_key(ts, (struct mvcc_bytes){k.p, k.bytes}) : NULL;
+    struct tablet_info info;
+    if (!t)
+        return false;
+    px_store leader = replica_leads(tablet_replica(t)) ? client_self(c) : replica_leader(tablet_replica(t));
+    if (!leader)
+        return false;
+    tablet_info(t, &info);
+    *ret_rc = fill(a, info.id, info.generation, info.start, info.end, &info.config, leader, ret, err);
+    return true;
+}
+
+static px_store member(const struct px_config *config, uint32_t turn) {
+    for (uint32_t i = 0; i < config->count; i++) {
+        const struct px_member *m = &config->member[(turn + i) % config->count];
+        if (px_is_voter(m) && !(m->flags & PX_WITNESS))
+            return m->store;
+    }
+    return 0;
+}
+
+enum rc route_find(struct txn_client *c, struct key k, uint32_t turn, int64_t deadline, struct arena *a,
+                   struct route *ret, struct err *err) {
+    struct directory_tablet d;
+    enum rc rc;
+    if (own(c, k, a, ret, &rc, err))
+        return rc;
+    rc = directory_find(c->store->directory, (struct mvcc_bytes){k.p, k.bytes}, deadline, &d, err);
+    if (rc)
+        return rc;
+    px_store store = d.leader;
+    if (!store || turn % 3 == 2) /* its word may be old: others know better */
+        store = member(&d.config, turn);
+    return fill(a, d.id, d.generation, d.start, d.end, &d.config, store, ret, err);
+}
+
+static int distance(struct txn_client *c, px_store store) {
+    const struct node_conf *me = node_conf(c->store->node);
+    struct store_addr at = px_store_addr(store);
+    const Node__Node *n = directory_node(c->store->directory, at.node);
+    if (store == client_self(c))
+        return 0;
+    if (at.node == node_number(c->store->node))
+        return 1;
+    if (!n || !me->region || strcmp(n->region, me->region) != 0)
+        return 4;
+    return me->zone && strcmp(n->zone, me->zone) == 0 ? 2 : 3;
+}
+
+px_store route_nearest(struct txn_client *c, const struct route *r) {
+    px_store best = r->store;
+    int best_distance = distance(c, best);
+    for (uint32_t i = 0; i < r->config.count; i++) {
+        const struct px_member *m = &r->config.member[i];
+        int d = m->flags & PX_WITNESS ? 9 : distance(c, m->store);
+        if (d < best_distance) {
+            best = m->store;
+            best_distance = d;
+        }
+    }
+    return best;
+}
+
+void route_failed(struct txn_client *c, const struct route *r, enum rc rc, px_store leader) {
+    struct directory *d = c->store->directory;
+    if (rc == RC_MOVED)
+        directory_forget(d, r->tablet);
+    else if (rc == RC_NOT_LEADER && leader && leader != r->store)
+        directory_leader(d, r->tablet, leader);
+    else
+        directory_leader(d, r->tablet, 0);
+}
+
+/* ---- visits ---------------------------------------------------------------------------------------------------------- */
+
+struct txn_span visit_span(const struct visit *v) {
+    return (struct txn_span){{v->bytes, v->start_bytes}, {v->bytes + v->start_bytes, v->end_bytes}};
+}
+
+void visit_free(struct visit *v) {
+    ilist_del(&v->link);
+    free(v->key);
+    free(v);
+}
+
+static struct visit *visit_new(struct txn *t, const struct txn_span *range, struct txn_key k) {
+    struct visit *v = calloc(1, sizeof *v + range->start.n + range->end.n);
+    uint8_t *key = malloc(k.n + 1);
+    if (!v || !key) {
+        free(v);
+        free(key);
+        return NULL;
+    }
+    if (range->start.n)
+        memcpy(v->bytes, range->start.p, range->start.n);
+    if (range->end.n)
+        memcpy(v->bytes + range->start.n, range->end.p, range->end.n);
+    if (k.n)
+        memcpy(key, k.p, k.n);
+    v->start_bytes = range->start.n;
+    v->end_bytes = range->end.n;
+    v->key = key;
+    v->key_bytes = k.n;
+    ilist_init(&v->link);
+    ilist_push_back(&t->visits, &v->link);
+    return v;
+}
+
+struct visit *visit_find(struct txn *t, struct key k) {
+    struct txn_key key = {k.p, k.bytes};
+    ilist_for_each(it, &t->visits) {
+        struct visit *v = ilist_entry(it, struct visit, link);
+        struct txn_span s = visit_span(v);
+        if (txn_key_cmp(s.start, key) <= 0 && txn_key_before_end(key, s.end))
+            return v;
+    }
+    return NULL;
+}
+
+/* v was split: a visit of its own for `range`, with the same past. */
+static struct visit *piece(struct txn *t, const struct visit *v, struct txn_span range) {
+    struct txn_key k = {v->key, v->key_bytes};
+    if (txn_key_cmp(range.start, k) > 0 || !txn_key_before_end(k, range.end))
+        k = range.start;
+    struct visit *p = visit_new(t, &range, k);
+    if (!p)
+        return NULL;
+    p->tablet = v->tablet;
+    p->generation = v->generation;
+    p->term = v->term;
+    p->store = v->store;
+    p->requests = v->requests;
+    p->writes = v->writes;
+    p->undo = v->undo;
+    p->undo_to = v->undo_to;
+    return p;
+}
+
+struct visit *visit_get(struct txn *t, const struct route *r, struct key k) {
+    struct txn_span range = {{r->range.start.p, r->range.start.bytes}, {r->range.end.p, r->range.end.bytes}};
+    struct visit *v = visit_find(t, k);
+    if (!v) {
+        v = visit_new(t, &range, (struct txn_key){k.p, k.bytes});
+        if (v) {
+            v->tablet = r->tablet;
+            v->generation = r->generation;
+            v->store = r->store;
+        }
+        return v;
+    }
+    struct txn_span had = visit_span(v);
+    if (txn_key_cmp(had.start, range.start) != 0 || txn_end_cmp(had.end, range.end) != 0) {
+        struct txn_span left = {had.start, range.start}, right = {range.end, had.end};
+        bool cut_left = txn_key_cmp(had.start, range.start) < 0;
+        bool cut_right = range.end.n && txn_end_cmp(range.end, had.end) < 0;
+        struct visit *mid = piece(t, v, range);
+        if (!mid || (cut_left && !piece(t, v, left)) || (cut_right && !piece(t, v, right)))
+            return NULL; /* the transaction ends with that: what is too much is told twice */
+        visit_free(v);
+        v = mid;
+    }
+    v->tablet = r->tablet;
+    v->generation = r->generation;
+    v->store = r->store;
+    return v;
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host.h: the site on a tablet: what joins the pure core of two-phase commit (site.h) to a replica, its file, the network and
+ * the clock.
+ *
+ *     entry of the log --apply--> site_apply --> rows, sections of the same slot
+ *     a message or a request  --> the site   --> host_drain: floors, proposals, messages, locks, in the site's order
+ *
+ * Promise     What the site knows and a successor must know lies in sections, changed in the slot that changed it: one for each
+ *             prepared transaction and each outcome (P-8, P-10). After any call of the site everything that it wants is done in
+ *             the same turn (docs/transactions.md, "what the tablet layer does"). Messages go to whoever owns a key now; they
+ *             may be lost, and are sent again by those who need an answer.
+ * Relies on   tablet.h, directory.h, rpc.h; client.h takes what is for a gateway of this store.
+ * Threads     the store's own. A struct txn_host * is good until the next wait, unless host_ref holds it: then look at `closed`.
+ *
+ * Sections:  "txn/p/ID" a prepared transaction (record.h, its timestamp in s), "txn/o/ID" an outcome, "txn/h" the horizons
+ * (8 + 8 bytes, little-endian); ID: gateway, incarnation, counter in hex.
+ *
+ * A command of ours (COMMAND_UPPER): 8 bytes, little-endian, the time that gates it (T-4; INT64_MIN: none), then the record.
+ *
+ * The bytes that a record calls its writes: varint n, then n changes of tables, each: kind 1, varint length, descriptor; or kind
+ * 2, varint table: it is dropped. Behind them row images (mvcc_mutations_encode), or nothing.
+ */
+#ifndef MERIDIAN_TXN_HOST_H
+#define MERIDIAN_TXN_HOST_H
+
+#include "shard/node/node.h"
+#include "truetime/base/map.h"
+#include "txn/overlay.h"
+#include "txn/site.h"
+
+enum {
+    HOST_TYPE_ENVELOPE = 160, /* numbers of message types */
+    HOST_TYPE_EXEC = 161,
+    HOST_TYPE_SCAN = 162,
+    HOST_TYPE_ALIVE = 163,
+    HOST_TYPE_SAFE = 164,
+    HOST_TYPE_STATUS = 165,
+    HOST_HOPS_MAX = 3,
+    HOST_INBOX_MAX = 65536, /* messages of the own store that wait for their turn */
+    HOST_WRITES_BYTES_MAX = REPLICA_COMMAND_BYTES_MAX - (256 << 10), /* of a transaction on one tablet, encoded */
+};
+
+struct txn_client;
+
+/* Rows that a fragment may be reading: whoever writes meanwhile makes a copy. */
+struct guest_rows {
+    struct txn_overlay *overlay;
+    uint32_t refs;
+};
+
+/* A change of a table, taken into effect by the commit. */
+struct guest_table {
+    uint64_t seq, id;
+    struct table *table; /* NULL: dropped */
+};
+
+/* What a transaction has written on a tablet. */
+struct guest {
+    struct map_node node;
+    struct txn_id id;
+    struct guest_rows *rows; /* NULL: none yet */
+    uint64_t *seq;           /* the gateway's number of each write in rows, ascending */
+    size_t seqs, seqs_cap;
+    struct guest_table *tables;
+    size_t n_tables, tables_cap;
+    bool broken; /* memory ran out in an undo */
+};
+
+struct txn_host {
+    struct txn_hosts *all;
+    struct ilist link;
+    struct tablet *tablet;
+    uint64_t id;
+    struct site *site;
+    struct map guests, waits;
+    struct waitq safe; /* something was decided: who waits for a timestamp looks again */
+    uint64_t next_request;
+    uint32_t refs;
+    bool closed; /* the tablet has let go of it */
+    bool draining;
+    struct arena scratch; /* of an apply */
+    struct buf buf;
+};
+
+struct txn_hosts_stats {
+    struct counter messages_in, messages_out, messages_local, forwarded, bounced, unroutable, refused;
+    struct counter requests, waits, sections;
+    struct hist lock_wait_ns;
+};
+
+struct txn_hosts {
+    struct node_store *store;
+    struct reactor *reactor;
+    struct env *env;
+    struct txn_client *client; /* takes messages to this store as a gateway; NULL: they are dropped */
+    void (*to_gateway)(struct txn_client *c, const struct txn_msg *m);
+    struct ilist hosts;
+    struct fiber_group fibers;
+    struct waitq ticker, mail;
+    struct ilist inbox;
+    size_t inbox_count;
+    int64_t wake_ns; /* of the ticker */
+    struct txn_hosts_stats stats;
+    bool stopping;
+};
+
+extern const struct tablet_ops txn_tablet_ops; /* ctx: points to a struct txn_hosts * */
+
+/* Registers the messages and starts the fibers. */
+enum rc txn_hosts_new(struct node_store *s, struct txn_hosts **ret, struct err *err) MUST_CHECK;
+void txn_hosts_stop(struct txn_hosts *hs);
+bool txn_hosts_idle(const struct txn_hosts *hs);
+void txn_hosts_free(struct txn_hosts *hs); /* idle, no tablet is left; NULL is fine */
+
+/* The tablet's, if it is here and open. */
+struct txn_host *host_find(struct txn_hosts *hs, uint64_t tablet);
+void host_ref(struct txn_host *h);
+void host_unref(struct txn_host *h);
+bool host_leads(struct txn_host *h);
+struct txn_facts host_facts(struct txn_host *h);
+/* Does what the site wants: after every call of it. */
+void host_drain(struct txn_host *h);
+/* Somebody began something here: the ticker is to look. */
+void host_poke(struct txn_host *h);
+/* Until the lock that request waits for is granted or refused. RC_OK: granted; RC_ABORTED, RC_TIMEOUT, RC_MOVED, ...: err
+ * says who was in the way. */
+enum rc host_wait_lock(struct txn_host *h, const struct txn_id *id, uint64_t request, int64_t deadline,
+                       int64_t *ret_waited, struct err *err) WAITS MUST_CHECK;
+
+/* ---- a transaction's own writes ---- */
+
+struct guest *guest_find(struct txn_host *h, const struct txn_id *id);
+struct guest *guest_get(struct txn_host *h, const struct txn_id *id); /* NULL: no memory */
+void guest_free(struct txn_host *h, struct guest *g);
+/* For a fragment that runs: what there is now, NULL if nothing. */
+struct guest_rows *guest_pin(struct guest *g);
+void guest_rows_unref(struct guest_rows *r); /* NULL is fine */
+/* A write, numbered seq. values as mvcc_mutation has them. */
+enum rc guest_write(struct txn_host *h, struct guest *g, uint64_t seq, struct table *t, bool deletes,
+                    const struct value *values, uint16_t n, struct err *err) MUST_CHECK;
+/* t NULL: table id is dropped. Takes a reference. */
+enum rc guest_change_table(struct guest *g, uint64_t seq, uint64_t id, struct table *t) MUST_CHECK;
+/* Nothing written after seq remains. */
+void guest_undo(struct txn_host *h, struct guest *g, uint64_t seq);
+/* What the record's writes are, appended; nothing if it only read. */
+enum rc guest_encode(struct guest *g, const struct txn_span *range, struct buf *to) MUST_CHECK;
+
+/* To whoever owns key; or to the gateway of that store if not 0. Never waits; may be lost. */
+void hosts_send(struct txn_hosts *hs, struct txn_key key, uint64_t gateway, const void *msg, size_t bytes);
+/* Encodes m. */
+void hosts_send_msg(struct txn_hosts *hs, struct txn_key key, uint64_t gateway, const struct txn_msg *m);
+
+#endif

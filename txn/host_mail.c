@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host_mail.c: messages of the transaction layer between stores, and the time of sites.
+ *
+ * A message is for the owner of a key, as far as its sender knows. Who gets it and does not lead that tablet passes it on to
+ * whom he knows to lead it, a few hops at most; who knows nobody sends it back, and its sender forgets where he thought the key
+ * was. Lost messages are sent again by the sites and gateways that need an answer, so nothing here waits or retries.
+ *
+ * Messages to the own store wait in an inbox for a fiber of their own: a site that is being drained is not called again from
+ * within.
+ */
+#include <stdlib.h>
+
+#include "shard/runtime/ttwait.h"
+#include "txn/host_internal.h"
+#include "txn/serve.pb-c.h"
+
+static const int64_t TICK_NS = 20000000, LOOKUP_NS = 2000000000, LATE_NS = 10000000000;
+
+struct mail {
+    struct ilist link;
+    struct txn_hosts *all;
+    uint64_t gateway;
+    uint32_t hops;
+    int64_t not_before;
+    struct store_addr from;
+    uint64_t tablet;
+    size_t key_bytes, msg_bytes;
+    uint8_t bytes[]; /* key, then message */
+};
+
+/* ---- sending --------------------------------------------------------------------------------------------------------- */
+
+static struct mail *mail_new(struct txn_hosts *hs, struct txn_key key, uint64_t gateway, const void *msg,
+                             size_t bytes) {
+    struct mail *m = malloc(sizeof *m + key.n + bytes);
+    if (!m)
+        return NULL;
+    *m = (struct mail){.all = hs, .gateway = gateway, .key_bytes = key.n, .msg_bytes = bytes};
+    m->from = rpc_self(hs->store->rpc);
+    ilist_init(&m->link);
+    if (key.n)
+        memcpy(m->bytes, key.p, key.n);
+    if (bytes)
+        memcpy(m->bytes + key.n, msg, bytes);
+    return m;
+}
+
+static void into_inbox(struct txn_hosts *hs, struct mail *m) {
+    if (hs->stopping || hs->inbox_count >= HOST_INBOX_MAX) {
+        free(m);
+        return;
+    }
+    hs->inbox_count++;
+    ilist_push_back(&hs->inbox, &m->link);
+    waitq_wake_one(&hs->mail, RC_OK);
+}
+
+static void send_frame(struct txn_hosts *hs, px_store to, const struct mail *m) {
+    Serve__Envelope e = SERVE__ENVELOPE__INIT;
+    e.key = (ProtobufCBinaryData){m->key_bytes, (uint8_t *)(uintptr_t)m->bytes};
+    e.msg = (ProtobufCBinaryData){m->msg_bytes, (uint8_t *)(uintptr_t)m->bytes + m->key_bytes};
+    e.gateway = m->gateway;
+    e.hops = m->hops + 1;
+    e.tablet = m->tablet;
+    counter_inc(&hs->stats.messages_out);
+    IGNORE(rpc_send(hs->store->rpc, px_store_addr(to), HOST_TYPE_ENVELOPE, &e.base, NULL, NULL)); /* may be lost */
+}
+
+static void bounce(struct txn_hosts *hs, const struct mail *m) {
+    Serve__Envelope e = SERVE__ENVELOPE__INIT;
+    struct store_addr self = rpc_self(hs->store->rpc);
+    if (m->from.node == self.node && m->from.store == self.store)
+        return;
+    e.tablet = m->tablet;
+    e.bounced = true;
+    counter_inc(&hs->stats.bounced);
+    IGNORE(rpc_send(hs->store->rpc, m->from, HOST_TYPE_ENVELOPE, &e.base, NULL, NULL));
+}
+
+/* Whom the directory's word makes us ask; 0: nobody. Without a leader one member after the other. */
+static px_store choose(struct txn_hosts *hs, const struct directory_tablet *d, uint32_t turn) {
+    px_store self = px_store_of(rpc_self(hs->store->rpc));
+    if (d->leader && d->leader != self)
+        return d->leader;
+    for (uint32_t i = 0; i < d->config.count; i++) {
+        const struct px_member *m = &d->config.member[(turn + i) % d->config.count];
+        if (px_is_voter(m) && m->store != self)
+            return m->store;
+    }
+    return 0;
+}
+
+/* Nobody here knows the key's owner: asks the directory. */
+static void lookup_main(void *arg) {
+    struct mail *m = arg;
+    struct txn_hosts *hs = m->all;
+    struct directory_tablet d;
+    struct mvcc_bytes key = {m->bytes, m->key_bytes};
+    int64_t deadline = reactor_deadline(hs->reactor, LOOKUP_NS);
+    px_store to = 0;
+    if (directory_find(hs->store->directory, key, deadline, &d, NULL) == RC_OK) {
+        to = choose(hs, &d, m->hops);
+        m->tablet = d.id;
+    }
+    if (to)
+        send_frame(hs, to, m);
+    else
+        counter_inc(&hs->stats.unroutable);
+    free(m);
+}
+
+/* To another store. Takes m. */
+static void pass_on(struct txn_hosts *hs, struct mail *m) {
+    struct mvcc_bytes key = {m->bytes, m->key_bytes};
+    struct directory_tablet d;
+    struct tablet *t = hs->store->tablets ? tablets_find_key(hs->store->tablets, key) : NULL;
+    px_store self = px_store_of(rpc_self(hs->store->rpc)), to = 0;
+    if (m->hops >= HOST_HOPS_MAX) {
+        bounce(hs, m);
+        free(m);
+        return;
+    }
+    if (t) {
+        to = replica_leader(tablet_replica(t));
+        m->tablet = tablet_id(t);
+        if (to == self)
+            to = 0; /* it does not lead yet, or not any more */
+    }
+    if (!to && directory_known(hs->store->directory, key, &d)) {
+        to = choose(hs, &d, m->hops);
+        m->tablet = d.id;
+        if (!t && d.leader == self)
+            directory_forget(hs->store->directory, d.id);
+    }
+    if (to) {
+        send_frame(hs, to, m);
+        free(m);
+    } else if (fiber_spawn(hs->reactor, &hs->fibers, FIBER_LARGE, "txn lookup", lookup_main, m) != RC_OK) {
+        free(m);
+    }
+}
+
+/* Does this store lead the key's tablet? */
+static struct txn_host *own_host(struct txn_hosts *hs, const struct mail *m) {
+    struct mvcc_bytes key = {m->bytes, m->key_bytes};
+    struct tablet *t = hs->store->tablets ? tablets_find_key(hs->store->tablets, key) : NULL;
+    struct txn_host *h = t ? tablet_upper(t) : NULL;
+    return h && host_leads(h) ? h : NULL;
+}
+
+static void post(struct txn_hosts *hs, struct mail *m) {
+    px_store self = px_store_of(rpc_self(hs->store->rpc));
+    if (m->gateway ? m->gateway == self : own_host(hs, m) != NULL) {
+        counter_inc(&hs->stats.messages_local);
+        into_inbox(hs, m);
+    } else if (m->gateway) {
+        send_frame(hs, m->gateway, m);
+        free(m);
+    } else {
+        pass_on(hs, m);
+    }
+}
+
+static void later_main(void *arg) {
+    struct mail *m = arg;
+    struct txn_hosts *hs = m->all;
+    if (tt_wait_until_after(hs->reactor, &hs->store->clock, m->not_before, reactor_deadline(hs->reactor, LATE_NS)) ==
+        RC_OK)
+        post(hs, m);
+    else
+        free(m);
+}
+
+void hosts_send_at(struct txn_hosts *hs, struct txn_key key, uint64_t gateway, const void *msg, size_t bytes,
+                   int64_t not_before) {
+    struct mail *m = hs->stopping ? NULL : mail_new(hs, key, gateway, msg, bytes);
+    if (!m)
+        return;
+    m->not_before = not_before;
+    if (not_before <= 0 || tt_after(&hs->store->clock, not_before))
+        post(hs, m);
+    else if (fiber_spawn(hs->reactor, &hs->fibers, FIBER_SMALL, "txn commit wait", later_main, m) != RC_OK)
+        free(m);
+}
+
+void hosts_send(struct txn_hosts *hs, struct txn_key key, uint64_t gateway, const void *msg, size_t bytes) {
+    hosts_send_at(hs, key, gateway, msg, bytes, 0);
+}
+
+void hosts_send_msg(struct txn_hosts *hs, struct txn_key key, uint64_t gateway, const struct txn_msg *m) {
+    struct arena a;
+    struct buf b;
+    arena_init(&a, 0);
+    buf_init(&b, 0);
+    if (txn_msg_encode(m, &a, &b) == RC_OK)
+        hosts_send_at(hs, key, gateway, b.data, b.len, 0);
+    buf_done(&b);
+    arena_done(&a);
+}
+
+/* ---- receiving ------------------------------------------------------------------------------------------------------- */
+
+static void deliver(struct txn_hosts *hs, struct mail *m) {
+    struct txn_host *h = m->gateway ? NULL : own_host(hs, m);
+    struct txn_msg msg;
+    struct arena a;
+    if (!m->gateway && !h) {
+        counter_inc(&hs->stats.forwarded);
+        pass_on(hs, m);
+        return;
+    }
+    arena_init(&a, 0);
+    if (txn_msg_decode(m->bytes + m->key_bytes, m->msg_bytes, &a, &msg, NULL) == RC_OK) {
+        if (h) {
+            struct txn_facts f = host_facts(h);
+            site_message(h->site, &msg, &f);
+            host_drain(h);
+            host_poke(h);
+        } else if (hs->client) {
+            hs->to_gateway(hs->client, &msg);
+        }
+    }
+    arena_done(&a);
+    free(m);
+}
+
+static void mail_main(void *arg) {
+    struct txn_hosts *hs = arg;
+    for (;;) {
+        struct ilist *l = ilist_pop_front(&hs->inbox);
+        if (!l) {
+            if (waitq_wait(hs->reactor, &hs->mail, DEADLINE_NONE) != RC_OK)
+                return;
+            continue;
+        }
+        hs->inbox_count--;
+        deliver(hs, ilist_entry(l, struct mail, link));
+        if (fiber_slice_over(hs->reactor) && fiber_yield(hs->reactor) != RC_OK)
+            return;
+    }
+}
+
+static void on_envelope(void *ctx, struct rpc_request *q) {
+    struct txn_hosts *hs = ctx;
+    const Serve__Envelope *e = (const Serve__Envelope *)q->message;
+    counter_inc(&hs->stats.messages_in);
+    if (e->bounced) {
+        directory_forget(hs->store->directory, e->tablet);
+        return;
+    }
+    if (e->key.len > TXN_KEY_BYTES_MAX || e->hops > 2 * HOST_HOPS_MAX)
+        return;
+    struct mail *m = mail_new(hs, (struct txn_key){e->key.data, e->key.len}, e->gateway, e->msg.data, e->msg.len);
+    if (!m)
+        return;
+    m->hops = e->hops;
+    m->from = q->from;
+    m->tablet = e->tablet;
+    into_inbox(hs, m);
+}
+
+static void on_alive(void *ctx, struct rpc_request *q) {
+    struct txn_hosts *hs = ctx;
+    const Serve__Alive *a = (const Serve__Alive *)q->message;
+    for (size_t i = 0; i < a->n_refs && i < a->n_tablets; i++) {
+        struct txn_id id = {a->refs[i]->gateway, a->refs[i]->incarnation, a->refs[i]->counter};
+        struct txn_host *h = host_find(hs, a->tablets[i]);
+        if (!h)
+            continue;
+        struct txn_facts f = host_facts(h);
+        site_alive(h->site, &id, &f);
+        host_drain(h);
+    }
+}
+
+/* ---- time ------------------------------------------------------------------------------------------------------------ */
+
+void host_poke(struct txn_host *h) {
+    struct txn_hosts *hs = h->all;
+    if (hs->wake_ns > env_now_ns(hs->env) + TICK_NS)
+        waitq_wake_all(&hs->ticker, RC_OK);
+}
+
+/* When it is to be looked at again: soon while anybody has locks, since then its times change with each request. */
+static int64_t tick_one(struct txn_host *h) {
+    int64_t now = env_now_ns(h->all->env);
+    struct lock_stats locks = {0};
+    if (!site_leads(h->site))
+        return INT64_MAX;
+    if (site_wake_ns(h->site) <= now) {
+        struct txn_facts f = host_facts(h);
+        site_tick(h->site, &f);
+    }
+    host_drain(h);
+    lock_stats(site_locks(h->site), &locks);
+    int64_t wake = site_wake_ns(h->site), soon = now + TICK_NS;
+    if (locks.txns && wake > soon)
+        wake = soon;
+    return wake > now ? wake : now + 1;
+}
+
+static void ticker_main(void *arg) {
+    struct txn_hosts *hs = arg;
+    for (;;) {
+        hs->wake_ns = INT64_MAX;
+        ilist_for_each(it, &hs->hosts) {
+            int64_t wake = tick_one(ilist_entry(it, struct txn_host, link));
+            hs->wake_ns = wake < hs->wake_ns ? wake : hs->wake_ns;
+        }
+        enum rc rc = waitq_wait(hs->reactor, &hs->ticker, hs->wake_ns);
+        if (rc && rc != RC_TIMEOUT)
+            return;
+    }
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------------------ */
+
+static const struct rpc_service services[] = {
+    {.type = HOST_TYPE_ENVELOPE,
+     .name = "txn.message",
+     .request = &serve__envelope__descriptor,
+     .message = on_envelope,
+     .direct = true},
+    {.type = HOST_TYPE_ALIVE,
+     .name = "txn.alive",
+     .request = &serve__alive__descriptor,
+     .message = on_alive,
+     .size = FIBER_LARGE},
+};
+
+enum rc txn_hosts_new(struct node_store *s, struct txn_hosts **ret, struct err *err) {
+    struct txn_hosts *hs = calloc(1, sizeof *hs);
+    enum rc rc = RC_OK;
+    if (!hs)
+        return err_set(err, RC_NOMEM, "out of memory");
+    hs->store = s;
+    hs->reactor = s->reactor;
+    hs->env = s->env;
+    ilist_init(&hs->hosts);
+    ilist_init(&hs->inbox);
+    fiber_group_init(&hs->fibers);
+    waitq_init(&hs->ticker);
+    waitq_init(&hs->mail);
+    for (size_t i = 0; i < ARRAY_LEN(services) && !rc; i++)
+        rc = rpc_register(s->rpc, &services[i], hs);
+    if (!rc)
+        rc = serve_register(hs);
+    if (!rc)
+        rc = fiber_spawn(hs->reactor, &hs->fibers, FIBER_LARGE, "txn messages", mail_main, hs);
+    if (!rc)
+        rc = fiber_spawn(hs->reactor, &hs->fibers, FIBER_LARGE, "txn ticker", ticker_main, hs);
+    if (rc) /* what was spawned ends with the reactor; hs is the node's to free */
+        err_set(err, rc, "the transaction layer of store %u: %s", s->number, rc_text(rc));
+    *ret = hs;
+    return rc;
+}
+
+void txn_hosts_stop(struct txn_hosts *hs) {
+    hs->stopping = true;
+    hs->client = NULL;
+    fiber_group_cancel(&hs->fibers);
+}
+
+bool txn_hosts_idle(const struct txn_hosts *hs) {
+    return hs->fibers.count == 0;
+}
+
+void txn_hosts_free(struct txn_hosts *hs) {
+    struct ilist *l;
+    if (!hs)
+        return;
+    CHECK(txn_hosts_idle(hs) && ilist_empty(&hs->hosts));
+    while ((l = ilist_pop_front(&hs->inbox)))
+        free(ilist_entry(l, struct mail, link));
+    free(hs);
+}
