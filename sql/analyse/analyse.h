@@ -13,7 +13,9 @@
 
 #include <pg_query/pg_query.pb-c.h>
 
+#include "shard/runtime/fiber.h"
 #include "sql/analyse/tree.h"
+#include "sql/types/types.h"
 
 struct analyse_in {
     struct arena *arena;
@@ -25,7 +27,11 @@ struct analyse_in {
     /* Types that the client gave ($1 is param[0]); 0 entries of type COL_NONE are inferred. */
     const struct col *param;
     size_t params;
-    const struct fn_env *env; /* to compute constants at once: time zone, now */
+    /* To read literals and to compute constants at once: time zone, now; NULL: UTC, and nothing is computed. Without
+     * env->session, functions that need a session are refused. */
+    const struct fn_env *env;
+    /* For expressions that the catalog keeps as text; NULL: they are short. */
+    struct reactor *reactor;
 };
 
 struct analysed {

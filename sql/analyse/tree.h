@@ -87,6 +87,7 @@ struct expr {
     struct sort *order;  /* AGG */
     uint32_t orders;
     struct window *window; /* WINDOW */
+    uint32_t mark;         /* the analyser's own */
 };
 
 struct sort {

@@ -119,6 +119,8 @@ struct cat_source_ops {
     enum rc (*table_by_id)(struct cat_source *s, uint32_t id, const struct cat_table **ret, struct err *err) WAITS;
     /* id 0: there is none. */
     enum rc (*schema)(struct cat_source *s, const char *name, struct cat_schema *ret, struct err *err) WAITS;
+    /* The id of a table, view, index or sequence, for 'name'::regclass; 0: there is none. NULL: only tables are known. */
+    enum rc (*relation)(struct cat_source *s, uint32_t schema, const char *name, uint32_t *ret, struct err *err) WAITS;
 };
 
 struct cat_source {
