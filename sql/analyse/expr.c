@@ -712,6 +712,14 @@ static struct expr *type_cast(struct scope *s, const PQ(TypeCast) * c) {
     return cast_to(s, e, to, c->location >= 0 ? c->location : c->type_name->location);
 }
 
+static bool collation_known(const char *name) {
+    static const char *const known[] = {"C", "POSIX", "default", "ucs_basic", "C.utf8", "C.UTF-8"};
+    for (size_t i = 0; i < ARRAY_LEN(known); i++)
+        if (strcmp(known[i], name) == 0)
+            return true;
+    return false;
+}
+
 static struct expr *collate(struct scope *s, const PQ(CollateClause) * c) {
     struct an *an = s->an;
     const char *name = c->n_collname ? node_string(c->collname[c->n_collname - 1]) : "";
@@ -724,8 +732,7 @@ static struct expr *collate(struct scope *s, const PQ(CollateClause) * c) {
         fail(an, c->location, "42804", "collations are not supported by type %s", type_text(an, e->type));
         return NULL;
     }
-    if (strcmp(name, "C") && strcmp(name, "POSIX") && strcmp(name, "default") && strcmp(name, "ucs_basic") &&
-        strcmp(name, "C.utf8") && strcmp(name, "C.UTF-8")) {
+    if (!collation_known(name)) {
         unsupported(an, c->location, "collation \"%s\" is not supported", name);
         return NULL;
     }
@@ -753,7 +760,7 @@ static struct expr *any_sublink(struct scope *s, const PQ(SubLink) * l, struct q
         fail(an, l->location, "42601", have < n ? "subquery has too few columns" : "subquery has too many columns");
         return NULL;
     }
-    if (n > 1 && strcmp(op, "=") && strcmp(op, "<>")) {
+    if (n > 1 && strcmp(op, "=") != 0 && strcmp(op, "<>") != 0) {
         unsupported(an, l->location, "row comparison %s with a subquery is not supported", op);
         return NULL;
     }
