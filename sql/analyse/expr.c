@@ -394,7 +394,7 @@ static struct expr *bool_expr(struct scope *s, const PQ(BoolExpr) * b) {
 
 static struct expr *null_test(struct scope *s, const PQ(NullTest) * t) {
     struct an *an = s->an;
-    bool not = t->nulltesttype == PG_QUERY__NULL_TEST_TYPE__IS_NOT_NULL;
+    bool negated = t->nulltesttype == PG_QUERY__NULL_TEST_TYPE__IS_NOT_NULL;
     if (PQ_NODE(t->arg, ROW_EXPR)) { /* of a row: all of its fields */
         const PQ(RowExpr) *r = t->arg->row_expr;
         struct expr *e = NULL;
@@ -433,7 +433,7 @@ static struct expr *boolean_test(struct scope *s, const PQ(BooleanTest) * t) {
     struct expr *e = unary(s->an, EXPR_IS_BOOL, x, t->location);
     if (e) {
         e->op = tests[t->booltesttype].op;
-        e->flag = tests[t->booltesttype].not ;
+        e->flag = tests[t->booltesttype].negated;
     }
     return e;
 }
