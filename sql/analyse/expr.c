@@ -403,14 +403,14 @@ static struct expr *null_test(struct scope *s, const PQ(NullTest) * t) {
             struct expr *c = unary(an, EXPR_IS_NULL, x, t->location);
             if (!c)
                 return NULL;
-            c->flag = not ;
+            c->flag = negated;
             e = e ? logic(an, EXPR_AND, e, c, t->location) : c;
         }
         return e ? e : const_bool(an, true);
     }
     struct expr *e = unary(an, EXPR_IS_NULL, expression(s, t->arg), t->location);
     if (e)
-        e->flag = not ;
+        e->flag = negated;
     return e;
 }
 
@@ -418,7 +418,7 @@ static struct expr *boolean_test(struct scope *s, const PQ(BooleanTest) * t) {
     static const struct {
         const char *what;
         char op;
-        bool not ;
+        bool negated;
     } tests[] = {
         [PG_QUERY__BOOL_TEST_TYPE__IS_TRUE] = {"IS TRUE", 't', false},
         [PG_QUERY__BOOL_TEST_TYPE__IS_NOT_TRUE] = {"IS NOT TRUE", 't', true},
