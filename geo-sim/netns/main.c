@@ -10,59 +10,61 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "geo-sim/netns/world.h"
+#include "geo-sim/netns/verbs.h"
 #include "geo-sim/topology/worlds.h"
 #include "truetime/spec.h"
 
-enum { EXIT_FAILED = 1, TEXT_BYTES = 32, STATEMENT_BYTES = 2048, WORDS_MAX = 16 };
-
 static const char help_text[] =
-    "meridian geo: regions on this machine, with the distances between them\n"
+    "meridian geo: a database over regions on this machine, with the distances between them\n"
     "\n"
-    "usage: meridian geo up TOPOLOGY [--backend auto|netem|tun] [--no-verify] [--print]\n"
+    "usage: meridian geo up TOPOLOGY [--backend auto|netem|tun|loopback] [--stores N] [--data DIR] [--no-nodes]\n"
+    "                      [--no-verify] [--print]\n"
     "       meridian geo status [--json]\n"
     "       meridian geo set SET SET ATTRIBUTE=VALUE... [--one-way]\n"
     "       meridian geo partition SET [SET] [--one-way]\n"
     "       meridian geo heal [SET [SET]] [--one-way]\n"
+    "       meridian geo kill|restart|pause|resume NODE|SET\n"
+    "       meridian geo skew REGION offset=DURATION|stop [masters=N]\n"
     "       meridian geo verify [--rounds N]\n"
     "       meridian geo exec PLACE COMMAND [ARGUMENT]...\n"
     "       meridian geo down [--all]\n"
     "all of them: [--world NAME], default main\n"
     "\n"
-    "up         makes a network namespace for each zone and checks the round trips between all of them. TOPOLOGY is a "
-    "file\n"
-    "           or one of those that are shipped (below). netem: the kernel's own delays, where it has them; tun: a "
-    "user-\n"
-    "           space emulator; auto: netem if possible. --print only shows the commands.\n"
+    "up         makes the network and checks the round trips between all places, then starts a node in each seat of "
+    "the\n"
+    "           topology, time masters in each region, and waits until every tablet has its voters. TOPOLOGY is a file "
+    "or\n"
+    "           one of those that are shipped (below). Links: netem, the kernel's own delays, where it has them; tun, "
+    "a\n"
+    "           user-space emulator; loopback, without root or namespaces: the nodes hold back what they send (delays "
+    "and\n"
+    "           cuts; no jitter, loss or rate); auto: the first of these that works. --no-nodes: only the network.\n"
+    "           --print only shows the commands.\n"
+    "status     who is where, SQL and HTTP ports on this host's loopback, who leads, and the delays as they are now\n"
     "set        changes links while they are used: rtt=120ms delay=60ms jitter=1% loss=0.5% reorder=0.1% rate=20mbit;\n"
     "           SET is REGION, REGION.ZONE, several with commas, or '*'; --one-way: only from the first to the second\n"
     "partition  nothing passes between the first SET and the second (default: everybody else)\n"
     "heal       undoes partitions (default: all)\n"
+    "kill       SIGKILL. restart: ends nodes cleanly if they run, and starts them. pause, resume: SIGSTOP, SIGCONT\n"
+    "skew       what the time masters of a region tell is off from now on; offset=0: again as it should be; stop: "
+    "they\n"
+    "           end. masters=N: only the first N of them\n"
     "verify     measures the round trips and compares them with those asked for; exit status 1 if one is off by more "
     "than\n"
     "           2 % or 1 ms\n"
     "exec       runs a command in a place's namespace\n"
     "down       removes everything that bears the world's name, also after a crash\n"
     "\n"
-    "needs root and iproute2. shipped topologies:";
+    "netem and tun need root and iproute2. shipped topologies:";
 
-struct options {
-    const char *world, *backend;
-    bool json, all, one_way, no_verify, print;
-    unsigned rounds;
-    const char *word[WORDS_MAX];
-    unsigned words;
-    char **rest; /* exec: the command */
-};
-
-static int complain(const struct err *err) {
+int geo_complain(const struct err *err) {
     fprintf(stderr, "meridian geo: %s\n", err_message(err));
     if (err->hint[0])
         fprintf(stderr, "  hint: %s\n", err->hint);
     return EXIT_FAILED;
 }
 
-static int misused(const char *what, const char *word) {
+int geo_misused(const char *what, const char *word) {
     fprintf(stderr, "meridian geo: %s%s%s%s; see meridian geo --help\n", what, word ? " \"" : "", word ? word : "",
             word ? "\"" : "");
     return EXIT_FAILED;
@@ -77,7 +79,7 @@ static void print_help(FILE *to) {
 
 /* ---- up ---------------------------------------------------------------------------------------------------------- */
 
-static enum rc read_topology(const char *name, struct topo **ret, struct err *err) {
+enum rc geo_read_topology(const char *name, struct topo **ret, struct err *err) {
     const struct topo_world *shipped = strchr(name, '/') ? NULL : topo_world_named(name);
     if (shipped)
         return topo_parse(name, (const char *)shipped->text, shipped->bytes, ret, err);
@@ -92,20 +94,33 @@ static enum rc read_topology(const char *name, struct topo **ret, struct err *er
     return rc;
 }
 
-static enum rc choose_backend(const struct options *o, enum geo_backend *ret, struct err *err) {
+/* The best that this machine and user can do; *ret_why: why it is not namespaces. */
+static enum rc choose_backend(const struct options *o, enum geo_backend *ret, struct err *ret_why, struct err *err) {
     struct err why = {0};
-    enum rc rc;
-    if (strcmp(o->backend, "tun") == 0) {
+    bool automatic = strcmp(o->backend, "auto") == 0;
+    for (int b = 0; b < GEO_BACKENDS && !automatic; b++)
+        if (strcmp(o->backend, geo_backend_name((enum geo_backend)b)) == 0) {
+            *ret = (enum geo_backend)b;
+            if (*ret == GEO_LOOPBACK)
+                return RC_OK;
+            enum rc rc = geo_world_able(err);
+            if (rc || *ret == GEO_TUN || !(rc = geo_world_probe_netem(o->world, &why)))
+                return rc;
+            return err_set(err, rc, "no netem here: %s", err_message(&why));
+        }
+    if (!automatic)
+        return err_set(err, RC_INVAL, "--backend wants auto, netem, tun or loopback, not \"%s\"", o->backend);
+    if (geo_world_able(ret_why)) {
+        *ret = GEO_LOOPBACK;
+    } else if (geo_world_probe_netem(o->world, &why) == RC_OK) {
+        *ret = GEO_NETEM;
+    } else if (access("/dev/net/tun", R_OK | W_OK) == 0) {
         *ret = GEO_TUN;
-        return RC_OK;
+    } else {
+        *ret = GEO_LOOPBACK;
+        err_set(ret_why, RC_UNSUPPORTED, "neither netem nor /dev/net/tun is here");
     }
-    if (strcmp(o->backend, "auto") != 0 && strcmp(o->backend, "netem") != 0)
-        return err_set(err, RC_INVAL, "--backend wants auto, netem or tun, not \"%s\"", o->backend);
-    rc = geo_world_probe_netem(o->world, &why);
-    *ret = rc ? GEO_TUN : GEO_NETEM;
-    if (!rc || strcmp(o->backend, "auto") == 0)
-        return RC_OK;
-    return err_set(err, rc, "no netem here: %s", err_message(&why));
+    return RC_OK;
 }
 
 static const char *verdict_text(enum ping_verdict v) {
@@ -166,46 +181,56 @@ static void print_where(const struct geo_world *w) {
     printf("world %s is up: %u places, ", w->name, w->topo->places);
     if (w->backend == GEO_NETEM)
         printf("links by the kernel's netem\n");
-    else
+    else if (w->backend == GEO_TUN)
         printf("links by the user-space emulator over TUN (pid %d)\n", (int)geo_world_emulator(w));
+    else
+        printf("on plain loopback: the nodes hold back what they send (--test-links)\n");
+}
+
+/* After a failure: the first error is the one that counts. */
+static void take_down(const char *world) {
+    struct geo_removed removed;
+    struct err ignored = {0};
+    IGNORE(geo_world_down(world, &removed, &ignored));
 }
 
 static int run_up(const struct options *o, const char *self) {
     struct geo_world w;
     struct topo *t;
-    struct err err = {0};
+    struct err err = {0}, why = {0};
     enum geo_backend b = GEO_TUN;
     bool good = true;
     if (o->words != 1)
-        return misused("up wants one topology", NULL);
-    if (read_topology(o->word[0], &t, &err))
-        return complain(&err);
+        return geo_misused("up wants one topology", NULL);
+    if (geo_read_topology(o->word[0], &t, &err))
+        return geo_complain(&err);
     if (o->print) {
         int code = !geo_world_valid(o->world)
-                       ? misused("no name of a world", o->world)
+                       ? geo_misused("no name of a world", o->world)
                        : print_plan(strcmp(o->backend, "netem") ? GEO_TUN : GEO_NETEM, o->world, t);
         topo_free(t);
         return code;
     }
-    if (geo_world_able(&err) || choose_backend(o, &b, &err)) {
+    if (choose_backend(o, &b, &why, &err)) {
         topo_free(t);
-        return complain(&err);
+        return geo_complain(&err);
     }
+    if (why.rc)
+        printf("%s: no namespaces; delays and cuts are made inside the nodes\n", err_message(&why));
     if (geo_world_up(o->world, t, b, self, &w, &err))
-        return complain(&err);
-    enum rc rc = o->no_verify ? RC_OK : verify(&w, PING_ROUNDS, &good, &err);
+        return geo_complain(&err);
+    enum rc rc = o->no_verify || b == GEO_LOOPBACK ? RC_OK : verify(&w, PING_ROUNDS, &good, &err);
     if (!rc && good)
         print_where(&w);
+    fflush(stdout);
+    int code = rc ? geo_complain(&err) : !good ? EXIT_FAILED : o->no_nodes ? 0 : geo_up_nodes(&w, o);
     geo_world_close(&w);
-    if (!rc && good)
-        return 0;
-    struct geo_removed removed;
-    struct err ignored = {0};
-    IGNORE(geo_world_down(o->world, &removed, &ignored)); /* the first error is the one that counts */
-    if (rc)
-        return complain(&err);
-    fprintf(stderr, "meridian geo: the network is not as asked for, and was removed again (--no-verify keeps it)\n");
-    return EXIT_FAILED;
+    if (code)
+        take_down(o->world);
+    if (!good)
+        fprintf(stderr,
+                "meridian geo: the network is not as asked for, and was removed again (--no-verify keeps it)\n");
+    return code;
 }
 
 /* ---- status ------------------------------------------------------------------------------------------------------ */
@@ -299,7 +324,9 @@ static void print_json(const struct geo_world *w) {
                    l->reorder_ppm, l->rate_bps, l->cut ? "true" : "false");
             first = false;
         }
-    printf("]}\n");
+    printf("]");
+    geo_json_nodes(w);
+    printf("}\n");
 }
 
 static int run_status(const struct options *o) {
@@ -307,7 +334,7 @@ static int run_status(const struct options *o) {
     struct err err = {0};
     char ns[GEO_NETNS_BYTES], addr[TOPO_ADDR_BYTES];
     if (geo_world_open(o->world, false, &w, &err))
-        return complain(&err);
+        return geo_complain(&err);
     if (o->json) {
         print_json(&w);
         geo_world_close(&w);
@@ -316,10 +343,14 @@ static int run_status(const struct options *o) {
     printf("world     %s\n", w.name);
     if (w.backend == GEO_TUN)
         print_emulator(&w);
-    else
+    else if (w.backend == GEO_NETEM)
         printf("links     the kernel's netem\n");
-    printf("\n%-24s %-40s %s\n", "PLACE", "NAMESPACE", "ADDRESSES OF ITS NODES");
-    for (unsigned i = 0; i < w.topo->places; i++) {
+    else
+        printf("links     plain loopback, delays and cuts inside the nodes (--test-links)\n");
+    geo_print_nodes(&w);
+    if (w.backend != GEO_LOOPBACK)
+        printf("\n%-24s %-40s %s\n", "PLACE", "NAMESPACE", "ADDRESSES OF ITS NODES");
+    for (unsigned i = 0; w.backend != GEO_LOOPBACK && i < w.topo->places; i++) {
         geo_netns_name(w.name, w.topo, i, ns);
         printf("%-24s %-40s", w.topo->place[i].name, ns);
         for (unsigned k = 0; k < topo_nodes(w.topo, i); k++)
@@ -337,24 +368,22 @@ static int run_status(const struct options *o) {
 static int change(const char *world, const char *statement) {
     struct geo_world w;
     struct err err = {0};
-    enum rc rc = geo_world_able(&err);
-    if (!rc)
-        rc = geo_world_open(world, true, &w, &err);
+    enum rc rc = geo_world_open(world, true, &w, &err);
     if (rc)
-        return complain(&err);
+        return geo_complain(&err);
     rc = geo_world_change(&w, statement, &err);
     geo_world_close(&w);
-    return rc ? complain(&err) : 0;
+    return rc ? geo_complain(&err) : 0;
 }
 
 static int run_set(const struct options *o) {
     char statement[STATEMENT_BYTES];
     size_t at = (size_t)snprintf(statement, sizeof statement, "%s", o->one_way ? "oneway" : "link");
     if (o->words < 3)
-        return misused("set wants two sets of places and at least one attribute", NULL);
+        return geo_misused("set wants two sets of places and at least one attribute", NULL);
     for (unsigned i = 0; i < o->words && at < sizeof statement; i++)
         at += (size_t)snprintf(statement + at, sizeof statement - at, " %s", o->word[i]);
-    return at < sizeof statement ? change(o->world, statement) : misused("that is too long", NULL);
+    return at < sizeof statement ? change(o->world, statement) : geo_misused("that is too long", NULL);
 }
 
 /* Everybody who is not in the set, as a set. */
@@ -378,12 +407,10 @@ static int run_partition(const struct options *o, bool cut) {
     struct err err = {0};
     const char *verb = cut ? "cut" : "heal";
     if (o->words > 2 || (cut && o->words == 0))
-        return misused("one or two sets of places are wanted", NULL);
-    enum rc rc = geo_world_able(&err);
-    if (!rc)
-        rc = geo_world_open(o->world, true, &w, &err);
+        return geo_misused("one or two sets of places are wanted", NULL);
+    enum rc rc = geo_world_open(o->world, true, &w, &err);
     if (rc)
-        return complain(&err);
+        return geo_complain(&err);
     char rest[STATEMENT_BYTES / 2] = "", statement[2 * STATEMENT_BYTES];
     const char *from = o->words ? o->word[0] : "*", *to = o->words == 2 ? o->word[1] : rest;
     if (o->words == 0)
@@ -396,7 +423,7 @@ static int run_partition(const struct options *o, bool cut) {
     if (!rc && w.topo->places > 1)
         rc = geo_world_change(&w, statement, &err);
     geo_world_close(&w);
-    return rc ? complain(&err) : 0;
+    return rc ? geo_complain(&err) : 0;
 }
 
 /* ---- the rest ---------------------------------------------------------------------------------------------------- */
@@ -405,51 +432,54 @@ static int run_verify(const struct options *o) {
     struct geo_world w;
     struct err err = {0};
     bool good = false;
-    enum rc rc = geo_world_able(&err);
-    if (!rc)
-        rc = geo_world_open(o->world, false, &w, &err);
+    enum rc rc = geo_world_open(o->world, false, &w, &err);
     if (rc)
-        return complain(&err);
-    rc = verify(&w, o->rounds, &good, &err);
+        return geo_complain(&err);
+    if (w.backend == GEO_LOOPBACK)
+        rc = err_set(&err, RC_UNSUPPORTED, "on plain loopback there is no network to measure");
+    else
+        rc = geo_world_able(&err);
+    if (!rc)
+        rc = verify(&w, o->rounds, &good, &err);
     if (!rc && w.backend == GEO_TUN)
         print_emulator(&w);
     geo_world_close(&w);
-    return rc ? complain(&err) : good ? 0 : EXIT_FAILED;
+    return rc ? geo_complain(&err) : good ? 0 : EXIT_FAILED;
 }
 
 static int run_exec(const struct options *o) {
     struct geo_world w;
     struct err err = {0};
     if (o->words != 1 || !o->rest || !o->rest[0])
-        return misused("exec wants a place and a command", NULL);
-    enum rc rc = geo_world_able(&err);
-    if (!rc)
-        rc = geo_world_open(o->world, false, &w, &err);
+        return geo_misused("exec wants a place and a command", NULL);
+    enum rc rc = geo_world_open(o->world, false, &w, &err);
     if (rc)
-        return complain(&err);
+        return geo_complain(&err);
+    if (w.backend != GEO_LOOPBACK)
+        rc = geo_world_able(&err);
     int place = topo_find(w.topo, o->word[0]);
-    if (place < 0)
+    if (!rc && place < 0)
         rc = err_set(&err, RC_NOTFOUND, "world %s has no place \"%s\"", w.name, o->word[0]);
-    else
+    else if (!rc)
         rc = geo_world_enter(&w, (unsigned)place, &err);
     geo_world_close(&w);
     if (rc)
-        return complain(&err);
+        return geo_complain(&err);
     execvp(o->rest[0], o->rest);
     rc = err_errno(&err, errno, "run %s", o->rest[0]);
-    return complain(&err);
+    return geo_complain(&err);
 }
 
 static int down_one(const char *world, bool quiet) {
     struct geo_removed r;
     struct err err = {0};
     if (geo_world_down(world, &r, &err))
-        return complain(&err);
+        return geo_complain(&err);
     bool nothing = !r.processes && !r.namespaces && !r.emulator && !r.directory;
     if (nothing && !quiet)
         printf("world %s: nothing was there\n", world);
     else if (!nothing)
-        printf("world %s: removed %u namespaces, %u processes in them%s\n", world, r.namespaces, r.processes,
+        printf("world %s: removed %u namespaces, %u processes%s\n", world, r.namespaces, r.processes,
                r.emulator ? ", the emulator" : "");
     return 0;
 }
@@ -459,11 +489,8 @@ struct worlds {
     unsigned count;
 };
 
-static void note_world(void *ctx, const char *netns) {
+static void note_name(void *ctx, const char *name) {
     struct worlds *all = ctx;
-    char name[GEO_WORLD_BYTES];
-    size_t n = strcspn(netns + strlen("geo-"), "-");
-    snprintf(name, sizeof name, "%.*s", n < sizeof name ? (int)n : 0, netns + strlen("geo-"));
     for (unsigned i = 0; i < all->count; i++)
         if (strcmp(all->name[i], name) == 0)
             return;
@@ -471,14 +498,22 @@ static void note_world(void *ctx, const char *netns) {
         snprintf(all->name[all->count++], GEO_WORLD_BYTES, "%s", name);
 }
 
+static void note_world(void *ctx, const char *netns) {
+    char name[GEO_WORLD_BYTES];
+    size_t n = strcspn(netns + strlen("geo-"), "-");
+    snprintf(name, sizeof name, "%.*s", n < sizeof name ? (int)n : 0, netns + strlen("geo-"));
+    note_name(ctx, name);
+}
+
 static int run_down(const struct options *o) {
     struct worlds all = {.count = 0};
-    struct err err = {0};
-    if (geo_world_able(&err))
-        return complain(&err);
+    char dir[SYS_PATH_BYTES / 4];
     if (!o->all)
         return down_one(o->world, false);
-    sys_netns_each("geo-", note_world, &all);
+    geo_worlds_dir(dir);
+    sys_each_name(dir, note_name, &all);
+    if (geteuid() == 0)
+        sys_netns_each("geo-", note_world, &all);
     int code = 0;
     for (unsigned i = 0; i < all.count; i++)
         code |= down_one(all.name[i], true);
@@ -487,33 +522,46 @@ static int run_down(const struct options *o) {
 
 /* ---- words ------------------------------------------------------------------------------------------------------- */
 
+static int take_number(const char *name, const char *text, long min, long max, unsigned *to) {
+    char *end;
+    long n = strtol(text, &end, 10);
+    if (*end || end == text || n < min || n > max) {
+        fprintf(stderr, "meridian geo: %s wants %ld to %ld, not \"%s\"; see meridian geo --help\n", name, min, max,
+                text);
+        return EXIT_FAILED;
+    }
+    *to = (unsigned)n;
+    return 0;
+}
+
 static int parse(struct options *o, bool exec, int argc, char **argv) {
-    static const char *const flags[] = {"--json", "--all", "--one-way", "--no-verify", "--print"};
-    bool *const set[] = {&o->json, &o->all, &o->one_way, &o->no_verify, &o->print};
+    static const char *const flags[] = {"--json",     "--all",   "--one-way", "--no-verify",
+                                        "--no-nodes", "--print", "--keep"};
+    bool *const set[] = {&o->json, &o->all, &o->one_way, &o->no_verify, &o->no_nodes, &o->print, &o->keep};
+    static const char *const values[] = {"--world", "--backend", "--data", "--out", "--seed", "--duration"};
+    const char **const to[] = {&o->world, &o->backend, &o->data, &o->out, &o->seed, &o->duration};
     for (int i = 0; i < argc; i++) {
-        size_t f = 0;
+        size_t f = 0, v = 0;
         while (f < ARRAY_LEN(flags) && strcmp(argv[i], flags[f]) != 0)
             f++;
-        bool valued =
-            strcmp(argv[i], "--world") == 0 || strcmp(argv[i], "--backend") == 0 || strcmp(argv[i], "--rounds") == 0;
+        while (v < ARRAY_LEN(values) && strcmp(argv[i], values[v]) != 0)
+            v++;
+        bool rounds = strcmp(argv[i], "--rounds") == 0, stores = strcmp(argv[i], "--stores") == 0;
+        int bad = 0;
         if (f < ARRAY_LEN(flags)) {
             *set[f] = true;
-        } else if (valued && i + 1 == argc) {
-            return misused("a value is missing behind", argv[i]);
-        } else if (strcmp(argv[i], "--world") == 0) {
-            o->world = argv[++i];
-        } else if (strcmp(argv[i], "--backend") == 0) {
-            o->backend = argv[++i];
-        } else if (strcmp(argv[i], "--rounds") == 0) {
-            char *end;
-            long n = strtol(argv[++i], &end, 10);
-            if (*end || n < 3 || n > PING_ROUNDS_MAX)
-                return misused("--rounds wants 3 to 101, not", argv[i]);
-            o->rounds = (unsigned)n;
+        } else if ((v < ARRAY_LEN(values) || rounds || stores) && i + 1 == argc) {
+            return geo_misused("a value is missing behind", argv[i]);
+        } else if (v < ARRAY_LEN(values)) {
+            *to[v] = argv[++i];
+        } else if (rounds) {
+            bad = take_number("--rounds", argv[++i], 3, PING_ROUNDS_MAX, &o->rounds);
+        } else if (stores) {
+            bad = take_number("--stores", argv[++i], 1, 64, &o->stores);
         } else if (strncmp(argv[i], "--", 2) == 0) {
-            return misused("there is no option", argv[i]);
+            return geo_misused("there is no option", argv[i]);
         } else if (o->words == WORDS_MAX) {
-            return misused("too many words", NULL);
+            return geo_misused("too many words", NULL);
         } else {
             o->word[o->words++] = argv[i];
             if (exec) { /* the rest is the command's own */
@@ -521,6 +569,8 @@ static int parse(struct options *o, bool exec, int argc, char **argv) {
                 return 0;
             }
         }
+        if (bad)
+            return bad;
     }
     return 0;
 }
@@ -530,12 +580,12 @@ static int emulate(int argc, char **argv) {
     char *end;
     long fd = argc == 4 ? strtol(argv[3], &end, 10) : -1;
     if (fd < 3 || fd > 1000000 || *end)
-        return misused("_emulate is run by up", NULL);
-    return geo_world_emulate(argv[2], (int)fd, &err) ? complain(&err) : 0;
+        return geo_misused("_emulate is run by up", NULL);
+    return geo_world_emulate(argv[2], (int)fd, &err) ? geo_complain(&err) : 0;
 }
 
 int main(int argc, char **argv) {
-    struct options o = {.world = "main", .backend = "auto", .rounds = PING_ROUNDS};
+    struct options o = {.world = "main", .backend = "auto", .rounds = PING_ROUNDS, .stores = 1};
     const char *verb = argc > 1 ? argv[1] : "--help";
     for (int i = 1; i < argc && strcmp(verb, "exec") != 0; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
@@ -559,11 +609,19 @@ int main(int argc, char **argv) {
         return run_set(&o);
     if (strcmp(verb, "partition") == 0 || strcmp(verb, "heal") == 0)
         return run_partition(&o, verb[0] == 'p');
+    if (strcmp(verb, "kill") == 0)
+        return geo_run_kill(&o);
+    if (strcmp(verb, "restart") == 0)
+        return geo_run_restart(&o);
+    if (strcmp(verb, "pause") == 0 || strcmp(verb, "resume") == 0)
+        return geo_run_pause(&o, verb[0] == 'p');
+    if (strcmp(verb, "skew") == 0)
+        return geo_run_skew(&o);
     if (strcmp(verb, "verify") == 0)
         return run_verify(&o);
     if (strcmp(verb, "exec") == 0)
         return run_exec(&o);
     if (strcmp(verb, "down") == 0)
-        return o.words ? misused("down takes no words: --world NAME", NULL) : run_down(&o);
-    return misused("there is no verb", verb);
+        return o.words ? geo_misused("down takes no words: --world NAME", NULL) : run_down(&o);
+    return geo_misused("there is no verb", verb);
 }

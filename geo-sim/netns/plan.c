@@ -19,7 +19,8 @@ enum { CLASS_FIRST = 0x10, LIMIT_PACKETS = 100000, QUANTUM = 60000 };
 #define RATE_UNLIMITED_BPS INT64_C(10000000000)
 
 const char *geo_backend_name(enum geo_backend b) {
-    return b == GEO_TUN ? "tun" : b == GEO_NETEM ? "netem" : "?";
+    static const char *const names[GEO_BACKENDS] = {"tun", "netem", "loopback"};
+    return b < GEO_BACKENDS ? names[b] : "?";
 }
 
 bool geo_world_valid(const char *world) {

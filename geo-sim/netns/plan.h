@@ -21,7 +21,8 @@
 
 enum { GEO_WORLD_BYTES = 16, GEO_NETNS_BYTES = 4 + GEO_WORLD_BYTES + 1 + TOPO_PLACE_BYTES };
 
-enum geo_backend { GEO_TUN, GEO_NETEM, GEO_BACKENDS };
+/* LOOPBACK: no namespaces at all: the nodes hold back what they send (meridian start --test-links). */
+enum geo_backend { GEO_TUN, GEO_NETEM, GEO_LOOPBACK, GEO_BACKENDS };
 const char *geo_backend_name(enum geo_backend b); /* "tun" */
 
 /* Small letters and digits, at most 15 of them. */

@@ -94,6 +94,39 @@ enum rc sys_run(const char *line, struct err *err) {
     return rc;
 }
 
+enum rc sys_capture(char *const *words, int netns_fd, struct buf *out, int *ret_code, struct err *err) {
+    char some[4096];
+    int pipe_fd[2], status = 0;
+    ssize_t n;
+    if (pipe2(pipe_fd, O_CLOEXEC))
+        return err_errno(err, errno, "pipe");
+    pid_t pid = fork();
+    if (pid == 0) {
+        int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+        dup2(null, 0);
+        dup2(pipe_fd[1], 1);
+        dup2(null, 2);
+        if (netns_fd < 0 || setns(netns_fd, CLONE_NEWNET) == 0)
+            execv(words[0], words);
+        _exit(NOT_FOUND);
+    }
+    close(pipe_fd[1]);
+    if (pid < 0) {
+        close(pipe_fd[0]);
+        return err_errno(err, errno, "fork");
+    }
+    while ((n = read(pipe_fd[0], some, sizeof some)) > 0 || (n < 0 && errno == EINTR))
+        if (n > 0)
+            buf_put(out, some, (size_t)n);
+    close(pipe_fd[0]);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_FOUND)
+        return err_set(err, RC_NOTFOUND, "cannot run %s", words[0]);
+    *ret_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return buf_rc(out) ? err_set(err, RC_NOMEM, "out of memory") : RC_OK;
+}
+
 enum rc sys_run_lines(const char *lines, struct err *err) {
     for (const char *at = lines; *at;) {
         char line[LINE_BYTES];

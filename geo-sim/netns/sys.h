@@ -21,6 +21,10 @@ enum rc sys_run(const char *line, struct err *err) MUST_CHECK;
 /* Many, until one fails. */
 enum rc sys_run_lines(const char *lines, struct err *err) MUST_CHECK;
 
+/* The same for words, with all that it says on standard output; *ret_code: its exit status, no error here. netns_fd: a network
+ * * namespace to run it in, or -1. */
+enum rc sys_capture(char *const *words, int netns_fd, struct buf *out, int *ret_code, struct err *err) MUST_CHECK;
+
 enum rc sys_read_file(const char *path, struct buf *out, struct err *err) MUST_CHECK;
 /* Replaces the file as a whole. */
 enum rc sys_write_file(const char *path, const void *data, size_t bytes, struct err *err) MUST_CHECK;

@@ -17,14 +17,36 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "geo-sim/netns/cluster.h"
 #include "geo-sim/netns/emulator.h"
 
 enum { LOCK_WAIT_MS = 10000, END_WAIT_MS = 3000, END_POLL_MS = 20, READY_WAIT_MS = 10000 };
 
-static const char root_dir[] = "/run/meridian-geo";
+/* Where this user's worlds are remembered. */
+void geo_worlds_dir(char to[SYS_PATH_BYTES / 4]) {
+    const char *xdg = getenv("XDG_RUNTIME_DIR");
+    if (geteuid() == 0)
+        snprintf(to, SYS_PATH_BYTES / 4, "/run/meridian-geo");
+    else if (xdg && xdg[0] == '/' && strlen(xdg) < SYS_PATH_BYTES / 4 - sizeof "/meridian-geo")
+        snprintf(to, SYS_PATH_BYTES / 4, "%s/meridian-geo", xdg);
+    else
+        snprintf(to, SYS_PATH_BYTES / 4, "/tmp/meridian-geo-%u", (unsigned)geteuid());
+}
 
 static void dir_of(const char *name, char *to, size_t bytes) {
-    snprintf(to, bytes, "%s/%s", root_dir, name);
+    char all[SYS_PATH_BYTES / 4];
+    geo_worlds_dir(all);
+    snprintf(to, bytes, "%s/%s", all, name);
+}
+
+/* In a place where everybody may write, it must be this user's own. */
+static enum rc check_dir(const char *dir, struct err *err) {
+    struct stat st;
+    if (lstat(dir, &st))
+        return err_errno(err, errno, "look at %s", dir);
+    if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022))
+        return err_set(err, RC_PERMISSION, "%s is not a directory of this user alone", dir);
+    return RC_OK;
 }
 
 static void path_in(const char *dir, const char *file, char to[SYS_PATH_BYTES]) {
@@ -36,7 +58,8 @@ static void path_in(const char *dir, const char *file, char to[SYS_PATH_BYTES]) 
 enum rc geo_world_able(struct err *err) {
     if (geteuid() != 0) {
         enum rc rc = err_set(err, RC_PERMISSION, "network namespaces need root");
-        err_hint(err, "run it as root (sudo meridian geo ...); \"meridian sim\" needs no privileges");
+        err_hint(err, "run it as root (sudo meridian geo ...), or with --backend loopback; \"meridian sim\" needs no "
+                      "privileges either");
         return rc;
     }
     return sys_run("ip -V", err);
@@ -87,7 +110,11 @@ static enum rc load(struct geo_world *w, struct err *err) {
     path_in(w->dir, "backend", path);
     enum rc rc = sys_read_file(path, &text, err);
     if (!rc) {
-        w->backend = text.len == 5 && memcmp(text.data, "netem", 5) == 0 ? GEO_NETEM : GEO_TUN;
+        const char *name = buf_cstr(&text);
+        w->backend = GEO_TUN;
+        for (int b = 0; name && b < GEO_BACKENDS; b++)
+            if (strcmp(name, geo_backend_name((enum geo_backend)b)) == 0)
+                w->backend = (enum geo_backend)b;
         buf_reset(&text, 4096);
         path_in(w->dir, "world.topo", path);
         rc = sys_read_file(path, &text, err);
@@ -131,6 +158,8 @@ enum rc geo_world_open(const char *name, bool for_change, struct geo_world *ret,
         rc = lock_world(&w, err);
     if (!rc)
         rc = load(&w, err);
+    if (!rc && w.backend != GEO_LOOPBACK)
+        rc = for_change ? geo_world_able(err) : RC_OK;
     if (rc)
         geo_world_close(&w);
     else
@@ -316,13 +345,20 @@ enum rc geo_world_up(const char *name, struct topo *t, enum geo_backend b, const
     if (!rc)
         rc = sys_mkdirs(w.dir, err);
     if (!rc)
+        rc = check_dir(w.dir, err);
+    if (!rc) {
+        char all[SYS_PATH_BYTES / 4];
+        geo_worlds_dir(all);
+        rc = check_dir(all, err);
+    }
+    if (!rc)
         rc = lock_world(&w, err);
     if (rc) {
         geo_world_close(&w);
         return rc;
     }
     path_in(w.dir, "world.topo", path);
-    if (access(path, F_OK) == 0 || count_namespaces(name) > 0) {
+    if (access(path, F_OK) == 0 || (b != GEO_LOOPBACK && count_namespaces(name) > 0)) {
         rc = err_set(err, RC_EXISTS, "world %s is up already, or something of it is left", name);
         err_hint(err, "meridian geo down%s%s", strcmp(name, "main") ? " --world " : "",
                  strcmp(name, "main") ? name : "");
@@ -330,7 +366,7 @@ enum rc geo_world_up(const char *name, struct topo *t, enum geo_backend b, const
         return rc;
     }
     rc = save(&w, err);
-    if (!rc)
+    if (!rc && b != GEO_LOOPBACK)
         rc = build(&w, self, err);
     if (!rc) {
         *ret = w;
@@ -367,7 +403,7 @@ static int signal_all(const struct sweep *s, int signal) {
 /* Processes first get the chance to end well. */
 static void end_processes(struct sweep *s) {
     int count = signal_all(s, SIGTERM);
-    s->removed->processes = (unsigned)count;
+    s->removed->processes += (unsigned)count;
     for (int waited = 0; count > 0 && waited < END_WAIT_MS; waited += END_POLL_MS) {
         sys_sleep_ms(END_POLL_MS);
         count = signal_all(s, 0);
@@ -414,12 +450,16 @@ enum rc geo_world_down(const char *name, struct geo_removed *ret, struct err *er
     if (there && (rc = lock_world(&w, err)))
         return rc;
     geo_netns_prefix(name, prefix);
-    sys_netns_each(prefix, note_name, &s);
+    ret->processes = geo_sweep_processes(w.dir, END_WAIT_MS);
+    if (geteuid() == 0)
+        sys_netns_each(prefix, note_name, &s);
     end_processes(&s);
     ret->emulator = there && stop_emulator(&w);
     delete_namespaces(&s);
-    if (there && !s.rc)
+    if (there && !s.rc) {
+        geo_sweep_files(w.dir);
         ret->directory = remove_directory(w.dir);
+    }
     geo_world_close(&w);
     return s.rc;
 }
@@ -448,7 +488,7 @@ enum rc geo_world_change(struct geo_world *w, const char *statement, struct err 
     enum rc rc = topo_apply(w->topo, statement, err);
     if (!rc && w->backend == GEO_NETEM) {
         rc = change_netem(w, before, err);
-    } else if (!rc) {
+    } else if (!rc && w->backend == GEO_TUN) {
         rc = geo_world_ask(w, statement, answer, err);
         if (!rc && strcmp(answer, "ok") != 0)
             rc = err_set(err, RC_IO, "the link emulator: %s", answer);
@@ -462,6 +502,8 @@ enum rc geo_world_change(struct geo_world *w, const char *statement, struct err 
 enum rc geo_world_enter(const struct geo_world *w, unsigned place, struct err *err) {
     char ns[GEO_NETNS_BYTES];
     int fd;
+    if (w->backend == GEO_LOOPBACK)
+        return RC_OK;
     geo_netns_name(w->name, w->topo, place, ns);
     enum rc rc = sys_netns_open(ns, &fd, err);
     if (rc)

@@ -3,14 +3,15 @@
  * world.h: a topology that is up on this machine: its namespaces, what carries packets between them, and what is remembered of it.
  *
  *     /run/meridian-geo/WORLD/    world.topo   the topology as it is now, changes included
- *                                 backend      "tun" or "netem"
+ *                                 backend      "tun", "netem" or "loopback"
+ *                                 cluster      its nodes and time masters (cluster.h); NODE.out, NODE.log of each
  *                                 lock         held while somebody works on the world
  *                                 emulator.lock, emulator.log, control    of the emulator (tun)
  *
  * Promise     up leaves a world whose ping matrix has been checked, or nothing. down removes everything that bears the world's
  *             name, whatever became of its makers: processes in its namespaces, the emulator, the namespaces, the directory; with
  *             nothing there it does nothing. A change is in force when geo_world_change returns.
- * Relies on   root; names geo-WORLD-* being nobody else's.
+ * Relies on   root, but for the loopback back end; names geo-WORLD-* being nobody else's.
  * Threads     the main one.
  */
 #ifndef MERIDIAN_GEO_WORLD_H
@@ -27,7 +28,9 @@ struct geo_world {
     enum geo_backend backend;
 };
 
-/* What is needed at all: root, ip, tc. RC_PERMISSION, RC_NOTFOUND with a hint. */
+/* Where this user's worlds are remembered: /run/meridian-geo, or of an ordinary user $XDG_RUNTIME_DIR/meridian-geo. */
+void geo_worlds_dir(char to[SYS_PATH_BYTES / 4]);
+/* What is needed for namespaces: root, ip, tc. RC_PERMISSION, RC_NOTFOUND with a hint. */
 enum rc geo_world_able(struct err *err) MUST_CHECK;
 /* Whether this kernel can do netem. err: why not. */
 enum rc geo_world_probe_netem(const char *name, struct err *err) MUST_CHECK;
