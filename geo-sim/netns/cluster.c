@@ -360,8 +360,10 @@ static enum rc plan_masters(struct geo_cluster *c, struct err *err) {
         total += t->region[r].masters;
     enum rc rc = total ? take_units(total, &unit, err) : RC_OK;
     for (unsigned r = 0; r < t->regions && !rc; r++)
-        for (unsigned k = 0; k < t->region[r].masters; k++)
-            c->master[c->masters++] = (struct geo_master){.region = r, .k = k, .unit = unit + (int)c->masters};
+        for (unsigned k = 0; k < t->region[r].masters; k++, unit++) {
+            c->master[c->masters] = (struct geo_master){.region = r, .k = k, .unit = unit};
+            c->masters++;
+        }
     return rc;
 }
 

@@ -6,7 +6,7 @@
  *
  * A tablet is a replicated log that does not lose what it has chosen, with one leader at a time; replicas are not
  * modelled, but each new leader is built anew from the last snapshot and the log. Clients run random transactions; what
- * they saw goes through the two checkers of tests/check/history.h. A world is a pure function of its seed; the first
+ * they saw goes through the two checkers of geo-sim/check/history.h. A world is a pure function of its seed; the first
  * broken invariant is kept.
  *
  * Threads     one.
@@ -14,7 +14,7 @@
 #ifndef MERIDIAN_TESTS_TXN_WORLD_H
 #define MERIDIAN_TESTS_TXN_WORLD_H
 
-#include "tests/check/history.h"
+#include "geo-sim/check/history.h"
 #include "truetime/base/rng.h"
 #include "txn/site.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The history checkers: hand-made histories that no strictly serializable database can show, and good ones that it can.
  * */
-#include "tests/check/history.h"
+#include "geo-sim/check/history.h"
 
 #include <stdlib.h>
 #include <string.h>

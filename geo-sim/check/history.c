@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * history.c: the record, and the replay by timestamps: registers and lists in one map from key to its present contents;
- * a range is read from the same map by key, since test histories use small key spaces.
+ * a range is read from the same map by key, since histories that are checked use small key spaces.
  */
-#include "tests/check/history.h"
+#include "geo-sim/check/history.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/check/history_internal.h"
+#include "geo-sim/check/history_internal.h"
 #include "truetime/base/map.h"
 
 void *hist_room(void *array, size_t count, size_t *cap, size_t size) {

@@ -4,10 +4,10 @@
  *
  * Threads     as history.h.
  */
-#ifndef MERIDIAN_TESTS_HISTORY_INTERNAL_H
-#define MERIDIAN_TESTS_HISTORY_INTERNAL_H
+#ifndef MERIDIAN_GEO_HISTORY_INTERNAL_H
+#define MERIDIAN_GEO_HISTORY_INTERNAL_H
 
-#include "tests/check/history.h"
+#include "geo-sim/check/history.h"
 
 enum hist_kind { HIST_READ, HIST_WRITE, HIST_APPEND, HIST_READ_LIST, HIST_READ_RANGE };
 enum hist_status { HIST_OPEN, HIST_COMMITTED, HIST_ABORTED, HIST_UNKNOWN };
@@ -36,7 +36,7 @@ struct history {
     size_t txns, txn_cap, ops, op_cap, values, value_cap, pairs, pair_cap;
 };
 
-/* Room for one more, or the test ends. */
+/* Room for one more, or the program ends. */
 void *hist_room(void *array, size_t count, size_t *cap, size_t size);
 bool hist_verdict(struct hist_verdict *v, const char *anomaly, const char *fmt, ...) PRINTF_LIKE(3, 4); /* false */
 

@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/check/history_internal.h"
+#include "geo-sim/check/history_internal.h"
 #include "truetime/base/map.h"
 
 enum edge_kind { EDGE_WW, EDGE_WR, EDGE_RW, EDGE_RT };
