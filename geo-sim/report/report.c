@@ -31,7 +31,7 @@ static const char style[] =
     ".cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(148px,1fr));gap:12px;margin:22px 0 0}\n"
     ".card,section{background:var(--card);border:1px solid var(--line);border-radius:10px}.card{padding:11px 14px}\n"
     ".card "
-    "b{display:block;font-size:20px;line-height:1.3;white-space:nowrap;font-weight:620;font-variant-numeric:tabular-"
+    "b{display:block;font-size:18.5px;line-height:1.35;white-space:nowrap;font-weight:620;font-variant-numeric:tabular-"
     "nums}\n"
     ".card span{color:var(--soft);font-size:12.5px}section{padding:18px 20px 14px;margin:16px 0 0}\n"
     "section p{color:var(--soft);font-size:13px;margin:0 0 "

@@ -88,7 +88,7 @@ static struct log_scale scale_of(const struct rows *rows) {
 }
 
 static void log_axis(struct page *p, const struct log_scale *s, double top, double bottom) {
-    for (double d = s->low; d <= s->high; d++) {
+    for (int d = (int)s->low; d <= (int)s->high; d++) {
         double v = pow(10, d);
         char text[32];
         snprintf(text, sizeof text,
@@ -102,7 +102,7 @@ static void log_axis(struct page *p, const struct log_scale *s, double top, doub
                    "<line class=axis x1=%.1f x2=%.1f y1=%.1f y2=%.1f />\n<text class=\"small soft mid num\" "
                    "x=%.1f y=%.1f>%s</text>\n",
                    log_x(s, v), log_x(s, v), top, bottom, log_x(s, v), bottom + 16, text);
-        for (int k = 2; k < 10 && d < s->high; k++)
+        for (int k = 2; k < 10 && d < (int)s->high; k++)
             buf_printf(p->out, "<line class=grid x1=%.1f x2=%.1f y1=%.1f y2=%.1f />\n", log_x(s, k * v),
                        log_x(s, k * v), top, bottom);
     }

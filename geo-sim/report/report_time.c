@@ -21,20 +21,22 @@ static double nice_step(double range, int count) {
 
 static void time_axis(struct page *p, double y) {
     double step = nice_step(p->duration_s, 10);
-    for (double t = 0; t <= p->duration_s + step / 1000; t += step)
-        buf_printf(p->out, "<text class=\"small soft mid num\" x=%.1f y=%.1f>%.0f%s</text>\n", at_x(p, t), y, t,
-                   t + step > p->duration_s + step / 1000 ? " s" : "");
+    int ticks = (int)(p->duration_s / step + 0.001);
+    for (int i = 0; i <= ticks; i++)
+        buf_printf(p->out, "<text class=\"small soft mid num\" x=%.1f y=%.1f>%.0f%s</text>\n", at_x(p, i * step), y,
+                   i * step, i == ticks ? " s" : "");
 }
 
 static void value_axis(struct page *p, double top, double bottom, double max, const char *unit, int decimals) {
     double step = nice_step(max, 4);
-    for (double v = 0; v <= max + step / 1000; v += step) {
-        double y = bottom - v / max * (bottom - top);
+    int ticks = (int)(max / step + 0.001);
+    for (int i = 0; i <= ticks; i++) {
+        double y = bottom - i * step / max * (bottom - top);
         buf_printf(p->out,
                    "<line class=grid x1=%d x2=%d y1=%.1f y2=%.1f />\n<text class=\"small soft end num\" x=%d "
                    "y=%.1f>%.*f%s</text>\n",
-                   LEFT, PAGE_WIDTH - RIGHT, y, y, LEFT - 8, y + 4, step < 1 ? decimals : 0, v,
-                   v + step > max + step / 1000 ? unit : "");
+                   LEFT, PAGE_WIDTH - RIGHT, y, y, LEFT - 8, y + 4, step < 1 ? decimals : 0, i * step,
+                   i == ticks ? unit : "");
     }
 }
 
