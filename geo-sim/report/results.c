@@ -197,7 +197,7 @@ static void put_latency(struct results *r, struct buf *out) {
             if (g->caused[op]) {
                 buf_puts(out, ",\"causes_ms\":{");
                 for (unsigned c = 0; c < r->causes; c++)
-                    buf_printf(out, "%s\"%s\":%.3f", c ? "," : "", r->cause_name[c],
+                    buf_printf(out, "%s\"%s\":%.3f", c ? "," : "", r->cause[c],
                                ms(g->cause_ns[op][c]) / (double)g->caused[op]);
                 buf_putc(out, '}');
             }

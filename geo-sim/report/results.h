@@ -68,8 +68,8 @@ struct results {
     int64_t duration_ns, slot_ns;
     double wall_s;
     unsigned nodes, clients;
-    const struct topo *topo; /* borrowed */
-    const char *const *cause_name;
+    const struct topo *topo;            /* borrowed */
+    char cause[RESULTS_CAUSES_MAX][24]; /* names */
     unsigned causes;
     struct results_region region[TOPO_REGIONS_MAX];
     int64_t rtt_ns[TOPO_PLACES_MAX][TOPO_PLACES_MAX]; /* measured medians; 0 = not known */
