@@ -180,6 +180,15 @@ static enum rc emit_and_or(struct comp *c, const struct expr *e, uint16_t r, str
     return RC_OK;
 }
 
+static enum rc emit_limit(struct comp *c, const struct expr *e, uint16_t r, struct err *err) {
+    if (!col_numeric_is_int(&e->type, NULL))
+        return emit_internal(c, e->flag ? FN_ID_CUT : FN_ID_FIT, e, r, err);
+    enum rc rc = emit(c, e->arg[0], r, err);
+    pgx_unscale(c->b, r, r, &e->type);
+    pgx_scale(c->b, r, r, &e->type);
+    return rc;
+}
+
 static enum rc emit_case(struct comp *c, const struct expr *e, uint16_t r, struct err *err) {
     uint32_t whens = e->args / 2;
     uint32_t *done = arena_array(c->arena, whens + 1, sizeof *done);
@@ -419,6 +428,8 @@ static enum rc emit(struct comp *c, const struct expr *e, uint16_t r, struct err
         return emit_internal(c, FN_ID_SUBSCRIPT, e, r, err);
     case EXPR_TYPE_IO:
         return emit_internal(c, FN_ID_TYPE_IO, e, r, err);
+    case EXPR_LIMIT:
+        return emit_limit(c, e, r, err);
     case EXPR_ROW:
     default:
         return err_set(err, RC_UNSUPPORTED, "a row as a value is not supported");

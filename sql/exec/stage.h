@@ -22,6 +22,7 @@ struct hash_index {
 struct kept_row {
     struct kept_row *next;
     const struct value *v;
+    uint64_t number;
 };
 
 struct vsource {

@@ -56,6 +56,7 @@ static enum rc keep_row(struct vsource *s, const struct value *v, size_t n, stru
         return err_set(err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
     enum rc rc = exec_keep(e, v, n, &copy, err);
     k->v = copy;
+    k->number = s->rows;
     *s->last = k;
     s->last = &k->next;
     s->rows++;
@@ -268,6 +269,7 @@ static void next_hit(struct vcursor *c, struct map_node *n) {
         const struct hashed_row *h = container_of(n, struct hashed_row, node);
         if (h->n == c->key.len && memcmp(h->key, c->key.data, h->n) == 0) {
             c->row = h->row->v;
+            c->rowid = (sqlite3_int64)h->row->number;
             break;
         }
     }
@@ -318,7 +320,7 @@ static int on_filter(sqlite3_vtab_cursor *vc, int by_equality, const char *colum
     c->rowid = 0;
     if (by_equality)
         return look_up(c, columns, argc, argv);
-    if (s->looks++ == 0 && !s->loaded && !s->source->virtual_rows) {
+    if (s->looks++ == 0 && !s->loaded && !s->source->virtual_rows && !s->stage->select->keeps_rows) {
         c->streams = true;
         enum rc rc = open_feed(s, &c->feed, &s->stage->err);
         return rc ? fail(s, rc) : stream_next(c);
@@ -333,13 +335,13 @@ static int on_filter(sqlite3_vtab_cursor *vc, int by_equality, const char *colum
 
 static int on_next(sqlite3_vtab_cursor *vc) {
     struct vcursor *c = (struct vcursor *)vc;
-    c->rowid++;
-    if (c->streams)
-        return stream_next(c);
     if (c->hit) {
         next_hit(c, map_next(c->hit));
         return SQLITE_OK;
     }
+    c->rowid++;
+    if (c->streams)
+        return stream_next(c);
     c->at = c->at->next;
     c->row = c->at ? c->at->v : NULL;
     return SQLITE_OK;

@@ -146,6 +146,8 @@ enum fn_internal_id {
     FN_ID_LEAST,
     FN_ID_BPCHAR,        /* text -> char: without the blanks at its end */
     FN_ID_RELABEL_ARRAY, /* an array whose elements' type has another name only */
+    FN_ID_FIT,           /* to call->ret's modifier, as an assignment does; not for numeric that is stored scaled */
+    FN_ID_CUT,           /* the same, as a cast does: text is cut */
 };
 
 /* An array of n values of one type, each as in a program. RC_UNSUPPORTED, RC_NOMEM, 22P03. */

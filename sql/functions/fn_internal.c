@@ -155,6 +155,26 @@ FN_IMPL(relabel_array) {
     return RC_OK;
 }
 
+FN_IMPL(fit) {
+    (void)args;
+    *ret = arg[0];
+    return type_limit(&call->ret, env->arena, ret, err);
+}
+
+FN_IMPL(cut) {
+    struct value v = arg[0];
+    int max = col_length_max(&call->ret);
+    if (max >= 0 && v.kind == VALUE_TEXT) {
+        const char *p = v.p;
+        uint32_t n = 0;
+        for (; n < v.bytes; n++)
+            if ((p[n] & 0xc0) != 0x80 && max-- == 0)
+                break;
+        v.bytes = n;
+    }
+    return fit(env, call, &v, args, ret, err);
+}
+
 static const struct fn fns[] = {
     FN(FN_ID_TYPE_IO, "$type_io", NULL, STRICT | STABLE, FN_ANY, type_io, FN_ANY),
     FN(FN_ID_ARRAY, "$array", NULL, VARIADIC, FN_ANYARRAY, array_make, FN_ANYELEMENT),
@@ -163,6 +183,8 @@ static const struct fn fns[] = {
     FN(FN_ID_LEAST, "$least", NULL, VARIADIC, FN_ANYELEMENT, least, FN_ANYELEMENT),
     FN(FN_ID_BPCHAR, "$bpchar", NULL, STRICT, COL_CHAR, text_to_bpchar, COL_TEXT),
     FN(FN_ID_RELABEL_ARRAY, "$relabel_array", NULL, STRICT, FN_ANYARRAY, relabel_array, FN_ANY),
+    FN(FN_ID_FIT, "$fit", NULL, STRICT, FN_ANY, fit, FN_ANY),
+    FN(FN_ID_CUT, "$cut", NULL, STRICT, FN_ANY, cut, FN_ANY),
 };
 
 const struct fn_table fn_table_internal = {fns, ARRAY_LEN(fns)};

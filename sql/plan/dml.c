@@ -209,6 +209,8 @@ static void print_by_key(struct maker *m, const struct table *t, uint16_t n, con
                          uint16_t n_columns, struct fragment *ret) {
     struct out o;
     struct text text = {0};
+    if (m->rc)
+        return;
     out_init(&o, m, OUT_FRAGMENT, NULL);
     for (uint16_t i = 0; i < n_columns; i++)
         out_printf(&o, "%s%c%u", i ? ", " : "SELECT ", 'c', t->cols[columns[i]].id);

@@ -55,6 +55,13 @@ bool maker_room(struct maker *m, void *array, uint32_t n, uint32_t *max, size_t 
     return true;
 }
 
+const char *maker_name(struct maker *m, const char *name) {
+    const char *copy = name ? arena_strdup(m->arena, name) : "?column?";
+    if (!copy)
+        maker_fail(m, RC_NOMEM);
+    return copy;
+}
+
 uint32_t maker_rel(struct maker *m, const struct rel *r) {
     for (uint32_t i = 0; i < m->rels; i++)
         if (m->rel[i] == r)
@@ -184,7 +191,9 @@ uint32_t maker_calc(struct maker *m, const struct expr *e, const struct col *typ
                 return i;
     } else if (in->kind == EXPR_CONST && (in->value.kind == VALUE_NULL || plan_same_form(&in->type, type))) {
         c.kind = CALC_CONST;
-        c.value = in->value;
+        c.value = in->value; /* which may lie in the statement's text */
+        if (value_copy(m->arena, &c.value))
+            maker_fail(m, RC_NOMEM);
     } else {
         c.kind = CALC_PROG;
         c.prog = maker_prog(m, e, type, NULL);

@@ -60,6 +60,9 @@ void maker_fail(struct maker *m, enum rc rc);
 /* 0A000 with the expression's place. */
 void maker_unsupported(struct maker *m, int32_t location, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
+/* A copy of a column's name: it may lie in the parse tree, which the plan outlives. */
+const char *maker_name(struct maker *m, const char *name);
+
 uint32_t maker_rel(struct maker *m, const struct rel *r);
 uint32_t maker_with(struct maker *m, const struct query *q);
 

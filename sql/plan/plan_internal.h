@@ -129,7 +129,8 @@ struct select {
     struct text final;
     struct source *source;
     uint32_t sources;
-    bool only_final;       /* something needs the gateway */
+    bool only_final; /* something needs the gateway */
+    bool keeps_rows; /* RIGHT and FULL joins: SQLite remembers rows by their rowid, so rows are read once and kept */
     const char *why_final; /* for EXPLAIN */
     enum lock_mode lock;
 };

@@ -175,6 +175,11 @@ static bool test_lateral_function(const struct rel *r, void *ctx) {
     return r->kind == REL_FUNCTION;
 }
 
+static bool test_right_join(const struct rel *r, void *ctx) {
+    (void)ctx;
+    return r->kind == REL_JOIN && (r->join == JOIN_RIGHT || r->join == JOIN_FULL);
+}
+
 static void find_why(const struct query *q, struct select *sel) {
     if (sel->only_final)
         return;
@@ -390,7 +395,7 @@ static void name_columns(struct maker *m, const struct query *q, struct select *
             continue;
         struct plan_column *c = &ret->column[ret->columns++];
         const struct expr *e = expr_base(t->expr);
-        c->name = t->name ? t->name : "?column?";
+        c->name = maker_name(m, t->name);
         c->type = t->expr->type;
         if (e->kind == EXPR_COL && (e->col.rel->kind == REL_TABLE || e->col.rel->kind == REL_CATALOG)) {
             c->table_oid = e->col.rel->table->id;
@@ -428,6 +433,7 @@ void make_select(struct maker *m, const struct query *q, struct select *ret, con
     if (m->rc)
         return;
     find_why(q, ret);
+    ret->keeps_rows = query_any_rel(q, test_right_join, NULL);
     make_spread(m, q, ret);
     if (!ret->only_final && !ret->spread.text.sql)
         make_whole(m, q, ret);

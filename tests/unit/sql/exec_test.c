@@ -14,10 +14,6 @@
 #include "tests/lib/tap.h"
 #include "tests/lib/txn_local.h"
 
-void analysed_done(struct analysed *a) {
-    (void)a; /* trees of this test hold no references */
-}
-
 struct kit {
     struct reactor *r;
     struct memcat *cat;
