@@ -600,7 +600,7 @@ static bool lower_expr(void *ctx, struct expr *e, uint32_t levels) {
     if (e->kind == EXPR_PARAM && type_is_unknown(e->type)) {
         const struct an_param *p = &an->param[e->param - 1];
         if (p->type.type == COL_NONE)
-            return fail(an, e->location, "42P18", "could not determine data type of parameter $%u", e->param);
+            return fail(an, -1, "42P18", "could not determine data type of parameter $%u", e->param);
         e->type = p->type;
     }
     e->type = type_lowered(e->type);
@@ -682,9 +682,6 @@ static bool record_outputs(struct an *an, const struct target *t, uint32_t n) {
 bool an_init(struct an *an, const struct analyse_in *in, struct err *err) {
     *an = (struct an){.in = in, .arena = in->arena, .err = err, .text = in->text, .bytes = in->bytes};
     an->stack = (uintptr_t)__builtin_frame_address(0);
-    an->table = an_new(an, AN_TABLES_MAX, sizeof(const struct cat_table *));
-    if (!an->table)
-        return false;
     if (in->env && in->env->types) {
         an->types = *in->env->types;
     } else {
@@ -700,7 +697,7 @@ bool an_init(struct an *an, const struct analyse_in *in, struct err *err) {
 }
 
 static void an_drop(struct an *an) {
-    for (size_t i = 0; i < an->tables; i++)
+    for (uint32_t i = 0; i < an->tables; i++)
         cat_table_unref(an->table[i]);
     an->tables = 0;
 }
@@ -711,7 +708,7 @@ static bool give_params(struct an *an, struct analysed *ret) {
         return false;
     for (size_t i = 0; i < an->params; i++) {
         if (an->param[i].type.type == COL_NONE)
-            return fail(an, an->param[i].location, "42P18", "could not determine data type of parameter $%zu", i + 1);
+            return fail(an, -1, "42P18", "could not determine data type of parameter $%zu", i + 1);
         type[i] = type_lowered(an->param[i].type);
     }
     ret->param = type;

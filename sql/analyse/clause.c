@@ -430,11 +430,33 @@ bool group_clause(struct scope *s, const PQ(SelectStmt) * st) {
 
 /* ---- DISTINCT ------------------------------------------------------------------------------------------------------------------ */
 
+/* The first of ORDER BY must be they, in any order. */
+static bool distinct_first(struct an *an, const struct query *q, const int32_t *location) {
+    uint32_t others = q->sorts; /* where something else begins */
+    for (uint32_t i = 0; i < q->sorts; i++) {
+        bool there = false;
+        for (uint32_t k = 0; k < q->distincts && !there; k++)
+            there = q->distinct_on[k] == q->sort[i].expr;
+        if (!there && i < others)
+            others = i;
+    }
+    for (uint32_t k = 0; k < q->distincts && others < q->sorts; k++) {
+        bool first = false;
+        for (uint32_t i = 0; i < others && !first; i++)
+            first = q->distinct_on[k] == q->sort[i].expr;
+        if (!first)
+            return fail(an, location[k], "42P10",
+                        "SELECT DISTINCT ON expressions must match initial ORDER BY expressions");
+    }
+    return true;
+}
+
 static bool distinct_on(struct scope *s, const PQ(SelectStmt) * st) {
     struct an *an = s->an;
     struct query *q = s->q;
     q->distinct_on = an_new(an, st->n_distinct_clause, sizeof(struct expr *));
-    if (!q->distinct_on)
+    int32_t *location = an_new(an, st->n_distinct_clause, sizeof *location);
+    if (!q->distinct_on || !location)
         return false;
     for (size_t i = 0; i < st->n_distinct_clause; i++) {
         struct target *t = find_target(s, st->distinct_clause[i], PLACE_DISTINCT_ON);
@@ -448,19 +470,12 @@ static bool distinct_on(struct scope *s, const PQ(SelectStmt) * st) {
         bool there = false;
         for (uint32_t k = 0; k < q->distincts && !there; k++)
             there = q->distinct_on[k] == t->expr;
-        if (!there)
+        if (!there) {
+            location[q->distincts] = node_location(st->distinct_clause[i]);
             q->distinct_on[q->distincts++] = t->expr;
+        }
     }
-    /* The first of ORDER BY must be they, in any order. */
-    for (uint32_t i = 0; i < q->sorts && i < q->distincts; i++) {
-        bool there = false;
-        for (uint32_t k = 0; k < q->distincts && !there; k++)
-            there = q->distinct_on[k] == q->sort[i].expr;
-        if (!there)
-            return fail(an, q->sort[i].expr->location, "42P10",
-                        "SELECT DISTINCT ON expressions must match initial ORDER BY expressions");
-    }
-    return true;
+    return distinct_first(an, q, location);
 }
 
 bool distinct_clause(struct scope *s, const PQ(SelectStmt) * st) {

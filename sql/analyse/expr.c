@@ -197,8 +197,9 @@ static struct expr *plain_op(struct scope *s, const PQ(AExpr) * a) {
         return NULL;
     if (PQ_NODE(a->lexpr, ROW_EXPR) && PQ_NODE(a->rexpr, ROW_EXPR))
         return row_compare(s, op, a->lexpr->row_expr, a->rexpr->row_expr, a->location);
-    if (PQ_NODE(a->lexpr, ROW_EXPR) || PQ_NODE(a->rexpr, ROW_EXPR)) {
-        unsupported(s->an, a->location, "this comparison with a row is not supported");
+    if ((PQ_NODE(a->lexpr, ROW_EXPR) && PQ_NODE(a->rexpr, SUB_LINK)) ||
+        (PQ_NODE(a->rexpr, ROW_EXPR) && PQ_NODE(a->lexpr, SUB_LINK))) {
+        unsupported(s->an, a->location, "comparison of a row with a subquery is not supported");
         return NULL;
     }
     struct expr *l = a->lexpr ? expression(s, a->lexpr) : NULL;

@@ -110,9 +110,11 @@ static bool table_keep(struct an *an, const struct cat_table *t) {
             cat_table_unref(t);
             return true;
         }
-    if (an->tables == AN_TABLES_MAX) {
+    bool ok =
+        an->tables < AN_TABLES_MAX || fail(an, -1, "54000", "a statement over more than %d tables", AN_TABLES_MAX);
+    if (!ok || !an_grow(an, (void **)&an->table, an->tables, &an->tables_cap, sizeof(const struct cat_table *))) {
         cat_table_unref(t);
-        return fail(an, -1, "54000", "a statement over more than %d tables", AN_TABLES_MAX);
+        return false;
     }
     an->table[an->tables++] = t;
     return true;
@@ -361,6 +363,22 @@ static void missing_table(struct scope *s, const char *name, int32_t location) {
     fail(an, location, "42P01", "missing FROM-clause entry for table \"%s\"", name);
 }
 
+static bool holds(const struct rel *r, const struct rel *what) {
+    return r == what || (r->kind == REL_JOIN && (holds(r->left, what) || holds(r->right, what)));
+}
+
+/* Can an outer join make NULLs of it? */
+static bool nullable(const struct query *q, const struct rel *r) {
+    for (uint32_t i = 0; i < q->rels; i++) {
+        const struct rel *j = q->rel[i];
+        if (j->kind == REL_JOIN &&
+            ((j->join != JOIN_RIGHT && j->join != JOIN_INNER && j->join != JOIN_CROSS && holds(j->right, r)) ||
+             ((j->join == JOIN_RIGHT || j->join == JOIN_FULL) && holds(j->left, r))))
+            return true;
+    }
+    return false;
+}
+
 static bool system_column(const char *name) {
     static const char *const names[] = {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
@@ -416,6 +434,8 @@ struct expr *column_ref(struct scope *s, const PQ(ColumnRef) * c) {
         return col_expr(s, item->rel, (uint32_t)place, levels, c->location);
     if (place == -2)
         ambiguous_column(an, column, c->location);
+    else if (strcmp(column, "tableoid") == 0 && item->rel->table && levels == 0 && !nullable(s->q, item->rel))
+        return const_int(an, col_of(COL_OID), item->rel->table->id);
     else if (system_column(column) && item->rel->table)
         unsupported(an, c->location, "system columns are not supported (\"%s\")", column);
     else

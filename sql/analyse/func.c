@@ -293,9 +293,11 @@ static const struct fn *op_find(struct an *an, const char *op, const char *schem
     fail(an, location, many ? "42725" : "42883", "operator %s: %s%s%s%s%s %s",
          many ? "is not unique" : "does not exist", left, n == 2 ? " " : "", schema ? schema : "", dot, op,
          type_text(an, type[n - 1]));
-    fail_hint(an, many ? "Could not choose a best candidate operator. You might need to add explicit type casts."
-                       : "No operator matches the given name and argument types. You might need to add explicit type "
-                         "casts.");
+    fail_hint(an, many     ? "Could not choose a best candidate operator. You might need to add explicit type casts."
+                  : n == 1 ? "No operator matches the given name and argument type. You might need to add an explicit "
+                             "type cast."
+                           : "No operator matches the given name and argument types. You might need to add explicit "
+                             "type casts.");
     return NULL;
 }
 
@@ -433,6 +435,12 @@ static bool call_as_cast(struct an *an, const char *name, struct expr *x, int32_
     return *ret != NULL;
 }
 
+static bool is_aggregate(const char *name) {
+    size_t at = 0;
+    const struct fn *f = fn_by_name(name, &at);
+    return f && f->kind == FN_AGGREGATE && f->args == 0;
+}
+
 static const struct fn *function_find(struct an *an, const char *name, const char *written, struct expr *const *arg,
                                       uint32_t n, int32_t location, struct expr **ret_cast) {
     struct col type[FN_ARGS_MAX];
@@ -450,6 +458,10 @@ static const struct fn *function_find(struct an *an, const char *name, const cha
     f = resolve(&c, type, n, &many);
     if (f)
         return f;
+    if (n == 0 && is_aggregate(name)) {
+        fail(an, location, "42809", "%s(*) must be used to call a parameterless aggregate function", name);
+        return NULL;
+    }
     fail(an, location, many ? "42725" : "42883", "function %s %s", signature(an, written, arg, n),
          many ? "is not unique" : "does not exist");
     fail_hint(an, many ? "Could not choose a best candidate function. You might need to add explicit type casts."

@@ -48,7 +48,7 @@ struct an {
     struct an_param *param;
     size_t params, params_cap;
     const struct cat_table **table;
-    size_t tables, tables_cap;
+    uint32_t tables, tables_cap;
     struct type_session types;
     uint32_t nodes, marks; /* expressions made, walks that marked them */
 };

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/sqltree.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "sql/parse/parse.h"
@@ -37,12 +39,32 @@ static void tables(struct memcat *m) {
                  NULL);
 }
 
+/* "pg_catalog.NAME<tab>COLUMNS" */
+static void system_tables(struct memcat *m, struct arena *a) {
+    FILE *f = fopen(PG_CATALOG_FILE, "re");
+    char *line = NULL;
+    size_t cap = 0;
+    CHECKF(f, "cannot open %s", PG_CATALOG_FILE);
+    while (getline(&line, &cap, f) > 0) {
+        char *tab = strchr(line, '\t'), *end = strchr(line, '\n');
+        if (*line == '#' || !tab || !end)
+            continue;
+        *tab = *end = 0;
+        char *name = arena_strdup(a, line);
+        CHECK(name);
+        memcat_table(m, name, tab + 1, NULL);
+    }
+    free(line);
+    (void)fclose(f);
+}
+
 void sqltree_init(struct sqltree *t) {
     memset(t, 0, sizeof *t);
     t->catalog = memcat_new();
     tables(t->catalog);
     arena_init(&t->arena, 0);
     arena_init(&t->scratch, 0);
+    system_tables(t->catalog, &t->scratch);
     t->types.zone = zone_fixed(&t->scratch, "UTC", 0);
     CHECK(t->types.zone);
     t->env = (struct fn_env){.arena = &t->scratch, .types = &t->types, .session = no_session};
