@@ -25,6 +25,7 @@ static const char help_text[] =
     "       meridian geo heal [SET [SET]] [--one-way]\n"
     "       meridian geo kill|restart|pause|resume NODE|SET\n"
     "       meridian geo skew REGION offset=DURATION|stop [masters=N]\n"
+    "       meridian geo report RESULTS [--out FILE.html|FILE.svg]\n"
     "       meridian geo verify [--rounds N]\n"
     "       meridian geo exec PLACE COMMAND [ARGUMENT]...\n"
     "       meridian geo down [--all]\n"
@@ -49,6 +50,7 @@ static const char help_text[] =
     "skew       what the time masters of a region tell is off from now on; offset=0: again as it should be; stop: "
     "they\n"
     "           end. masters=N: only the first N of them\n"
+    "report     makes a page of a results file (meridian sim SCENARIO --out RESULTS): HTML, or only the map as SVG\n"
     "verify     measures the round trips and compares them with those asked for; exit status 1 if one is off by more "
     "than\n"
     "           2 % or 1 ms\n"
@@ -609,6 +611,8 @@ int main(int argc, char **argv) {
         return run_set(&o);
     if (strcmp(verb, "partition") == 0 || strcmp(verb, "heal") == 0)
         return run_partition(&o, verb[0] == 'p');
+    if (strcmp(verb, "report") == 0)
+        return geo_run_report(&o);
     if (strcmp(verb, "kill") == 0)
         return geo_run_kill(&o);
     if (strcmp(verb, "restart") == 0)

@@ -78,7 +78,8 @@ static double log_x(const struct log_scale *s, double ms) {
 static struct log_scale scale_of(const struct rows *rows) {
     double min = 1e9, max = 0;
     for (unsigned i = 0; i < rows->count; i++) {
-        min = fmin(min, json_number(json_get(rows->row[i], "p50_ms"), 1e9));
+        double p50 = json_number(json_get(rows->row[i], "p50_ms"), 1e9);
+        min = fmin(min, p50 > 0 ? p50 : 0.5); /* 0: in virtual time, at the left edge */
         max = fmax(max, json_number(json_get(rows->row[i], "p99_ms"), 0));
     }
     struct log_scale s = {floor(log10(fmax(min, 1e-3))), ceil(log10(fmax(max, 1e-2)))};

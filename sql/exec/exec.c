@@ -115,8 +115,8 @@ struct scan_note *exec_note(struct exec *e, const struct text *text, const struc
 
 /* ---- a run ------------------------------------------------------------------------------------------------------- */
 
-enum rc exec_open(const struct plan *p, const struct exec_env *env, const struct value *params, struct exec **ret,
-                  struct err *err) {
+enum rc exec_values(const struct plan *p, const struct exec_env *env, const struct value *params, struct exec **ret,
+                    struct err *err) {
     struct exec *e = calloc(1, sizeof *e);
     if (!e)
         return nomem(err);
@@ -128,6 +128,17 @@ enum rc exec_open(const struct plan *p, const struct exec_env *env, const struct
     arena_init(&e->row_arena, 0);
     e->fn = *env->fn;
     enum rc rc = compute(e, err);
+    if (rc)
+        exec_close(e);
+    else
+        *ret = e;
+    return rc;
+}
+
+enum rc exec_open(const struct plan *p, const struct exec_env *env, const struct value *params, struct exec **ret,
+                  struct err *err) {
+    struct exec *e = NULL;
+    enum rc rc = exec_values(p, env, params, &e, err);
     if (!rc && !p->dml)
         rc = read_open(&e->read, e, &p->select, err);
     if (rc)

@@ -84,6 +84,9 @@ struct exec {
 
 /* ---- exec.c ------------------------------------------------------------------------------------------------------ */
 
+/* A run that only has its values. */
+enum rc exec_values(const struct plan *p, const struct exec_env *env, const struct value *params, struct exec **ret,
+                    struct err *err) WAITS MUST_CHECK;
 /* The columns that a program may ask for; NULL: there are none of that kind. */
 struct row_values {
     const struct value *new, *read, *excluded;

@@ -9,6 +9,9 @@
 
 /* clang-format off */
 static const struct fn_table *const tables[] = {
+    &fn_table_agg,
+    &fn_table_agg_float,
+    &fn_table_agg_num,
     &fn_table_bytes,
     &fn_table_float,
     &fn_table_int,

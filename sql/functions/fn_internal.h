@@ -19,9 +19,9 @@ struct fn_table {
     size_t n;
 };
 
-extern const struct fn_table fn_table_agg, fn_table_array, fn_table_bytes, fn_table_catalog, fn_table_float,
-    fn_table_format, fn_table_int, fn_table_internal, fn_table_like, fn_table_match, fn_table_numeric, fn_table_session,
-    fn_table_set, fn_table_text, fn_table_time, fn_table_time_part;
+extern const struct fn_table fn_table_agg, fn_table_agg_float, fn_table_agg_num, fn_table_array, fn_table_bytes,
+    fn_table_catalog, fn_table_float, fn_table_format, fn_table_int, fn_table_internal, fn_table_like, fn_table_match,
+    fn_table_numeric, fn_table_session, fn_table_set, fn_table_text, fn_table_time, fn_table_time_part;
 
 enum fn_flags {
     STRICT = 1,
@@ -78,6 +78,9 @@ static inline enum rc fn_int(struct value *ret, int64_t i) {
 /* In programs: canonical text. d must be initialised. */
 enum rc fn_dec(const struct value *v, struct dec *d, struct err *err) MUST_CHECK;
 enum rc fn_give_dec(const struct fn_env *env, const struct dec *d, struct value *ret, struct err *err);
+
+/* A numeric's text as an integer times 10^-scale; false: it has more than 18 digits or is no finite number. */
+bool fn_brief(const struct value *text, int64_t *ret, int *ret_scale);
 
 /* ---- arrays -------------------------------------------------------------------------------------------------------- */
 

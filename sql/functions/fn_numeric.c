@@ -13,11 +13,6 @@ enum { SHORT_DIGITS = 18 };
 
 /* ---- short numbers -------------------------------------------------------------------------------------------------- */
 
-struct brief {
-    int64_t v; /* times 10^scale */
-    int scale;
-};
-
 static const int64_t tens[SHORT_DIGITS + 1] = {1,
                                                10,
                                                100,
@@ -38,16 +33,15 @@ static const int64_t tens[SHORT_DIGITS + 1] = {1,
                                                100000000000000000,
                                                1000000000000000000};
 
-static bool brief(const struct value *t, struct brief *ret) {
-    const char *p = t->p;
-    uint32_t n = t->bytes, i = 0;
+bool fn_brief(const struct value *text, int64_t *ret, int *ret_scale) {
+    const char *p = text->p;
+    uint32_t n = text->bytes;
+    if (text->kind != VALUE_TEXT || n > SHORT_DIGITS + 2)
+        return false;
     bool neg = n && p[0] == '-', point = false;
     int64_t v = 0;
-    int scale = 0;
-    if (t->kind != VALUE_TEXT || n > SHORT_DIGITS + 2)
-        return false;
-    int digits = 0;
-    for (i = neg; i < n; i++) {
+    int scale = 0, digits = 0;
+    for (uint32_t i = neg; i < n; i++) {
         if (p[i] == '.' && !point) {
             point = true;
         } else if (p[i] >= '0' && p[i] <= '9' && digits < SHORT_DIGITS) {
@@ -58,7 +52,8 @@ static bool brief(const struct value *t, struct brief *ret) {
             return false;
         }
     }
-    *ret = (struct brief){neg ? -v : v, scale};
+    *ret = neg ? -v : v;
+    *ret_scale = scale;
     return digits > 0;
 }
 
@@ -78,19 +73,19 @@ static enum rc give_brief(const struct fn_env *env, int64_t v, int scale, struct
 
 /* False: too long for this way. */
 static bool brief_arithmetic(char op, const struct value *arg, int64_t *ret, int *ret_scale) {
-    struct brief a, b;
-    if (!brief(&arg[0], &a) || !brief(&arg[1], &b))
+    int64_t a, b;
+    int a_scale, b_scale;
+    if (!fn_brief(&arg[0], &a, &a_scale) || !fn_brief(&arg[1], &b, &b_scale))
         return false;
     if (op == '*') {
-        *ret_scale = a.scale + b.scale;
-        return *ret_scale <= SHORT_DIGITS && !__builtin_mul_overflow(a.v, b.v, ret);
+        *ret_scale = a_scale + b_scale;
+        return *ret_scale <= SHORT_DIGITS && !__builtin_mul_overflow(a, b, ret);
     }
-    int scale = a.scale > b.scale ? a.scale : b.scale;
+    int scale = a_scale > b_scale ? a_scale : b_scale;
     *ret_scale = scale;
-    if (__builtin_mul_overflow(a.v, tens[scale - a.scale], &a.v) ||
-        __builtin_mul_overflow(b.v, tens[scale - b.scale], &b.v))
+    if (__builtin_mul_overflow(a, tens[scale - a_scale], &a) || __builtin_mul_overflow(b, tens[scale - b_scale], &b))
         return false;
-    return op == '+' ? !__builtin_add_overflow(a.v, b.v, ret) : !__builtin_sub_overflow(a.v, b.v, ret);
+    return op == '+' ? !__builtin_add_overflow(a, b, ret) : !__builtin_sub_overflow(a, b, ret);
 }
 
 /* ---- one and two operands ------------------------------------------------------------------------------------------- */

@@ -24,7 +24,7 @@ enum {
     SPEC_VERSION = 1,
     SPEC_HEAD = 6,
     SPEC_ARGS_MAX = FN_ARGS_MAX,
-    STATE_INLINE = 96,
+    STATE_INLINE = 160,
     AGG_BYTES_MAX = 512 << 20,
 };
 
@@ -268,11 +268,20 @@ static enum rc rebuild(struct agg *g, struct pgx_handle *h, struct err *err) {
 
 /* ---- in SQLite ---------------------------------------------------------------------------------------------------- */
 
+/* SQLite's own memory for it is not aligned well enough, so that holds a pointer. */
+static struct agg *of(sqlite3_context *ctx, bool make) {
+    struct agg **at = sqlite3_aggregate_context(ctx, make ? sizeof *at : 0);
+    if (at && !*at && make)
+        *at = calloc(1, sizeof **at);
+    return at ? *at : NULL;
+}
+
 static void on_step(sqlite3_context *ctx, int argc, sqlite3_value **argv, bool window) {
     struct pgx_handle *h = sqlite3_user_data(ctx);
-    struct agg *g = sqlite3_aggregate_context(ctx, sizeof *g);
+    struct agg *g = of(ctx, true);
     struct value small[8], *arg = small;
-    struct err err = {.rc = RC_OK};
+    struct err err;
+    err.rc = RC_OK;
     if (!g) {
         sqlite3_result_error_nomem(ctx);
         return;
@@ -307,7 +316,8 @@ static void win_step(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
 /* The result of what came so far. */
 static void give(sqlite3_context *ctx, struct agg *g) {
     struct pgx_handle *h = sqlite3_user_data(ctx);
-    struct err err = {.rc = RC_OK};
+    struct err err;
+    err.rc = RC_OK;
     struct value out = value_null();
     if (!g || !g->begun || g->rc) {
         sqlite3_result_null(ctx); /* no row at all; or the error has been told */
@@ -328,22 +338,24 @@ static void give(sqlite3_context *ctx, struct agg *g) {
 }
 
 static void agg_value(sqlite3_context *ctx) {
-    give(ctx, sqlite3_aggregate_context(ctx, 0));
+    give(ctx, of(ctx, false));
 }
 
 static void agg_final(sqlite3_context *ctx) {
-    struct agg *g = sqlite3_aggregate_context(ctx, 0);
+    struct agg *g = of(ctx, false);
     give(ctx, g);
     if (g && g->begun)
         arena_done(&g->arena);
+    free(g);
 }
 
 /* The oldest row leaves the frame. */
 static void win_inverse(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
     struct pgx_handle *h = sqlite3_user_data(ctx);
-    struct agg *g = sqlite3_aggregate_context(ctx, 0);
+    struct agg *g = of(ctx, false);
     struct value arg[SPEC_ARGS_MAX];
-    struct err err = {.rc = RC_OK};
+    struct err err;
+    err.rc = RC_OK;
     enum rc rc = RC_OK;
     if (!g || !g->begun || g->rc)
         return;

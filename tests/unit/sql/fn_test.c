@@ -16,99 +16,12 @@
 #include "tests/lib/expected.h"
 #include "tests/lib/onfiber.h"
 #include "tests/lib/tap.h"
-
-static const struct {
-    const char *name;
-    enum col_type type;
-} type_names[] = {
-    {"bool", COL_BOOL},         {"int2", COL_INT2},
-    {"int4", COL_INT4},         {"int8", COL_INT8},
-    {"oid", COL_OID},           {"float4", COL_FLOAT4},
-    {"text", COL_TEXT},         {"float8", COL_FLOAT8},
-    {"bytea", COL_BYTEA},       {"uuid", COL_UUID},
-    {"json", COL_JSON},         {"date", COL_DATE},
-    {"time", COL_TIME},         {"timestamp", COL_TIMESTAMP},
-    {"varchar", COL_VARCHAR},   {"char", COL_CHAR},
-    {"numeric", COL_NUMERIC},   {"timestamptz", COL_TIMESTAMPTZ},
-    {"interval", COL_INTERVAL},
-};
+#include "tests/unit/sql/fnkit.h"
 
 static struct zone_cache *cache;
 static struct arena arena;
 static struct type_session types;
 static struct fn_env env;
-
-static struct col type_named(const char *t, size_t n) {
-    bool array = n > 2 && t[n - 1] == ']';
-    size_t base = array ? n - 2 : n;
-    for (size_t i = 0; i < ARRAY_LEN(type_names); i++)
-        if (strlen(type_names[i].name) == base && memcmp(type_names[i].name, t, base) == 0) {
-            struct col c = col_of(type_names[i].type);
-            return array ? col_array_of(c) : c;
-        }
-    CHECKF(false, "no type %.*s", (int)n, t);
-    return col_of(COL_NONE);
-}
-
-/* Does an argument of type c go in as it is? *element: what polymorphic arguments agreed on so far. */
-static bool takes(uint16_t declared, struct col c, struct col *element) {
-    struct col e = {.type = c.elem, .typmod = -1};
-    switch (declared) {
-    case FN_ANY:
-        return true;
-    case FN_ANYARRAY:
-    case FN_ANYCOMPATIBLEARRAY:
-        if (c.type == COL_ARRAY && !element->type)
-            *element = e;
-        return c.type == COL_ARRAY && element->type == e.type;
-    case FN_ANYELEMENT:
-    case FN_ANYCOMPATIBLE:
-        if (!element->type)
-            *element = c;
-        return element->type == c.type;
-    default:
-        return (declared & 0xff) == c.type && declared >> 8 == c.elem;
-    }
-}
-
-static struct col result_type(const struct fn *f, struct col element) {
-    if (f->ret == FN_ANYELEMENT || f->ret == FN_ANYCOMPATIBLE)
-        return element;
-    if (f->ret == FN_ANYARRAY || f->ret == FN_ANYCOMPATIBLEARRAY)
-        return col_array_of(element);
-    if (f->ret >= FN_ANY && f->ret <= UINT8_MAX)
-        return col_of(f->ret == FN_REGTYPE ? COL_OID : COL_TEXT);
-    struct col c = {.type = (uint8_t)f->ret, .elem = (uint8_t)(f->ret >> 8), .typmod = -1};
-    return c;
-}
-
-static bool matches(const struct fn *f, const struct col *arg, size_t n, struct col *element) {
-    *element = col_of(COL_NONE);
-    if (f->variadic ? n + 1 < f->args || (n < f->args && f->args > 1) : n != f->args)
-        return false;
-    for (size_t i = 0; i < n; i++)
-        if (!takes(fn_arg_type(f, i), arg[i], element))
-            return false;
-    return true;
-}
-
-static const struct fn *find(const char *name, const struct col *arg, size_t n, struct col *ret) {
-    const struct fn *f;
-    struct col element;
-    size_t at = 0;
-    while ((f = fn_by_op(name, &at)))
-        if (matches(f, arg, n, &element)) {
-            *ret = result_type(f, element);
-            return f;
-        }
-    at = 0;
-    while ((f = fn_by_name(name, &at)))
-        if (matches(f, arg, n, &element)) {
-            *ret = result_type(f, element);
-            return f;
-        }
-    return NULL;
-}
 
 /* By a program with the arguments as ARG registers. */
 static enum rc run(const struct fn *f, const struct fn_call *call, const struct value *arg, size_t n, struct value *ret,
@@ -132,7 +45,7 @@ static enum rc run(const struct fn *f, const struct fn_call *call, const struct 
 
 static enum rc cast(const struct col *from, const char *to, const struct value *v, struct col *ret_type,
                     struct value *ret, struct err *err) {
-    *ret_type = type_named(to, strlen(to));
+    *ret_type = fnkit_type(to, strlen(to));
     const struct fn_cast *c = fn_cast_find(from->type, ret_type->type);
     const struct fn *f = c && c->fn ? fn_by_id(c->fn) : NULL;
     if (c && c->fn && !f)
@@ -155,7 +68,7 @@ static void one_line(struct expected *e) {
     enum rc rc = RC_OK;
     for (size_t i = 1; i < e->n_words && !rc; i++, n++) {
         size_t end = strcspn(e->word[i], ":!");
-        arg[n] = type_named(e->word[i], end);
+        arg[n] = fnkit_type(e->word[i], end);
         v[n] = value_null();
         const char *t = e->word[i] + end + 1;
         if (e->word[i][end] == ':')
@@ -165,7 +78,7 @@ static void one_line(struct expected *e) {
     if (!rc && strncmp(e->word[0], "::", 2) == 0) {
         rc = cast(&arg[0], e->word[0] + 2, v, &ret, &out, &err);
     } else if (!rc) {
-        const struct fn *f = find(e->word[0], arg, n, &ret);
+        const struct fn *f = fnkit_find(e->word[0], arg, n, &ret);
         call.ret = ret;
         rc = f ? run(f, &call, v, n, &out, &err) : err_set(&err, RC_NOTFOUND, "no function %s", e->word[0]);
     }
