@@ -47,6 +47,12 @@ struct feed {
     uint16_t columns, columns_max;
     bool batch, last;
     struct scan_note *note;
+    /* Through an index: keys that are still to be read, in batches. */
+    const struct value *keys;
+    size_t n_keys, at_key;
+    const struct text *by_keys;
+    struct txn_scan_conf how;
+    const struct table *table;
 };
 
 enum read_how { READ_ROWS, READ_SCAN, READ_STAGE };
@@ -117,6 +123,9 @@ void read_close(struct read *r) WAITS;
 
 enum rc feed_open(struct feed *f, struct exec *e, const struct txn_scan_conf *how, const struct text *text,
                   struct err *err) WAITS MUST_CHECK;
+/* Rows of s through its index: text's form by_keys. lock and locked of how count. */
+enum rc feed_open_via(struct feed *f, struct exec *e, const struct source *s, const struct text *by_keys,
+                      struct err *err) WAITS MUST_CHECK;
 enum rc feed_next(struct feed *f, struct exec *e, const struct value **ret, struct err *err) WAITS MUST_CHECK;
 void feed_close(struct feed *f) WAITS;
 

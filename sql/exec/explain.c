@@ -47,6 +47,10 @@ static const char *table_name(const struct select *s, uint64_t id) {
     for (uint32_t i = 0; i < s->sources; i++)
         if (s->source[i].table->store && s->source[i].table->store->id == id)
             return s->source[i].table->name;
+    for (uint32_t i = 0; i < s->sources; i++)
+        for (uint16_t k = 0; k < s->source[i].table->indexes; k++)
+            if (s->source[i].table->index[k].id == id)
+                return s->source[i].table->index[k].name;
     return "?";
 }
 
@@ -138,15 +142,27 @@ static void say_spans(struct explain *x, int indent, const struct keys *k) {
     buf_done(&b);
 }
 
+static void say_via(struct explain *x, int indent, const struct select *sel, const struct source *s) {
+    if (!s->via)
+        return;
+    say(x, indent, "Index: %s, %s", s->via->index->name, how_found(&s->via->keys));
+    say_spans(x, indent + 2, &s->via->keys);
+    say_text(x, indent + 2, "Fragment", sel, s->via->text.sql);
+    say_actual(x, indent + 2, &s->via->text);
+}
+
 static void say_source(struct explain *x, int indent, const struct select *sel, const struct source *s) {
     if (s->virtual_rows) {
         say(x, indent, "->  Rows of %s.%s", s->table->schema_name, s->table->name);
         return;
     }
-    say(x, indent, "->  Scan on %s, %s%s", s->table->name, how_found(&s->keys),
+    say(x, indent, "->  Scan on %s, %s%s", s->table->name, s->via ? "through an index" : how_found(&s->keys),
         s->lock > LOCK_SHARED ? ", locked for update" : "");
-    say_spans(x, indent + 6, &s->keys);
+    say_via(x, indent + 6, sel, s);
+    if (!s->via)
+        say_spans(x, indent + 6, &s->keys);
     if (s->text.sql) {
+        say_actual(x, indent + 6, s->by_keys);
         say_text(x, indent + 6, "Fragment", sel, s->text.sql);
         say_actual(x, indent + 6, &s->text);
     }
@@ -182,11 +198,15 @@ static void say_select(struct explain *x, int indent, const struct select *s) {
     }
     if (s->spread.text.sql) {
         const struct source *src = &s->source[0];
-        say(x, indent, "Scan on %s, %s, row by row%s%s", src->table->name, how_found(&src->keys),
-            s->spread.ordered ? ", in the order of the key" : "", s->spread.reverse ? ", backwards" : "");
+        say(x, indent, "Scan on %s, %s, row by row%s%s", src->table->name,
+            src->via ? "through an index" : how_found(&src->keys), s->spread.ordered ? ", in the order of the key" : "",
+            s->spread.reverse ? ", backwards" : "");
         if (s->spread.limit != CALC_NONE || s->spread.offset != CALC_NONE)
             say(x, indent + 2, "Limit: counted on the gateway, tablets stop early");
-        say_spans(x, indent + 2, &src->keys);
+        say_via(x, indent + 2, s, src);
+        if (!src->via)
+            say_spans(x, indent + 2, &src->keys);
+        say_actual(x, indent + 2, s->spread.by_keys);
         say_text(x, indent + 2, "Fragment", s, s->spread.text.sql);
         say_actual(x, indent + 2, &s->spread.text);
         return;

@@ -38,6 +38,102 @@ static enum rc open_batch(struct feed *f, struct exec *e, struct err *err) {
     return RC_OK;
 }
 
+/* The index's rows: all of them are read before the first row of the table. */
+static enum rc read_keys(struct feed *f, struct exec *e, const struct source *s, struct err *err) {
+    const struct lookup *x = s->via;
+    const struct table *t = s->table->store;
+    struct txn_table table = {x->index->store->id, x->index->store->version};
+    struct span_set spans;
+    struct feed in = {0};
+    struct value *keys = NULL;
+    size_t n = 0, max = 0;
+    struct txn_scan_conf how = {
+        .fragment = &x->text.fragment, .tables = &table, .n_tables = 1, .lock = s->lock, .locked = s->locked};
+    enum rc rc = spans_of(e, &x->keys, &spans, err);
+    if (rc || spans.n == 0)
+        return rc;
+    how.spans = spans.v;
+    how.n_spans = spans.n;
+    rc = exec_slots(e, &x->text, &how.params, err);
+    if (!rc)
+        rc = feed_open(&in, e, &how, &x->text, err);
+    for (const struct value *row; !rc;) {
+        rc = feed_next(&in, e, &row, err);
+        if (rc || !row)
+            break;
+        if (n == max) {
+            size_t more = max ? max * 2 : 16;
+            struct value *to = arena_array(&e->arena, more * t->n_key, sizeof *to);
+            if (!to) {
+                rc = err_set(err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
+                break;
+            }
+            if (n)
+                memcpy(to, keys, n * t->n_key * sizeof *to);
+            keys = to;
+            max = more;
+        }
+        struct value *kept = NULL;
+        rc = exec_keep(e, row, t->n_key, &kept, err);
+        if (!rc)
+            memcpy(keys + n++ * t->n_key, kept, t->n_key * sizeof *kept);
+    }
+    feed_close(&in);
+    f->keys = keys;
+    f->n_keys = n;
+    return rc;
+}
+
+/* The next rows by their keys. The last key fills what the form has more. */
+static enum rc next_keys(struct feed *f, struct exec *e, struct err *err) {
+    const struct table *t = f->table;
+    size_t left = f->n_keys - f->at_key;
+    int form = 0;
+    while (form + 1 < BY_KEYS_FORMS && by_keys_rows[form] < left)
+        form++;
+    const struct text *text = &f->by_keys[form];
+    size_t room = by_keys_rows[form], n = left < room ? left : room;
+    struct value *params = arena_array(&e->arena, text->slots + room * t->n_key, sizeof *params);
+    struct span *spans = arena_array(&e->arena, n, sizeof *spans);
+    struct span_set set;
+    if (!params || !spans)
+        return err_set(err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
+    for (uint32_t i = 0; i < text->slots; i++)
+        params[i] = e->calc[text->slot[i]];
+    enum rc rc = RC_OK;
+    for (size_t i = 0; i < room && !rc; i++) {
+        const struct value *key = f->keys + (f->at_key + (i < n ? i : n - 1)) * t->n_key;
+        memcpy(params + text->slots + i * t->n_key, key, t->n_key * sizeof *key);
+        if (i < n)
+            rc = span_of_row(&e->arena, t, key, t->n_key, &spans[i], err);
+    }
+    if (!rc)
+        rc = span_set_of(&e->arena, spans, n, &set, err);
+    if (rc)
+        return rc;
+    f->how.fragment = &text->fragment;
+    f->how.params = params;
+    f->how.spans = set.v;
+    f->how.n_spans = set.n;
+    f->at_key += n;
+    feed_close(f);
+    return feed_open(f, e, &f->how, f->by_keys, err);
+}
+
+enum rc feed_open_via(struct feed *f, struct exec *e, const struct source *s, const struct text *by_keys,
+                      struct err *err) {
+    struct txn_table *table = arena_new(&e->arena, struct txn_table);
+    if (!table)
+        return err_set(err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
+    f->table = s->table->store;
+    *table = (struct txn_table){f->table->id, f->table->version};
+    f->how = (struct txn_scan_conf){.tables = table, .n_tables = 1, .lock = s->lock, .locked = s->locked};
+    f->by_keys = by_keys;
+    f->at_key = f->n_keys = 0;
+    f->last = true;
+    return read_keys(f, e, s, err);
+}
+
 enum rc feed_next(struct feed *f, struct exec *e, const struct value **ret, struct err *err) {
     enum rc rc = RC_OK;
     *ret = NULL;
@@ -50,9 +146,13 @@ enum rc feed_next(struct feed *f, struct exec *e, const struct value **ret, stru
                 return rc;
             f->batch = false;
         }
-        if (!f->scan || f->last)
-            return RC_OK;
-        rc = open_batch(f, e, err);
+        if (!f->scan || f->last) {
+            if (f->at_key == f->n_keys)
+                return RC_OK;
+            rc = next_keys(f, e, err);
+        } else {
+            rc = open_batch(f, e, err);
+        }
         if (rc)
             return rc;
     }
@@ -132,13 +232,16 @@ static enum rc open_spread(struct read *r, struct err *err) {
     const struct spread *s = &r->select->spread;
     struct span_set spans;
     struct txn_scan_conf how = {.ordered = s->ordered, .reverse = s->reverse};
-    enum rc rc = spans_of(r->e, &r->select->source[0].keys, &spans, err);
+    const struct source *src = &r->select->source[0];
+    enum rc rc = spans_of(r->e, &src->keys, &spans, err);
     r->left = count_of(r->e, s->limit, UINT64_MAX);
     r->skip = count_of(r->e, s->offset, 0);
     r->spread = true;
     r->how = READ_SCAN;
     if (rc || spans.n == 0 || r->left == 0)
         return rc;
+    if (src->via)
+        return feed_open_via(&r->feed, r->e, src, s->by_keys, err);
     if (r->left < UINT64_MAX - r->skip && r->left + r->skip < UINT64_MAX) {
         how.rows_max = r->left + r->skip;
         how.ordered = how.ordered || !is_point(&spans);

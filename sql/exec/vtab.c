@@ -78,6 +78,8 @@ static enum rc open_feed(struct vsource *s, struct feed *f, struct err *err) {
     enum rc rc = spans_of(e, &src->keys, &spans, err);
     if (rc || spans.n == 0)
         return rc;
+    if (src->via)
+        return feed_open_via(f, e, src, src->by_keys, err);
     how.spans = spans.v;
     how.n_spans = spans.n;
     rc = exec_slots(e, &src->text, &how.params, err);

@@ -94,6 +94,17 @@ struct keys {
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
+/* The same fragment for some rows: behind its slots come the values of so many primary keys. */
+enum { BY_KEYS_FORMS = 3 };
+static const uint16_t by_keys_rows[BY_KEYS_FORMS] = {1, 16, 256};
+
+/* Rows found through a global index: its rows are read by keys first, then the table's by primary key. */
+struct lookup {
+    const struct cat_index *index;
+    struct keys keys;
+    struct text text; /* gives primary keys */
+};
+
 struct source {
     const struct rel *rel;
     const struct cat_table *table;
@@ -106,13 +117,16 @@ struct source {
     uint32_t fetches; /* 0: rows are only counted */
     int32_t *place;   /* of rel's columns in a row; -1: not fetched */
     struct keys keys;
+    struct lookup *via; /* NULL: by keys alone */
     struct text text;
-    const char *shape; /* the declaration of the virtual table */
+    struct text by_keys[BY_KEYS_FORMS]; /* with via */
+    const char *shape;                  /* the declaration of the virtual table */
 };
 
 /* How rows of a single-table query come out of many tablets. */
 struct spread {
     struct text text;
+    struct text by_keys[BY_KEYS_FORMS]; /* with via */
     bool ordered, reverse;
     uint32_t limit, offset; /* calcs */
 };

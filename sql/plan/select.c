@@ -42,6 +42,76 @@ static void note_pushed(struct maker *m, const struct expr *e) {
         m->pushed[m->pushes++] = e;
 }
 
+/* ---- indexes that are tables of their own */
+
+/* How much of a key is known. */
+static int worth(const struct keys *k, bool unique) {
+    int equal = 0;
+    for (uint16_t i = 0; i < k->parts && k->part[i].eqs > 0; i++)
+        equal++;
+    if (k->never || (unique && equal > 0 && equal == k->table->n_key))
+        return 100;
+    return equal * 10 + (k->parts > equal ? 3 : 0);
+}
+
+static int place_of(const struct cat_table *t, uint32_t id) {
+    for (uint16_t i = 0; i < t->columns; i++)
+        if (t->column[i].id == id)
+            return i;
+    return -1;
+}
+
+static bool test_outside(const struct expr *e, void *ctx) {
+    const struct lookup *x = ctx;
+    return e->kind == EXPR_COL && e->col.rel->kind == REL_TABLE &&
+           table_find_col(x->index->store, e->col.rel->table->column[e->col.col].id) < 0;
+}
+
+/* The index's rows: the primary key of those that fit what the index knows. */
+static void print_lookup(struct maker *m, const struct source *s, struct lookup *x, const struct conjuncts *c) {
+    struct out o;
+    const struct table *t = s->table->store;
+    const char *before = " WHERE ";
+    uint32_t n = maker_rel(m, s->rel);
+    out_init(&o, m, OUT_FRAGMENT, NULL);
+    for (uint16_t k = 0; k < t->n_key; k++)
+        out_printf(&o, "%sr%u.c%u", k ? ", " : "SELECT ", n, t->cols[t->key[k].col].id);
+    out_printf(&o, " FROM {%" PRIu64 "} AS r%u", x->index->store->id, n);
+    for (uint32_t i = 0; i < c->n; i++) {
+        if (expr_any(c->v[i], test_outside, x) || !for_tablets(c->v[i]))
+            continue;
+        out_puts(&o, before);
+        print_expr(&o, c->v[i]);
+        before = " AND ";
+    }
+    out_done(&o, &x->text, true);
+}
+
+static void choose_index(struct maker *m, struct source *s, const struct conjuncts *c) {
+    const struct cat_table *t = s->table;
+    int best = worth(&s->keys, true);
+    for (uint16_t i = 0; i < t->indexes && !m->rc; i++) {
+        const struct cat_index *x = &t->index[i];
+        uint16_t place[TABLE_KEY_MAX];
+        struct keys keys;
+        if (x->kind != CAT_INDEX_GLOBAL || x->state != CAT_PUBLIC || !x->store || x->where_sql)
+            continue;
+        for (uint16_t k = 0; k < x->store->n_key; k++)
+            place[k] = (uint16_t)place_of(t, x->store->cols[x->store->key[k].col].id);
+        keys_find(m, s->rel, x->store, place, c->v, c->n, &keys);
+        if (worth(&keys, x->unique) <= best)
+            continue;
+        best = worth(&keys, x->unique);
+        struct lookup *via = maker_alloc(m, 1, sizeof *via);
+        if (!via)
+            return;
+        *via = (struct lookup){.index = x, .keys = keys};
+        s->via = via;
+    }
+    if (s->via)
+        print_lookup(m, s, s->via, c);
+}
+
 static void add_source(struct gather *g, const struct rel *r, const struct conjuncts *c) {
     struct maker *m = g->m;
     struct select *sel = g->sel;
@@ -81,6 +151,7 @@ static void add_source(struct gather *g, const struct rel *r, const struct conju
         if (pushable(c->v[i], r) && maker_room(m, &mine.v, mine.n, &mine.max, sizeof *mine.v))
             mine.v[mine.n++] = c->v[i];
     keys_find(m, r, t, place, mine.v, mine.n, &s->keys);
+    choose_index(m, s, &mine);
     for (uint32_t i = 0; i < mine.n; i++)
         if (for_tablets(mine.v[i]) && !expr_fixed(mine.v[i]))
             note_pushed(m, mine.v[i]);
@@ -306,6 +377,25 @@ static bool row_by_row(const struct query *q, const struct select *sel) {
            q->distincts == 0 && !q->with_ties && !query_any(q, test_window, NULL);
 }
 
+/* Behind WHERE, at the end of a fragment: the key is one of n. */
+static void print_by_keys(struct out *o, const struct source *s, bool where, uint16_t n, struct text *ret) {
+    const struct table *t = s->table->store;
+    uint32_t r = maker_rel(o->m, s->rel), slot = o->slots;
+    out_puts(o, where ? " AND " : " WHERE ");
+    for (uint16_t k = 0; k < t->n_key; k++)
+        out_printf(o, "%sr%u.c%u", k ? ", " : t->n_key > 1 ? "(" : "", r, t->cols[t->key[k].col].id);
+    out_puts(o, t->n_key > 1 ? ") IN (VALUES " : " IN (");
+    for (uint16_t i = 0; i < n; i++) {
+        out_puts(o, i ? ", " : "");
+        for (uint16_t k = 0; k < t->n_key; k++)
+            out_printf(o, "%s?%u", k ? ", " : t->n_key > 1 ? "(" : "", ++slot);
+        out_puts(o, t->n_key > 1 ? ")" : "");
+    }
+    out_puts(o, ")");
+    out_done(o, ret, true);
+    ret->fragment.n_params = (uint16_t)slot;
+}
+
 static void make_spread(struct maker *m, const struct query *q, struct select *ret) {
     struct out o;
     struct col int8 = col_of(COL_INT8);
@@ -315,9 +405,16 @@ static void make_spread(struct maker *m, const struct query *q, struct select *r
         return;
     struct query bare = *q;
     bare.limit = bare.offset = NULL;
+    if (ret->source[0].via && q->sorts > 0)
+        return; /* rows come in the index's order */
     out_init(&o, m, OUT_FRAGMENT, ret);
     print_query(&o, &bare, NULL, 0);
     out_done(&o, &ret->spread.text, q->sorts == 0);
+    for (int i = 0; i < BY_KEYS_FORMS && ret->source[0].via && !m->rc; i++) {
+        out_init(&o, m, OUT_FRAGMENT, ret);
+        print_query(&o, &bare, NULL, 0);
+        print_by_keys(&o, &ret->source[0], q->where != NULL, by_keys_rows[i], &ret->spread.by_keys[i]);
+    }
     ret->spread.ordered = q->sorts > 0;
     ret->spread.reverse = reverse;
     if (q->limit)
@@ -328,25 +425,32 @@ static void make_spread(struct maker *m, const struct query *q, struct select *r
 
 /* ---- the final stage --------------------------------------------------------------------------------------------- */
 
-/* The fragment of a source: the columns that the final stage reads, of the rows that its own conditions let through. */
-static void print_source(struct maker *m, const struct query *q, struct source *s, uint32_t first, uint32_t last,
-                         const struct expr *const *pushed) {
-    struct out o;
+/* The columns that the final stage reads, of the rows that the source's own conditions let through. False: no condition. */
+static bool print_source(struct out *o, struct maker *m, const struct source *s) {
     const char *before = " WHERE ";
-    (void)q;
-    out_init(&o, m, OUT_FRAGMENT, NULL);
-    out_puts(&o, "SELECT ");
+    out_init(o, m, OUT_FRAGMENT, NULL);
+    out_puts(o, "SELECT ");
     for (uint32_t i = 0; i < s->fetches; i++)
-        out_printf(&o, "%sr%u.c%u", i ? ", " : "", maker_rel(m, s->rel), s->table->column[s->fetch[i]].id);
-    out_printf(&o, "%s FROM {%" PRIu64 "} AS r%u", s->fetches ? "" : "1", s->table->store->id, maker_rel(m, s->rel));
-    for (uint32_t i = first; i < last; i++) {
-        if (!expr_only_of(pushed[i], s->rel))
+        out_printf(o, "%sr%u.c%u", i ? ", " : "", maker_rel(m, s->rel), s->table->column[s->fetch[i]].id);
+    out_printf(o, "%s FROM {%" PRIu64 "} AS r%u", s->fetches ? "" : "1", s->table->store->id, maker_rel(m, s->rel));
+    for (uint32_t i = 0; i < m->pushes; i++) {
+        if (!expr_only_of(m->pushed[i], s->rel))
             continue;
-        out_puts(&o, before);
-        print_expr(&o, pushed[i]);
+        out_puts(o, before);
+        print_expr(o, m->pushed[i]);
         before = " AND ";
     }
+    return before[1] == 'A';
+}
+
+static void make_source(struct maker *m, struct source *s) {
+    struct out o;
+    (void)print_source(&o, m, s);
     out_done(&o, &s->text, true);
+    for (int i = 0; i < BY_KEYS_FORMS && s->via && !m->rc; i++) {
+        bool where = print_source(&o, m, s);
+        print_by_keys(&o, s, where, by_keys_rows[i], &s->by_keys[i]);
+    }
 }
 
 static void shape_source(struct maker *m, struct source *s) {
@@ -374,7 +478,7 @@ static void make_final(struct maker *m, const struct query *q, struct select *re
         struct source *s = &ret->source[i];
         shape_source(m, s);
         if (!s->virtual_rows)
-            print_source(m, q, s, 0, m->pushes, m->pushed);
+            make_source(m, s);
     }
 }
 
@@ -435,7 +539,11 @@ void make_select(struct maker *m, const struct query *q, struct select *ret, con
     find_why(q, ret);
     ret->keeps_rows = query_any_rel(q, test_right_join, NULL);
     make_spread(m, q, ret);
-    if (!ret->only_final && !ret->spread.text.sql)
+    bool via = false;
+    for (uint32_t i = 0; i < ret->sources; i++)
+        via |= ret->source[i].via != NULL;
+    /* One fragment would lock and read the whole of a table of which an index needs a few rows. */
+    if (!ret->only_final && !via && !ret->spread.text.sql)
         make_whole(m, q, ret);
     if (!ret->spread.text.sql)
         make_final(m, q, ret);

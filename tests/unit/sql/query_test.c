@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * query_test.c: the scripts of tests/sql/queries, from text to rows, compared with what PostgreSQL 15 answered; each on one tablet
+ * and on tables that are cut (split), where the answers must be the same.
+ *
+ * QUERY_SCRIPT=name runs one script, QUERY_SHOW=1 prints each statement as it goes.
+ */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sql/exec/exec.h"
+#include "sql/functions/pgx.h"
+#include "sql/parse/parse.h"
+#include "tests/lib/memcat.h"
+#include "tests/lib/onfiber.h"
+#include "tests/lib/tap.h"
+#include "tests/lib/txn_local.h"
+
+enum { LINES_MAX = 5000 };
+
+struct world {
+    struct reactor *r;
+    struct memcat *cat;
+    struct local *l;
+    struct pgx_ext *ext;
+    struct arena arena;
+    struct type_session types;
+    struct fn_env fn;
+    bool cut;
+    unsigned statements, wrong;
+};
+
+/* What a statement gives, line by line. */
+struct answer {
+    char *line[LINES_MAX];
+    size_t n;
+};
+
+static void answer_add(struct answer *a, const char *text, size_t bytes) {
+    CHECK(a->n < LINES_MAX);
+    a->line[a->n] = strndup(text, bytes);
+    CHECK(a->line[a->n]);
+    a->n++;
+}
+
+static void answer_done(struct answer *a) {
+    for (size_t i = 0; i < a->n; i++)
+        free(a->line[i]);
+    a->n = 0;
+}
+
+static int by_text(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* ---- a statement -------------------------------------------------------------------------------------------------------- */
+
+static enum rc print_row(struct world *w, const struct plan *p, const struct value *row, struct answer *to,
+                         struct err *err) {
+    struct buf b;
+    enum rc rc = RC_OK;
+    buf_init(&b, 0);
+    for (size_t i = 0; i < plan_columns(p) && !rc; i++) {
+        const struct col *c = &plan_column(p)[i].type;
+        if (i > 0)
+            buf_putc(&b, '|');
+        if (row[i].kind == VALUE_NULL)
+            buf_puts(&b, "NULL");
+        else if (col_check(c, &row[i], err))
+            rc = RC_INVAL;
+        else
+            rc = type_print(&w->types, c, &row[i], &b, err);
+    }
+    if (!rc)
+        answer_add(to, b.data ? (const char *)b.data : "", b.len);
+    buf_done(&b);
+    return rc;
+}
+
+static enum rc plan_text(struct world *w, const char *text, struct plan **ret, struct err *err) {
+    static const uint32_t path[] = {MEMCAT_PUBLIC};
+    PgQuery__ParseResult *tree = NULL;
+    struct arena parse, *a = calloc(1, sizeof *a);
+    struct analysed analysed = {0};
+    CHECK(a);
+    arena_init(&parse, 0);
+    arena_init(a, 0);
+    enum rc rc = parse_text(w->r, &parse, text, strlen(text), &tree, err);
+    struct analyse_in in = {.arena = a,
+                            .catalog = memcat_source(w->cat),
+                            .text = text,
+                            .bytes = strlen(text),
+                            .search_path = path,
+                            .search_paths = 1,
+                            .env = &w->fn,
+                            .reactor = w->r};
+    if (!rc)
+        rc = analyse_statement(&in, tree->stmts[0]->stmt, &analysed, err);
+    if (!rc)
+        rc = plan_make(a, &analysed, ret, err);
+    arena_done(a);
+    free(a);
+    arena_done(&parse);
+    return rc;
+}
+
+static enum rc run_plan(struct world *w, const struct plan *p, struct answer *to, uint64_t *ret_n, struct err *err) {
+    struct txn_options how = {.mode = TXN_READ_WRITE, .deadline = INT64_MAX};
+    struct exec_env env = {.store = local_store(w->l), .fn = &w->fn};
+    struct exec *e = NULL;
+    struct txn *t = NULL;
+    const struct value *row = NULL;
+    CHECK(txn_begin(local_client(w->l), &how, &t, err) == RC_OK);
+    env.txn = t;
+    enum rc rc = exec_open(p, &env, NULL, &e, err);
+    while (!rc && !(rc = exec_next(e, &row, err)) && row)
+        rc = print_row(w, p, row, to, err);
+    if (!rc) {
+        *ret_n = exec_affected(e);
+        if (plan_kind(p) == QUERY_SELECT)
+            *ret_n = to->n;
+    }
+    exec_close(e);
+    if (!rc)
+        CHECK(txn_commit(t, NULL, err) == RC_OK);
+    txn_free(t);
+    return rc;
+}
+
+static enum rc on_line(void *ctx, const char *line, struct err *err) {
+    (void)ctx, (void)err;
+    tap_diag("    %s", line);
+    return RC_OK;
+}
+
+static void explain_text(struct world *w, const char *text) {
+    struct err err = {0};
+    struct plan *p = NULL;
+    struct txn *t = NULL;
+    struct txn_options how = {.mode = TXN_READ_WRITE, .deadline = INT64_MAX};
+    struct exec_env env = {.store = local_store(w->l), .fn = &w->fn};
+    CHECK(txn_begin(local_client(w->l), &how, &t, &err) == RC_OK);
+    env.txn = t;
+    enum rc rc = plan_text(w, text, &p, &err);
+    if (!rc)
+        rc = exec_explain(p, NULL, &env, NULL, false, on_line, NULL, &err);
+    if (rc)
+        tap_diag("    %s", err_message(&err));
+    plan_unref(p);
+    txn_free(t);
+}
+
+static void run_text(struct world *w, const char *text, struct answer *to) {
+    struct err err = {0};
+    struct plan *p = NULL;
+    uint64_t n = 0;
+    char end[800];
+    if (tap_env("QUERY_EXPLAIN", 0))
+        explain_text(w, text);
+    enum rc rc = plan_text(w, text, &p, &err);
+    if (!rc)
+        rc = run_plan(w, p, to, &n, &err);
+    plan_unref(p);
+    if (!rc && !strcasestr(text, "order by"))
+        qsort(to->line, to->n, sizeof *to->line, by_text);
+    if (rc)
+        answer_done(to);
+    if (rc)
+        snprintf(end, sizeof end, "! %s %s%s%s", err_sqlstate(&err), err_message(&err),
+                 err.rc == RC_INTERNAL ? " -- " : "", err.rc == RC_INTERNAL ? err.detail : "");
+    else
+        snprintf(end, sizeof end, "= %lu", (unsigned long)n);
+    answer_add(to, end, strlen(end));
+}
+
+/* ---- a script ------------------------------------------------------------------------------------------------------------- */
+
+static char *trim(char *s) {
+    while (*s == ' ')
+        s++;
+    for (size_t n = strlen(s); n > 0 && (s[n - 1] == ' ' || s[n - 1] == '\n');)
+        s[--n] = '\0';
+    return s;
+}
+
+/* "WORD a | b | c": the parts. */
+static size_t parts_of(char *line, char **part, size_t max) {
+    size_t n = 0;
+    for (char *at = line; at && n < max; n++) {
+        char *bar = strstr(at, " |");
+        if (bar)
+            *bar = '\0';
+        part[n] = trim(at);
+        at = bar ? bar + 2 : NULL;
+    }
+    return n;
+}
+
+static void cut_table(struct world *w, const char *table, const char *text) {
+    const struct cat_table *t = memcat_find(w->cat, table);
+    struct value v;
+    struct buf b;
+    struct err err = {0};
+    CHECK(t);
+    enum rc rc = type_parse(&w->types, &t->column[t->key[0].col].type, text, strlen(text), &w->arena, &v, &err);
+    buf_init(&b, 0);
+    if (!rc)
+        rc = table_key_put(&b, t->store, &v, 1, &err);
+    CHECKF(rc == RC_OK, "%s", err_message(&err));
+    local_split(w->l, b.data, b.len);
+    buf_done(&b);
+}
+
+static bool directive(struct world *w, char *line) {
+    char *part[4] = {"", "", "", ""};
+    if (strncmp(line, "table ", 6) == 0) {
+        parts_of(line + 6, part, 4);
+        memcat_table(w->cat, part[0], part[1], *part[2] ? part[2] : NULL);
+    } else if (strncmp(line, "index ", 6) == 0) {
+        parts_of(line + 6, part, 4);
+        memcat_index(w->cat, part[0], part[1], part[2], NULL,
+                     MEMCAT_GLOBAL | (strcmp(part[3], "unique") == 0 ? MEMCAT_UNIQUE : 0));
+    } else if (strncmp(line, "check ", 6) == 0) {
+        parts_of(line + 6, part, 4);
+        memcat_check(w->cat, part[0], part[1], part[2]);
+    } else if (strncmp(line, "split ", 6) == 0) {
+        parts_of(line + 6, part, 4);
+        if (w->cut)
+            cut_table(w, part[0], part[1]);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static void make_tables(struct world *w, const char *name) {
+    const struct cat_table *t = memcat_find(w->cat, name);
+    local_table(w->l, t->store);
+    for (uint16_t i = 0; i < t->indexes; i++)
+        if (t->index[i].kind == CAT_INDEX_GLOBAL)
+            local_table(w->l, t->index[i].store);
+}
+
+/* Names of the script's tables, to be made once all directives are read. */
+struct names {
+    char name[20][64];
+    size_t n;
+};
+
+static void world_open(struct world *w, struct reactor *r, const char *name, bool cut) {
+    *w = (struct world){.r = r, .cat = memcat_new(), .ext = pgx_ext_new(), .cut = cut};
+    char file[80];
+    struct ext ext[] = {{pgx_ext_open, w->ext}, {exec_ext_open, NULL}};
+    snprintf(file, sizeof file, "%s.%s", name, cut ? "cut" : "one");
+    w->l = local_new(r, file, ext, 2);
+    arena_init(&w->arena, 0);
+    w->types.zone = zone_fixed(&w->arena, "UTC", 0);
+    w->fn.types = &w->types;
+    w->fn.arena = &w->arena;
+}
+
+static void world_close(struct world *w) {
+    local_free(w->l);
+    pgx_ext_free(w->ext);
+    memcat_free(w->cat);
+    arena_done(&w->arena);
+}
+
+/* The expected file, statement by statement: lines up to "=" or "!". */
+static bool next_expected(FILE *f, struct answer *ret) {
+    char *line = NULL;
+    size_t cap = 0;
+    ssize_t n;
+    bool ended = false;
+    while (!ended && (n = getline(&line, &cap, f)) >= 0) {
+        if (n > 0 && line[n - 1] == '\n')
+            n--;
+        if (line[0] == '#' || line[0] == '>')
+            continue;
+        answer_add(ret, line, (size_t)n);
+        ended = strncmp(line, "= ", 2) == 0 || strncmp(line, "! ", 2) == 0;
+    }
+    free(line);
+    return ended;
+}
+
+static void compare(struct world *w, const char *text, const struct answer *got, const struct answer *want) {
+    bool same = got->n == want->n;
+    for (size_t i = 0; i < got->n && same; i++)
+        same = strcmp(got->line[i], want->line[i]) == 0;
+    w->statements++;
+    if (same)
+        return;
+    w->wrong++;
+    tap_diag("%s: %s", w->cut ? "cut" : "one tablet", text);
+    for (size_t i = 0; i < got->n && i < 20; i++)
+        tap_diag("  got  %s", got->line[i]);
+    for (size_t i = 0; i < want->n && i < 20; i++)
+        tap_diag("  want %s", want->line[i]);
+}
+
+static void run_script(struct reactor *r, const char *base, bool cut) {
+    char path[400];
+    FILE *sql, *expected;
+    struct world w;
+    struct names names = {.n = 0};
+    struct buf text;
+    char *line = NULL;
+    size_t cap = 0;
+    snprintf(path, sizeof path, "%s/%s.sql", QUERY_DIR, base);
+    sql = fopen(path, "r");
+    snprintf(path, sizeof path, "%s/%s.expected", QUERY_DIR, base);
+    expected = fopen(path, "r");
+    CHECKF(sql && expected, "%s", path);
+    world_open(&w, r, base, cut);
+    buf_init(&text, 0);
+    while (getline(&line, &cap, sql) >= 0) {
+        if (text.len == 0) {
+            char name[64];
+            if (sscanf(line, "table %63s", name) == 1)
+                strcpy(names.name[names.n++], name);
+            if (trim(line)[0] == '\0' || strncmp(line, "--", 2) == 0 || directive(&w, line))
+                continue;
+            for (size_t i = 0; i < names.n; i++)
+                make_tables(&w, names.name[i]);
+            names.n = 0;
+        } else {
+            buf_putc(&text, '\n');
+        }
+        buf_puts(&text, trim(line));
+        if (text.data[text.len - 1] != ';')
+            continue;
+        struct answer got = {.n = 0}, want = {.n = 0};
+        const char *statement = buf_cstr(&text);
+        if (tap_env("QUERY_SHOW", 0))
+            tap_diag("%s", statement);
+        OK(next_expected(expected, &want));
+        run_text(&w, statement, &got);
+        compare(&w, statement, &got, &want);
+        answer_done(&got);
+        answer_done(&want);
+        buf_reset(&text, 4096);
+    }
+    OK(w.statements > 0);
+    tap_note("%s, %s: %u statements, %u wrong", base, cut ? "cut" : "one tablet", w.statements, w.wrong);
+    OKF(w.wrong == 0, "%s: %u of %u statements are not as PostgreSQL's", base, w.wrong, w.statements);
+    world_close(&w);
+    buf_done(&text);
+    free(line);
+    fclose(sql);
+    fclose(expected);
+}
+
+static void each_script(struct reactor *r, bool cut) {
+    const char *only = getenv("QUERY_SCRIPT");
+    struct dirent **list;
+    int n = scandir(QUERY_DIR, &list, NULL, alphasort), ran = 0;
+    CHECK(n >= 0);
+    for (int i = 0; i < n; i++) {
+        char *end = strstr(list[i]->d_name, ".sql");
+        if (end && end[4] == '\0') {
+            *end = '\0';
+            if (!only || strcmp(only, list[i]->d_name) == 0)
+                run_script(r, list[i]->d_name, cut), ran++;
+        }
+        free(list[i]);
+    }
+    free(list);
+    OK(ran > 0);
+}
+
+static void one_tablet(struct reactor *r) {
+    each_script(r, false);
+}
+
+static void cut_tables(struct reactor *r) {
+    each_script(r, true);
+}
+
+static void test_on_one_tablet(void) {
+    on_fiber(DIAG_ERROR, one_tablet);
+}
+
+static void test_on_cut_tables(void) {
+    on_fiber(DIAG_ERROR, cut_tables);
+}
+
+int main(void) {
+    RUN(test_on_one_tablet);
+    RUN(test_on_cut_tables);
+    return tap_done();
+}
