@@ -740,7 +740,8 @@ static uint64_t add_peer(uint64_t h, const struct px_peer *p) {
     h = add(add(add(add(h, p->told), p->truncated), (uint64_t)p->sent_ns), p->fetch);
     h = add(add(add(h, p->follow_epoch), p->follow_incarnation), p->acked_incarnation);
     return add(h, (uint64_t)p->probing | (uint64_t)p->must_send << 1 | (uint64_t)p->promised << 2 |
-                      (uint64_t)p->complete << 3 | (uint64_t)p->reading << 4 | (uint64_t)p->snapshot_sending << 5);
+                      (uint64_t)p->complete << 3 | (uint64_t)p->reading << 4 | (uint64_t)p->snapshot_sending << 5 |
+                      (uint64_t)p->nudged << 6);
 }
 
 static uint64_t add_entry(uint64_t h, const struct px_entry *e) {

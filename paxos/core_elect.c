@@ -167,7 +167,7 @@ static enum rc start(struct px_group *g, const struct px_now *now, const struct 
     g->campaign_ns = 0;
     recount_accepted(g);
     for (uint32_t i = 0; i < g->peers; i++) {
-        g->peer[i].promised = g->peer[i].complete = false;
+        g->peer[i].promised = g->peer[i].complete = g->peer[i].nudged = false;
         g->peer[i].fetch = g->el->from;
     }
     prepare_send(g, now);

@@ -58,6 +58,7 @@ struct px_peer {
     uint64_t follow_epoch, follow_incarnation; /* acknowledged by it for our ballot */
     uint64_t acked_incarnation;
     bool promised, complete; /* as a candidate: it promised; all that counts of its entries is here */
+    bool nudged;             /* as a candidate: it said that it is there, and was asked again for that */
     px_slot fetch;           /* as a candidate: next entry wanted from it */
 };
 

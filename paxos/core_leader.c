@@ -475,8 +475,10 @@ void on_ack(struct px_group *g, const struct px_now *now, const struct px_msg *m
     bool ours = px_ballot_cmp(&m->ballot, &g->promised) == 0 && g->role != PX_FOLLOWER;
     if (!ours && m->ballot.store == g->self && m->ballot.incarnation == g->incarnation)
         send_resign(g, m->from, &m->ballot); /* it follows us in a ballot that we gave up */
-    if (g->role == PX_CANDIDATE && p && !p->promised)
-        g->el->resend_ns = now->mono_ns; /* it is there, and has not heard of us */
+    if (g->role == PX_CANDIDATE && p && !p->promised && !p->nudged) {
+        p->nudged = true; /* once: who refuses answers with such an acknowledgement too */
+        g->el->resend_ns = now->mono_ns;
+    }
     if (!leading(g) || !p || !answers_us(g, p, m))
         return;
     if (m->incarnation != p->acked_incarnation) { /* restarted: what it knows to be chosen it may have forgotten */
