@@ -165,6 +165,19 @@ void tablets_each(struct tablets *ts, void (*fn)(void *ctx, struct tablet *t), v
     }
 }
 
+void tablets_each_led(struct tablets *ts, void (*fn)(void *ctx, struct tablet *t), void *ctx) {
+    map_for_each(it, &ts->map) {
+        struct tablet *t = container_of(it, struct tablet, node);
+        if (t->leading && t->rep && !t->removed)
+            fn(ctx, t);
+    }
+}
+
+void tablets_wake_readers(struct tablets *ts) {
+    ilist_for_each(it, &ts->reading)
+        waitq_wake_all(&ilist_entry(it, struct tablet, reading_link)->progress, RC_OK);
+}
+
 /* ---- a tablet ------------------------------------------------------------------------------------------------------- */
 
 enum rc tablet_upper_open(struct tablet *t, struct err *err) {
@@ -189,6 +202,7 @@ struct tablet *tablet_new(struct tablets *ts, uint64_t id, uint64_t replica_id, 
     t->id = id;
     t->replica_id = replica_id;
     ilist_init(&t->dirty_link);
+    ilist_init(&t->reading_link);
     waitq_init(&t->idle);
     waitq_init(&t->lock);
     waitq_init(&t->progress);
@@ -212,6 +226,7 @@ void tablet_free(struct tablet *t) {
     if (t->m)
         mvcc_close(t->m);
     ilist_del(&t->dirty_link);
+    ilist_del(&t->reading_link);
     map_del(&t->ts->map, &t->node);
     gauge_add(&t->ts->stats.tablets, -1);
     arena_done(&t->scratch);
@@ -466,6 +481,7 @@ enum rc tablets_open(struct reactor *r, const struct tablets_conf *conf, struct 
     ilist_init(&ts->dirty);
     fiber_group_init(&ts->fibers);
     waitq_init(&ts->housekeeper);
+    ilist_init(&ts->reading);
     struct replicas_conf *rc_conf = &ts->conf.replicas;
     rc_conf->rpc = conf->rpc;
     rc_conf->clock = conf->clock;
@@ -487,6 +503,10 @@ enum rc tablets_open(struct reactor *r, const struct tablets_conf *conf, struct 
     if (!rc)
         rc = rpc_register(conf->rpc, &tablets_split_service, ts);
     if (!rc)
+        rc = closed_new(ts, &ts->closed, err);
+    if (!rc)
+        rc = closed_register(ts->closed, err);
+    if (!rc)
         rc = open_all(ts, err);
     if (rc) {
         if (ts->rs)
@@ -495,6 +515,7 @@ enum rc tablets_open(struct reactor *r, const struct tablets_conf *conf, struct 
             tablet_free(container_of(it, struct tablet, node));
         replicas_free(ts->rs);
         map_done(&ts->map);
+        closed_free(ts->closed);
         free(ts->by_start);
         free(ts);
         return rc;
@@ -503,8 +524,17 @@ enum rc tablets_open(struct reactor *r, const struct tablets_conf *conf, struct 
     return RC_OK;
 }
 
+static void closed_main(void *arg) {
+    struct tablets *ts = arg;
+    while (fiber_sleep(ts->reactor, CLOSED_TICK_NS) == RC_OK)
+        if (!ts->stopping)
+            closed_tick(ts->closed);
+}
+
 enum rc tablets_start(struct tablets *ts, struct err *err) {
     enum rc rc = fiber_spawn(ts->reactor, &ts->fibers, FIBER_LARGE, "tablet housekeeper", tablets_housekeeper, ts);
+    if (!rc)
+        rc = fiber_spawn(ts->reactor, &ts->fibers, FIBER_SMALL, "closed times", closed_main, ts);
     if (rc)
         return err_set(err, rc, "no fiber for the tablets' housekeeper");
     ts->started = true;
@@ -543,6 +573,7 @@ void tablets_free(struct tablets *ts) {
     map_for_each(it, &ts->map)
         tablet_free(container_of(it, struct tablet, node));
     map_done(&ts->map);
+    closed_free(ts->closed);
     free(ts->by_start);
     free(ts);
 }

@@ -10,6 +10,8 @@
  *             the commits at ts and below, whichever replica serves it (INV-R1): the leader first promises that nothing at or
  *             below ts is assigned any more, a follower waits until it knows as much (R-1 to R-4). A request names the
  *             generation that it was made for; after a split or a move it is RC_MOVED and the answer says where to go.
+ *             A group without writes closes time all the same (closed.h): its followers serve what is older than a fifth of a
+ *             second.
  * Relies on   replica.h, mvcc.h, and for transactions tablet_ops.h.
  * Threads     the store's own. A struct tablet * is good until the next wait: find it again (tablets_find).
  * Limits      commands of REPLICA_COMMAND_BYTES_MAX.
@@ -30,7 +32,7 @@ struct tablets;
 struct tablet;
 
 /* Types of messages on the wire. */
-enum { TABLET_TYPE_SPLIT = 80 };
+enum { TABLET_TYPE_SPLIT = 80, TABLET_TYPE_CLOSED = 81, TABLET_TYPE_CLOSED_LOST = 82 };
 
 struct tablets_conf {
     struct rpc *rpc;
@@ -55,6 +57,7 @@ struct tablets_stats {
     struct counter proposals, moved, reads, reads_leader, reads_follower, reads_waited, checkpoints,
         checkpoint_failures;
     struct counter gc_steps, broken, splits;
+    struct counter closed_sent, closed_lost; /* messages of closed.h; streams begun anew */
     struct gauge tablets, leading;
     struct hist read_ns, propose_ns, split_ns; /* split_ns: how long a split kept other entries from being applied */
 };

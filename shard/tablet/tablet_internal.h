@@ -3,6 +3,7 @@
 #ifndef MERIDIAN_TABLET_INTERNAL_H
 #define MERIDIAN_TABLET_INTERNAL_H
 
+#include "shard/tablet/closed.h"
 #include "shard/tablet/tablet.h"
 #include "truetime/base/map.h"
 
@@ -18,21 +19,24 @@ struct tablets {
     struct ilist dirty; /* something was applied since the last checkpoint */
     struct fiber_group fibers;
     struct waitq housekeeper;
+    struct closed *closed;
+    struct ilist reading; /* tablets whose followers' reads wait for safe time */
     bool started, stopping;
     char dir[VFS_PATH_BYTES_MAX];
 };
 
 struct tablet {
     struct map_node node;
-    struct ilist dirty_link;
+    struct ilist dirty_link, reading_link;
     struct tablets *ts;
     uint64_t id, replica_id;
     char path[VFS_PATH_BYTES_MAX];
     struct mvcc *m; /* NULL while a snapshot replaces it */
     struct replica *rep;
     void *upper;
-    bool leading, indexed, removed, locked;
+    bool leading, indexed, removed, locked, checkpoint_soon;
     int64_t lead_floor;
+    px_slot closed_last; /* what was assigned at the last tick of closed.h */
     int64_t dirty_since; /* monotonic */
     int64_t gc_at;
     uint32_t users;                    /* fibers that use it across waits */
@@ -72,6 +76,10 @@ int64_t tablet_entry_floor(const struct px_value *v);
 
 /* In the store's map, also one that is being made or removed. */
 struct tablet *tablets_find_any(struct tablets *ts, uint64_t id);
+/* Those that this store leads, in any order; fn must neither wait nor make or remove tablets. */
+void tablets_each_led(struct tablets *ts, void (*fn)(void *ctx, struct tablet *t), void *ctx);
+/* Reads that wait for safe time look again. */
+void tablets_wake_readers(struct tablets *ts);
 /* Opens its file and checks whose it is; t->m. */
 enum rc tablet_open_file(struct tablet *t, struct err *err) WAITS MUST_CHECK;
 /* The replica, on an open file; conf->state is filled in. */

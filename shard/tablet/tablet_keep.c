@@ -78,7 +78,9 @@ static void keep(struct tablet *t) {
     int64_t now = reactor_now(ts->reactor);
     enum rc rc = mvcc_broken(t->m) ? RC_OK : mvcc_flush(t->m, &err);
     if (!rc && !mvcc_broken(t->m) &&
-        (mvcc_wal_bytes(t->m) >= ts->conf.checkpoint_bytes || now - t->dirty_since >= ts->conf.checkpoint_ns)) {
+        (mvcc_wal_bytes(t->m) >= ts->conf.checkpoint_bytes || now - t->dirty_since >= ts->conf.checkpoint_ns ||
+         t->checkpoint_soon)) {
+        t->checkpoint_soon = false;
         rc = tablet_checkpoint(t, true, &err);
         if (rc && t->m && !t->removed)
             tablet_dirty(t); /* later again */

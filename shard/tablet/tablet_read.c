@@ -4,8 +4,9 @@
  *
  * Leader, at ts:     promise that nothing at or below ts is assigned any more (S-1: the floor rises, within the lease); then
  *                    what was assigned before must be applied (R-2), and what is prepared below ts must be decided (R-3).
- * Follower, at ts:   ts must be at or below the floor of what is applied here: every later entry has a higher timestamp (R-1);
- *                    and prepared transactions as above, from the records in this replica's data.
+ * Follower, at ts:   ts must be at or below the floor of what is applied here, since every later entry has a higher timestamp
+ *                    (R-1), or at or below what an idle group's leader has closed behind what is applied here (closed.h); and
+ *                    prepared transactions as above, from the records in this replica's data.
  * Leader, strong:    ts = latest of a clock read after the request came. Where nothing is prepared on the range and nothing
  *                    assigned waits for its application, what is applied is all there is: then no timestamp is needed (N-8).
  */
@@ -110,8 +111,16 @@ static enum rc leader_at(struct tablet *t, const struct tablet_read *how, int64_
     return upper_wait(t, how, ts, deadline, err);
 }
 
+/* Nothing that is not applied here has a timestamp at or below it. */
+static int64_t safe_paxos(const struct tablet *t) {
+    int64_t floor = mvcc_state(t->m)->floor, closed = t->leading ? 0 : closed_ts(t->ts->closed, t);
+    if (env_mutant(t->ts->env, "R-1: a follower believes that it has everything"))
+        return INT64_MAX;
+    return closed > floor ? closed : floor;
+}
+
 int64_t tablet_safe_ts(struct tablet *t, struct mvcc_bytes start, struct mvcc_bytes end) {
-    int64_t floor = mvcc_state(t->m)->floor;
+    int64_t floor = safe_paxos(t);
     int64_t cap = t->ts->conf.ops ? t->ts->conf.ops->safe_cap(t->upper, start, end) : INT64_MAX;
     return floor < cap ? floor : cap;
 }
@@ -122,8 +131,14 @@ static enum rc follower_at(struct tablet *t, const struct tablet_read *how, int6
     int64_t until = reactor_deadline(r, how->wait_ns ? how->wait_ns : FOLLOWER_WAIT_NS);
     if (until > deadline)
         until = deadline;
-    while (mvcc_state(t->m)->floor < ts) {
+    while (safe_paxos(t) < ts) {
+        if (!ilist_linked(&t->reading_link))
+            ilist_push_back(&t->ts->reading, &t->reading_link);
         enum rc rc = t->leading ? RC_TIMEOUT : waitq_wait(r, &t->progress, until);
+        if (waitq_empty(&t->progress))
+            ilist_del(&t->reading_link);
+        if (!t->m)
+            return err_set(err, RC_MOVED, "tablet %llu left this store", (unsigned long long)t->id);
         if (rc == RC_TIMEOUT)
             return err_set(err, RC_NOT_LEADER, "tablet %llu: this replica does not know yet what was committed by then",
                            (unsigned long long)t->id);
@@ -163,7 +178,7 @@ static enum rc prepare(struct tablet *t, const struct tablet_read *how, struct p
     if (rc)
         return rc;
     *ret_ts = how->ts;
-    if (mvcc_state(t->m)->floor >= how->ts && upper_covers(t, how, how->ts))
+    if (safe_paxos(t) >= how->ts && upper_covers(t, how, how->ts))
         return RC_OK; /* known here, whoever leads */
     return leads ? leader_at(t, how, how->ts, deadline, err) : follower_at(t, how, how->ts, deadline, err);
 }

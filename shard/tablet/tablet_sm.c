@@ -215,6 +215,8 @@ static void sm_lead_end(void *sm, const struct px_ballot *ballot) {
 static void sm_config(void *sm, const struct px_config *config) {
     struct tablet *t = sm;
     (void)config;
+    t->checkpoint_soon = true; /* who left may go once a quorum holds this durably (P-22) */
+    tablet_dirty(t);
     if (t->leading && t->ts->conf.on_change)
         t->ts->conf.on_change(t->ts->conf.ctx, t->id);
 }

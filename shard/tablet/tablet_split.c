@@ -285,8 +285,6 @@ static enum rc first_slot(struct tablet *t, const struct split *s, struct tablet
     uint8_t bytes[REPLICA_STATE_BYTES_MAX];
     struct mvcc_bytes config = {bytes, px_config_encode(&s->config, bytes, sizeof bytes)};
     int64_t floor = mvcc_state(t->m)->floor > s->s_max ? mvcc_state(t->m)->floor : s->s_max; /* M-2 */
-    if (env_mutant(t->ts->env, "M-2: the right half forgets s_max"))
-        floor = 0;
     CHECK(config.n > 0);
     enum rc rc = mvcc_slot_begin(m, 1, (struct mvcc_bytes){NULL, 0}, floor, err);
     if (!rc)

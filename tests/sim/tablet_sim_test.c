@@ -58,7 +58,7 @@ struct world {
     size_t acks, reads, again, old, splits, moves, crashes;
     struct moment bank[BANK];
     int64_t next_value;
-    bool over, calm, table;
+    bool over, calm, table, quiet;           /* quiet: no faults */
     uint64_t hash_key[HASHES], hash[HASHES]; /* by tablet and slot */
     char broken[1024];
 };
@@ -559,7 +559,7 @@ static void run_world(struct world *w, uint64_t seed, int64_t faults_ns) {
     while (sim_now(w->sim) < end && !w->broken[0]) {
         sim_run(w->sim, sim_now(w->sim) + rng_range(w->rng, MS, 20 * MS));
         one_server_each(w);
-        if (sim_now(w->sim) < next)
+        if (w->quiet || sim_now(w->sim) < next)
             continue;
         trouble(w);
         next = sim_now(w->sim) + rng_range(w->rng, 50 * MS, 2 * SECOND);
@@ -612,13 +612,80 @@ static void one_seed(uint64_t seed) {
 }
 
 static void what_was_read_stays_so(void) {
-    simkit_seeds("tablet_sim_test", 5, one_seed);
+    simkit_seeds("tablet_sim_test", 4, one_seed);
     tap_note("%zu writes, %zu reads (%zu too old), %zu rows read again, %zu splits, %zu moves, %zu crashes", total_acks,
              total_reads, total_old, total_again, total_splits, total_moves, total_crashes);
     OK(total_splits > 0 && total_moves > 0 && total_again > 0);
 }
 
+/* ---- idle tablets ------------------------------------------------------------------------------------------------------------- */
+
+struct idle {
+    struct world *w;
+    int64_t lowest; /* safe time, over all replicas */
+    size_t followers;
+};
+
+static void note_safe(void *ctx, struct tablet *t) {
+    struct idle *x = ctx;
+    struct tablet_info info;
+    tablet_info(t, &info);
+    struct px_status px;
+    replica_status(tablet_replica(t), &px);
+    if (info.id < SYSTEM_USER_TABLET || info.empty || info.leads || px.leaving || px.removed)
+        return;
+    int64_t safe = tablet_safe_ts(t, (struct mvcc_bytes){NULL, 0}, (struct mvcc_bytes){NULL, 0});
+    x->followers++;
+    if (safe < x->lowest)
+        x->lowest = safe;
+}
+
+static struct idle idle_now(struct world *w) {
+    struct idle x = {.w = w, .lowest = INT64_MAX};
+    for (int i = 1; i <= NODES; i++)
+        tablets_each(node_store(w->n[i].node, 0)->tablets, note_safe, &x);
+    return x;
+}
+
+static uint64_t sent(struct world *w, int i) {
+    return counter_get(&tablets_stats(node_store(w->n[i].node, 0)->tablets)->closed_sent);
+}
+
+/* Nobody writes, and followers serve what is older than a fifth of a second all the same; for a few messages a second, whatever
+ * the number of tablets. A leader that is cut off closes nothing any more. */
+static void followers_of_idle_tablets_are_fresh(void) {
+    struct world *w = calloc(1, sizeof *w);
+    CHECK(w);
+    w->quiet = true;
+    run_world(w, 77, 8 * SECOND);
+    OKF(!w->broken[0], "%s", w->broken);
+    w->over = true;
+    sim_run(w->sim, sim_now(w->sim) + 2 * SECOND);
+    struct idle x = idle_now(w);
+    int64_t behind = sim_true_ns(w->sim) - x.lowest;
+    OKF(x.followers >= 2, "%zu followers", x.followers);
+    OKF(behind < SECOND / 4, "a follower is %.3f s behind", (double)behind / 1e9);
+    uint64_t before = 0, after = 0;
+    for (int i = 1; i <= NODES; i++)
+        before += sent(w, i);
+    sim_run(w->sim, sim_now(w->sim) + 10 * SECOND);
+    for (int i = 1; i <= NODES; i++)
+        after += sent(w, i);
+    tap_note("%zu followers, %.0f ms behind, %.1f messages a second", x.followers, (double)behind / 1e6,
+             (double)(after - before) / 10);
+    OKF(after - before <= 10 * 11 * NODES * (NODES - 1), "%llu messages", (unsigned long long)(after - before));
+    for (int i = 1; i <= NODES; i++) /* everybody from everybody */
+        sim_partition(w->sim, 1u << (i - 1), true);
+    int64_t cut = sim_true_ns(w->sim);
+    sim_run(w->sim, sim_now(w->sim) + SECOND);
+    x = idle_now(w);
+    OKF(x.lowest <= cut, "a follower that hears nothing is at %.3f s after the cut", (double)(x.lowest - cut) / 1e9);
+    finish(w);
+    free(w);
+}
+
 int main(void) {
+    RUN(followers_of_idle_tablets_are_fresh);
     RUN(what_was_read_stays_so);
     return tap_done();
 }
