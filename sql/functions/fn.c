@@ -12,13 +12,16 @@ static const struct fn_table *const tables[] = {
     &fn_table_agg,
     &fn_table_agg_float,
     &fn_table_agg_num,
+    &fn_table_array,
     &fn_table_bytes,
+    &fn_table_catalog,
     &fn_table_float,
     &fn_table_int,
     &fn_table_internal,
     &fn_table_like,
     &fn_table_match,
     &fn_table_numeric,
+    &fn_table_session,
     &fn_table_text,
 };
 /* clang-format on */
