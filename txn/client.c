@@ -322,7 +322,7 @@ void txn_tell_all(struct txn *t, enum txn_msg_type type, const struct txn_why *w
     ilist_for_each(it, &t->visits) {
         struct visit *v = ilist_entry(it, struct visit, link);
         struct txn_msg m = {.type = type, .ref = t->ref, .span = visit_span(v)};
-        if (v == but || (!v->requests && !t->unknown))
+        if (v == but || (!v->requests && !v->busy && !t->unknown))
             continue;
         if (why)
             m.why = *why;
@@ -334,7 +334,7 @@ void txn_mark_others(struct txn *t, const struct txn_why *why, struct txn_span t
     ilist_for_each(it, &t->visits) {
         struct visit *v = ilist_entry(it, struct visit, link);
         struct txn_msg m = {.type = TXN_MSG_MARK, .ref = t->ref, .span = visit_span(v), .why = *why};
-        if (!txn_span_overlap(&m.span, &there) && v->requests)
+        if (!txn_span_overlap(&m.span, &there) && (v->requests || v->busy))
             hosts_send_msg(t->c->hosts, (struct txn_key){v->key, v->key_bytes}, 0, &m);
     }
 }

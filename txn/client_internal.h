@@ -14,6 +14,7 @@
 #include "txn/client.h"
 #include "txn/outcome.h"
 #include "txn/serve.h"
+#include "txn/upper.h"
 
 enum { LEGS_KEPT = 64 };
 #define RETRY_LIMIT_NS INT64_C(60000000000)
@@ -107,7 +108,6 @@ struct call {
 };
 
 /* ---- client.c ---- */
-struct txn_hosts *txn_client_hosts(struct txn_client *c);
 enum rc txn_enter(struct txn *t, struct err *err) MUST_CHECK; /* RC_ABORTED: it has failed before */
 enum rc txn_leave(struct txn *t, enum rc rc);
 /* It ends: everything it holds is let go of. Returns rc. */

@@ -457,38 +457,54 @@ void host_drain(struct txn_host *h) {
 
 /* ---- locks --------------------------------------------------------------------------------------------------------- */
 
-enum rc host_wait_lock(struct txn_host *h, const struct txn_id *id, uint64_t request, int64_t deadline,
-                       int64_t *ret_waited, struct err *err) {
-    struct txn_hosts *hs = h->all;
-    struct host_wait w = {.request = request};
-    int64_t began = env_now_ns(hs->env);
+/* Who or what was in the way when the wait ended without the lock. */
+static enum rc wait_ended(struct txn_host *h, const struct txn_id *id, struct host_wait *w, enum rc rc,
+                          struct err *err) {
     bool explained = false;
-    event_init_unset(&w.done);
-    map_put(&h->waits, &w.node, hash_u64(request));
-    host_ref(h);
-    counter_inc(&hs->stats.waits);
-    enum rc rc = event_wait(hs->reactor, &w.done, deadline);
-    map_del(&h->waits, &w.node);
-    if (!w.done.set && !h->closed) {
+    if (!w->done.set && !h->closed) {
         struct txn_facts f = host_facts(h);
         struct lock_table *locks = site_locks(h->site);
         struct lock_txn *x = locks ? lock_txn_find(locks, id) : NULL;
-        explained = rc == RC_TIMEOUT && x && lock_explain(locks, x, request, f.mono_ns, &w.event.why);
-        site_cancel(h->site, id, request, &f);
+        explained = rc == RC_TIMEOUT && x && lock_explain(locks, x, w->request, f.mono_ns, &w->event.why);
+        site_cancel(h->site, id, w->request, &f);
         host_drain(h);
     }
-    *ret_waited += env_now_ns(hs->env) - began;
-    hist_add(&hs->stats.lock_wait_ns, env_now_ns(hs->env) - began);
-    if (w.done.set && !rc && w.event.type == LOCK_EV_REFUSED)
-        rc = lock_why_err(w.event.rc, &w.event.why, err);
-    else if (explained)
-        rc = lock_why_err(rc, &w.event.why, err);
-    else if (rc == RC_NOT_LEADER)
-        err_set(err, RC_ABORTED, "the leader that held the transaction's locks leads no more");
-    else if (rc)
-        err_set(err, rc, "while waiting for a lock: %s", rc_text(rc));
+    if (!rc && w->event.type == LOCK_EV_REFUSED)
+        return lock_why_err(w->event.rc, &w->event.why, err);
+    if (explained)
+        return lock_why_err(rc, &w->event.why, err);
+    if (rc == RC_NOT_LEADER)
+        return err_set(err, RC_ABORTED, "the leader that held the transaction's locks leads no more");
+    return rc ? err_set(err, rc, "while waiting for a lock: %s", rc_text(rc)) : RC_OK;
+}
+
+enum rc host_lock(struct txn_host *h, const struct txn_id *id, const struct txn_span *span, enum lock_mode mode,
+                  int64_t deadline, int64_t *ret_waited, struct err *err) {
+    struct txn_hosts *hs = h->all;
+    struct host_wait w = {.request = ++h->next_request};
+    struct txn_facts f = host_facts(h);
+    bool waits = false;
+    /* It is there before the site is asked: what the request brings about may grant it in the same turn. */
+    event_init_unset(&w.done);
+    map_put(&h->waits, &w.node, hash_u64(w.request));
+    host_ref(h);
+    enum rc rc = site_lock(h->site, id, span, mode, w.request, deadline, &f, &waits, err);
+    if (rc == RC_LIMIT) { /* one lock on all of the tablet for all of them */
+        struct txn_span range = site_range(h->site);
+        rc = site_escalate(h->site, id, &range, w.request, deadline, &f, &waits, err);
+    }
+    host_drain(h);
+    if (!rc && waits) {
+        int64_t began = env_now_ns(hs->env);
+        counter_inc(&hs->stats.waits);
+        rc = event_wait(hs->reactor, &w.done, DEADLINE_NONE); /* the fiber has one of its own */
+        rc = wait_ended(h, id, &w, rc, err);
+        *ret_waited += env_now_ns(hs->env) - began;
+        hist_add(&hs->stats.lock_wait_ns, env_now_ns(hs->env) - began);
+    }
+    map_del(&h->waits, &w.node);
     host_unref(h);
-    return rc == RC_NOT_LEADER ? RC_ABORTED : rc;
+    return rc;
 }
 
 /* Leadership or the tablet is gone: so is what only memory knew. */

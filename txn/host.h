@@ -123,10 +123,9 @@ struct txn_facts host_facts(struct txn_host *h);
 void host_drain(struct txn_host *h);
 /* Somebody began something here: the ticker is to look. */
 void host_poke(struct txn_host *h);
-/* Until the lock that request waits for is granted or refused. RC_OK: granted; RC_ABORTED, RC_TIMEOUT, RC_MOVED, ...: err
- * says who was in the way. */
-enum rc host_wait_lock(struct txn_host *h, const struct txn_id *id, uint64_t request, int64_t deadline,
-                       int64_t *ret_waited, struct err *err) WAITS MUST_CHECK;
+/* Takes the lock; waits for it if it must. RC_ABORTED, RC_TIMEOUT, RC_MOVED, ...: err says who was in the way. */
+enum rc host_lock(struct txn_host *h, const struct txn_id *id, const struct txn_span *span, enum lock_mode mode,
+                  int64_t deadline, int64_t *ret_waited, struct err *err) WAITS MUST_CHECK;
 
 /* ---- a transaction's own writes ---- */
 

@@ -195,7 +195,6 @@ static enum rc lock_one(struct exec *e, struct span span, enum lock_mode mode, s
     const struct txn_id *id = &e->ask->ref->id;
     struct txn_span range = site_range(h->site), s = {{span.start.p, span.start.bytes}, {span.end.p, span.end.bytes}},
                     cut;
-    bool waits = false;
     if (!span_meet(&s, &range, &cut))
         return RC_OK; /* another tablet's */
     int64_t deadline = e->deadline;
@@ -203,16 +202,7 @@ static enum rc lock_one(struct exec *e, struct span span, enum lock_mode mode, s
         int64_t until = reactor_deadline(e->hs->reactor, e->ask->lock_wait_ns);
         deadline = until < deadline ? until : deadline;
     }
-    struct txn_facts f = host_facts(h);
-    uint64_t request = ++h->next_request;
-    enum rc rc = site_lock(h->site, id, &cut, mode, request, deadline, &f, &waits, err);
-    if (rc == RC_LIMIT) { /* one lock for all of them */
-        rc = site_escalate(h->site, id, &range, request, deadline, &f, &waits, err);
-    }
-    host_drain(h);
-    if (rc || !waits)
-        return rc;
-    rc = host_wait_lock(h, id, request, DEADLINE_NONE, &e->ret->lock_ns, err);
+    enum rc rc = host_lock(h, id, &cut, mode, deadline, &e->ret->lock_ns, err);
     return rc ? rc : still_there(e, err);
 }
 
@@ -403,7 +393,12 @@ static enum rc in_transaction(struct exec *e, struct err *err) {
         rc = run(e, ask->fragment, ask->params, ask->rows_max, e->on_batch, e->ctx, err);
     if (!h->closed) {
         f = host_facts(h);
-        site_request_end(h->site, &ask->ref->id, &f);
+        if (rc && ask->then) {
+            site_request_void(h->site, &ask->ref->id, &f);
+            e->ret->requests = ask->seq;
+        } else {
+            site_request_end(h->site, &ask->ref->id, &f);
+        }
         if (!rc && ask->then)
             say(e);
         else

@@ -471,6 +471,13 @@ void site_request_end(struct site *s, const struct txn_id *id, const struct txn_
     lock_txn_busy(s->locks, lock_txn_find(s->locks, id), false, f->mono_ns);
 }
 
+void site_request_void(struct site *s, const struct txn_id *id, const struct txn_facts *f) {
+    struct part *p = part_find(s, id);
+    if (p && p->state == PART_ACTIVE && p->running)
+        p->requests--;
+    site_request_end(s, id, f);
+}
+
 void site_alive(struct site *s, const struct txn_id *id, const struct txn_facts *f) {
     struct lock_txn *x = s->locks ? lock_txn_find(s->locks, id) : NULL;
     if (x)

@@ -93,6 +93,9 @@ enum rc site_escalate(struct site *s, const struct txn_id *id, const struct txn_
 /* The fiber that waits for request is gone; no SITE_OUT_LOCK comes, unless it is in the queue already. */
 void site_cancel(struct site *s, const struct txn_id *id, uint64_t request, const struct txn_facts *f);
 void site_request_end(struct site *s, const struct txn_id *id, const struct txn_facts *f);
+/* The same for one that carried a commit or a prepare and did not get so far: it does not count, so that no copy of that message
+ * can take the transaction for complete (T-1). */
+void site_request_void(struct site *s, const struct txn_id *id, const struct txn_facts *f);
 /* The gateway was heard of. */
 void site_alive(struct site *s, const struct txn_id *id, const struct txn_facts *f);
 struct lock_table *site_locks(struct site *s); /* to look in; NULL: does not lead */

@@ -34,6 +34,9 @@ struct txn_above {
 /* above: NULL, or it outlives the node. */
 void txn_upper_init(struct node_upper *ret, const struct txn_above *above);
 struct txn_client *txn_client_of(const struct node_store *s); /* NULL: not open */
+/* The sites on its tablets (host.h), for views and tests. */
+struct txn_hosts;
+struct txn_hosts *txn_client_hosts(struct txn_client *c);
 void *txn_above_of(const struct node_store *s);
 
 #endif

@@ -27,13 +27,17 @@ int64_t txnworld_now(const struct txnworld *w) {
 
 /* ---- what clients do --------------------------------------------------------------------------------------------------- */
 
-static enum rc key_span(struct txnworld *w, int64_t first, int64_t last, struct arena *a, struct span *ret) {
+static struct table *table_of(struct txnworld *w, int64_t key) {
+    return w->conf.two && key % 2 ? w->other : w->table;
+}
+
+static enum rc key_span(const struct table *t, int64_t first, int64_t last, struct arena *a, struct span *ret) {
     struct value v = value_int(first), v2 = value_int(last);
     struct buf b, b2;
     struct span s1, s2;
     buf_init(&b, 0);
     buf_init(&b2, 0);
-    CHECK(table_key_put(&b, w->table, &v, 1, NULL) == RC_OK && table_key_put(&b2, w->table, &v2, 1, NULL) == RC_OK);
+    CHECK(table_key_put(&b, t, &v, 1, NULL) == RC_OK && table_key_put(&b2, t, &v2, 1, NULL) == RC_OK);
     CHECK(span_point(a, key_of_buf(&b), &s1) == RC_OK && span_point(a, key_of_buf(&b2), &s2) == RC_OK);
     enum rc rc = span_copy(a, (struct span){s1.start, s2.end}, ret);
     buf_done(&b);
@@ -41,62 +45,97 @@ static enum rc key_span(struct txnworld *w, int64_t first, int64_t last, struct 
     return rc;
 }
 
-static enum rc take_rows(struct mvcc_bytes rows, struct hist_pair *ret, size_t max, size_t *n) {
+struct rows {
+    struct hist_pair *pair;
+    size_t max, n;
+    char *text; /* of the last one */
+    size_t text_bytes;
+};
+
+static void take_rows(struct mvcc_bytes rows, struct rows *to) {
     struct rowbatch_reader r;
-    struct value v[2];
+    struct value v[3];
     struct err err;
     CHECK(rowbatch_open(&r, rows.p, rows.n, &err) == RC_OK);
     while (r.at < r.n_rows) {
         CHECK(rowbatch_next(&r, v, &err) == RC_OK);
-        CHECK(*n < max);
-        ret[(*n)++] = (struct hist_pair){(uint64_t)v[0].i, v[1].i};
+        CHECK(to->n < to->max);
+        to->pair[to->n++] = (struct hist_pair){(uint64_t)v[0].i, v[1].i};
+        if (to->text && v[2].bytes < to->text_bytes) {
+            memcpy(to->text, v[2].p, v[2].bytes);
+            to->text[v[2].bytes] = '\0';
+        }
     }
-    return RC_OK;
 }
 
-static enum rc scan(struct txnworld *w, struct txn *t, int64_t first, int64_t last, enum lock_mode lock,
-                    struct hist_pair *ret, size_t max, size_t *ret_n, struct err *err) {
-    static const struct fragment f = {
-        .id = 4711, .sql = "SELECT c1, c2 FROM {2000} WHERE c1 BETWEEN ?1 AND ?2 ORDER BY c1", .n_params = 2};
+static enum rc scan(const struct table *table, struct txn *t, int64_t first, int64_t last, enum lock_mode lock,
+                    struct rows *to, struct err *err) {
+    static const struct fragment fs[2] = {
+        {.id = 4711, .sql = "SELECT c1, c2, c3 FROM {2000} WHERE c1 BETWEEN ?1 AND ?2 ORDER BY c1", .n_params = 2},
+        {.id = 4713, .sql = "SELECT c1, c2, c3 FROM {600} WHERE c1 BETWEEN ?1 AND ?2 ORDER BY c1", .n_params = 2}};
     struct value params[2] = {value_int(first), value_int(last)};
-    struct txn_table table = {TXNWORLD_TABLE, w->table->version};
+    struct txn_table named = {table->id, table->version};
     struct span span;
     struct arena a;
     struct txn_scan *s;
     struct txn_batch batch = {.end = false};
     arena_init(&a, 0);
-    CHECK(key_span(w, first, last, &a, &span) == RC_OK);
-    struct txn_scan_conf how = {.fragment = &f,
+    CHECK(key_span(table, first, last, &a, &span) == RC_OK);
+    struct txn_scan_conf how = {.fragment = &fs[table->id == TXNWORLD_OTHER],
                                 .params = params,
-                                .tables = &table,
+                                .tables = &named,
                                 .n_tables = 1,
                                 .spans = &span,
                                 .n_spans = 1,
                                 .lock = lock,
                                 .ordered = true};
-    *ret_n = 0;
     enum rc rc = txn_scan_open(t, &how, &s, err);
     if (!rc) {
-        while (!rc && !(rc = txn_scan_next(s, &batch, err)) && !batch.end)
-            rc = take_rows(batch.rows, ret, max, ret_n);
+        while (!(rc = txn_scan_next(s, &batch, err)) && !batch.end)
+            take_rows(batch.rows, to);
         txn_scan_close(s);
     }
     arena_done(&a);
     return rc;
 }
 
+static int by_key(const void *x, const void *y) {
+    const struct hist_pair *a = x, *b = y;
+    return a->key < b->key ? -1 : a->key > b->key;
+}
+
 enum rc txnworld_range(struct txnworld *w, struct txn *t, int64_t first, int64_t last, struct hist_pair *ret,
                        size_t max, size_t *ret_n, struct err *err) {
-    return scan(w, t, first, last, LOCK_SHARED, ret, max, ret_n, err);
+    struct rows rows = {.pair = ret, .max = max};
+    enum rc rc = scan(w->table, t, first, last, LOCK_SHARED, &rows, err);
+    if (!rc && w->conf.two)
+        rc = scan(w->other, t, first, last, LOCK_SHARED, &rows, err);
+    qsort(ret, rows.n, sizeof *ret, by_key);
+    *ret_n = rows.n;
+    return rc;
 }
 
 enum rc txnworld_get(struct txnworld *w, struct txn *t, int64_t key, enum lock_mode lock, int64_t *ret_value,
                      struct err *err) {
     struct hist_pair p = {0, 0};
-    size_t n;
-    enum rc rc = scan(w, t, key, key, lock, &p, 1, &n, err);
-    *ret_value = n ? p.value : 0;
+    struct rows rows = {.pair = &p, .max = 1};
+    enum rc rc = scan(table_of(w, key), t, key, key, lock, &rows, err);
+    *ret_value = rows.n ? p.value : 0;
     return rc;
+}
+
+enum rc txnworld_get_text(struct txnworld *w, struct txn *t, int64_t key, enum lock_mode lock, char *ret, size_t bytes,
+                          struct err *err) {
+    struct hist_pair p = {0, 0};
+    struct rows rows = {.pair = &p, .max = 1, .text = ret, .text_bytes = bytes};
+    ret[0] = '\0';
+    return scan(table_of(w, key), t, key, key, lock, &rows, err);
+}
+
+enum rc txnworld_put_text(struct txnworld *w, struct txn *t, int64_t key, const char *text, struct err *err) {
+    struct value v[3] = {value_int(key), value_int(0), value_text(text, strlen(text))};
+    struct txn_write wr = {.kind = TXN_PUT, .table = table_of(w, key), .values = v, .n = 3};
+    return txn_write(t, &wr, 1, NULL, err);
 }
 
 struct txn_write txnworld_row(struct txnworld *w, enum txn_write_kind kind, struct value v[3], int64_t key,
@@ -104,13 +143,24 @@ struct txn_write txnworld_row(struct txnworld *w, enum txn_write_kind kind, stru
     v[0] = value_int(key);
     v[1] = value_int(value);
     v[2] = value_text("row", 3);
-    return (struct txn_write){.kind = kind, .table = w->table, .values = v, .n = kind == TXN_DELETE ? 1 : 3};
+    return (struct txn_write){.kind = kind, .table = table_of(w, key), .values = v, .n = kind == TXN_DELETE ? 1 : 3};
 }
 
 enum rc txnworld_put(struct txnworld *w, struct txn *t, int64_t key, int64_t value, struct err *err) {
     struct value v[3];
     struct txn_write wr = txnworld_row(w, TXN_PUT, v, key, value);
     return txn_write(t, &wr, 1, NULL, err);
+}
+
+static void resign(void *ctx, struct tablet *t) {
+    (void)ctx;
+    replica_resign(tablet_replica(t), "the test wants another leader");
+}
+
+void txnworld_duties(struct txnworld_node *n) {
+    if (n->give_up && n->node)
+        tablets_each(node_store(n->node, 0)->tablets, resign, NULL);
+    n->give_up = false;
 }
 
 /* ---- making the world -------------------------------------------------------------------------------------------------- */
@@ -123,6 +173,8 @@ static void make_table(struct txnworld *w, struct node_store *s) {
     enum rc rc = txn_begin(c, &o, &t, &err);
     if (!rc) {
         rc = txn_schema(t, w->table, false, &err);
+        if (!rc && w->conf.two)
+            rc = txn_schema(t, w->other, false, &err);
         if (!rc)
             rc = txn_commit(t, NULL, &err);
         txn_free(t);
@@ -193,19 +245,15 @@ static void start_all(struct txnworld *w) {
         start(w, &w->n[i]);
 }
 
-static void table_new_(struct txnworld *w) {
+static struct table *new_table(uint64_t id) {
+    struct table *t;
     struct table_col cols[3] = {{.id = 1, .col = col_of(COL_INT8), .not_null = true, .missing = value_null()},
                                 {.id = 2, .col = col_of(COL_INT8), .missing = value_null()},
                                 {.id = 3, .col = col_of(COL_TEXT), .missing = value_null()}};
     struct table_part key = {0};
-    struct table from = {.id = TXNWORLD_TABLE,
-                         .group = TXNWORLD_TABLE,
-                         .version = 1,
-                         .n_cols = 3,
-                         .n_key = 1,
-                         .cols = cols,
-                         .key = &key};
-    CHECK(table_new(&from, &w->table, NULL) == RC_OK);
+    struct table from = {.id = id, .group = id, .version = 1, .n_cols = 3, .n_key = 1, .cols = cols, .key = &key};
+    CHECK(table_new(&from, &t, NULL) == RC_OK);
+    return t;
 }
 
 struct txnworld *txnworld_new(uint64_t seed, const struct txnworld_conf *conf) {
@@ -221,7 +269,8 @@ struct txnworld *txnworld_new(uint64_t seed, const struct txnworld_conf *conf) {
     w->rng = sim_rng(w->sim);
     struct sim_link link = {.latency_ns = conf->latency_ns ? conf->latency_ns : 500000, .jitter_ns = 200000};
     sim_links_all(w->sim, &link);
-    table_new_(w);
+    w->table = new_table(TXNWORLD_TABLE);
+    w->other = new_table(TXNWORLD_OTHER);
     for (int i = 1; i <= conf->nodes; i++) {
         struct txnworld_node *n = &w->n[i];
         char name[SIM_NAME_BYTES];
@@ -263,14 +312,16 @@ static bool all_grown(void *ctx) {
     if (!all_serve(w) || !w->table_made)
         return w->broken[0] != '\0';
     for (int i = 1; i <= w->conf.nodes; i++) {
-        struct tablet *t = tablets_find(node_store(w->n[i].node, 0)->tablets, SYSTEM_USER_TABLET);
-        struct tablet_info info;
-        if (!t)
-            continue;
-        tablet_info(t, &info);
-        found += !info.empty && !info.config.joint && info.config.count >= voters;
+        for (uint64_t id = SYSTEM_TABLET; id <= SYSTEM_USER_TABLET; id++) {
+            struct tablet *t = tablets_find(node_store(w->n[i].node, 0)->tablets, id);
+            struct tablet_info info;
+            if (!t)
+                continue;
+            tablet_info(t, &info);
+            found += !info.empty && !info.config.joint && info.config.count >= voters;
+        }
     }
-    return found >= voters;
+    return found >= 2 * voters;
 }
 
 void txnworld_ready(struct txnworld *w) {
@@ -295,7 +346,9 @@ static void trouble(struct txnworld *w) {
         }
         break;
     case 2:
-        if (w->conf.partitions)
+        if (w->conf.transfers && n->node && rng_chance(w->rng, 0.5))
+            n->give_up = true;
+        else if (w->conf.partitions)
             sim_partition(w->sim, 1u << sim_node_id(n->sim), rng_chance(w->rng, 0.5));
         break;
     case 3:
@@ -311,7 +364,7 @@ void txnworld_trouble(struct txnworld *w, int64_t ns) {
     w->go = true;
     while (sim_now(w->sim) < end && !w->broken[0]) {
         sim_run(w->sim, sim_now(w->sim) + rng_range(w->rng, 50 * MS, 2 * SECOND));
-        if (w->conf.crashes || w->conf.partitions)
+        if (w->conf.crashes || w->conf.partitions || w->conf.transfers)
             trouble(w);
     }
 }
@@ -340,5 +393,6 @@ void txnworld_free(struct txnworld *w) {
     sim_free(w->sim);
     hist_free(w->history);
     table_unref(w->table);
+    table_unref(w->other);
     free(w);
 }

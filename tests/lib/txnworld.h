@@ -9,16 +9,18 @@
  *     OKF(!w->broken[0], "%s", w->broken);
  *     txnworld_free(w);
  *
- * Table TXNWORLD_TABLE: c1 int8 (key), c2 int8, c3 text.
+ * Tables: c1 int8 (key), c2 int8, c3 text. Keys are in TXNWORLD_TABLE, and with conf.two every other one in TXNWORLD_OTHER, which
+ * lies on another tablet (the system's): so whatever touches two keys is likely to need two-phase commit.
  */
 #ifndef MERIDIAN_TESTS_TXNWORLD_H
 #define MERIDIAN_TESTS_TXNWORLD_H
 
 #include "geo-sim/sim/sim.h"
 #include "tests/check/history.h"
+#include "txn/host.h"
 #include "txn/upper.h"
 
-enum { TXNWORLD_NODES_MAX = 5, TXNWORLD_TABLE = 2000 };
+enum { TXNWORLD_NODES_MAX = 5, TXNWORLD_TABLE = 2000, TXNWORLD_OTHER = 600 };
 
 struct txnworld;
 
@@ -31,6 +33,7 @@ struct txnworld_node {
     struct node *node; /* while it serves */
     uint32_t number;
     uint32_t started; /* clients begun */
+    bool give_up;     /* a client is to make it resign what it leads */
 };
 
 struct txnworld_conf {
@@ -38,9 +41,7 @@ struct txnworld_conf {
     /* One client: until w->over; it may return early. */
     void (*client)(struct txnworld_node *n, struct txn_client *c, uint32_t session);
     int64_t latency_ns, max_eps_ns;
-    bool crashes, partitions, transfers;
-    /* Split points: keys of the table (first values of tablets but the first); 0 ends. Made before the clients begin. */
-    int64_t split_at[4];
+    bool two, crashes, partitions, transfers;
     void *ctx;
 };
 
@@ -49,9 +50,9 @@ struct txnworld {
     struct rng *rng;
     struct txnworld_conf conf;
     struct txnworld_node n[TXNWORLD_NODES_MAX + 1];
-    struct table *table;
+    struct table *table, *other;
     struct history *history;
-    bool over, table_made, splits_made, go;
+    bool over, table_made, go;
     uint32_t sessions, crashes;
     uint64_t committed, aborted, unknown, reads;
     int64_t next_value;
@@ -66,6 +67,8 @@ void txnworld_free(struct txnworld *w);
 void txnworld_broke(struct txnworld *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* ---- for clients ---- */
+/* Between two of its transactions a client does what the world wants of its node. */
+void txnworld_duties(struct txnworld_node *n);
 int64_t txnworld_now(const struct txnworld *w); /* true time */
 /* Reads the row with this key: *ret_value 0 if there is none. */
 enum rc txnworld_get(struct txnworld *w, struct txn *t, int64_t key, enum lock_mode lock, int64_t *ret_value,
@@ -74,6 +77,10 @@ enum rc txnworld_put(struct txnworld *w, struct txn *t, int64_t key, int64_t val
 /* All rows with first <= key <= last, in order; at most max. */
 enum rc txnworld_range(struct txnworld *w, struct txn *t, int64_t first, int64_t last, struct hist_pair *ret,
                        size_t max, size_t *ret_n, struct err *err) WAITS;
+/* c3 of a row, "" if there is none; put: c2 is 0 then. */
+enum rc txnworld_get_text(struct txnworld *w, struct txn *t, int64_t key, enum lock_mode lock, char *ret, size_t bytes,
+                          struct err *err) WAITS;
+enum rc txnworld_put_text(struct txnworld *w, struct txn *t, int64_t key, const char *text, struct err *err) WAITS;
 struct txn_write txnworld_row(struct txnworld *w, enum txn_write_kind kind, struct value v[3], int64_t key,
                               int64_t value);
 
