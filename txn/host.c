@@ -441,6 +441,11 @@ static void do_one(struct txn_host *h, const struct site_out *o) {
         g = guest_find(h, &o->id);
         if (g)
             guest_free(h, g);
+        map_for_each(it, &h->waits) { /* no lock event comes for who is over */
+            struct host_wait *w = container_of(it, struct host_wait, node);
+            if (txn_id_eq(&w->id, &o->id) && !w->done.set)
+                event_set(&w->done, RC_ABORTED);
+        }
         break;
     }
 }
@@ -473,6 +478,8 @@ static enum rc wait_ended(struct txn_host *h, const struct txn_id *id, struct ho
         return lock_why_err(w->event.rc, &w->event.why, err);
     if (explained)
         return lock_why_err(rc, &w->event.why, err);
+    if (rc == RC_ABORTED)
+        return err_set(err, rc, "the transaction was aborted while it waited for a lock");
     if (rc == RC_NOT_LEADER)
         return err_set(err, RC_ABORTED, "the leader that held the transaction's locks leads no more");
     return rc ? err_set(err, rc, "while waiting for a lock: %s", rc_text(rc)) : RC_OK;
@@ -481,7 +488,7 @@ static enum rc wait_ended(struct txn_host *h, const struct txn_id *id, struct ho
 enum rc host_lock(struct txn_host *h, const struct txn_id *id, const struct txn_span *span, enum lock_mode mode,
                   int64_t deadline, int64_t *ret_waited, struct err *err) {
     struct txn_hosts *hs = h->all;
-    struct host_wait w = {.request = ++h->next_request};
+    struct host_wait w = {.request = ++h->next_request, .id = *id};
     struct txn_facts f = host_facts(h);
     bool waits = false;
     /* It is there before the site is asked: what the request brings about may grant it in the same turn. */

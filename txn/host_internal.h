@@ -11,6 +11,7 @@ enum { SECTION_NAME_BYTES = 64, GATE_BYTES = 8, OUTCOMES_MAX = 128 << 10 };
 struct host_wait {
     struct map_node node;
     uint64_t request;
+    struct txn_id id;
     struct event done;
     struct lock_event event;
 };

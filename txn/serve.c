@@ -89,7 +89,7 @@ static enum rc still_there(struct exec *e, struct err *err) {
     if (!site_active(e->h->site, &e->ask->ref->id, &requests)) { /* the site knows why */
         struct txn_facts f = host_facts(e->h);
         e->ret->lost = true;
-        enum rc rc = site_request(e->h->site, e->ask->ref, 0, &f, err);
+        enum rc rc = site_request(e->h->site, e->ask->ref, UINT32_MAX, &f, err);
         CHECK(rc != RC_OK);
         return rc == RC_ABORTED ? rc : err_set(err, RC_ABORTED, "the transaction is over on this tablet");
     }
@@ -203,7 +203,8 @@ static enum rc lock_one(struct exec *e, struct span span, enum lock_mode mode, s
         deadline = until < deadline ? until : deadline;
     }
     enum rc rc = host_lock(h, id, &cut, mode, deadline, &e->ret->lock_ns, err);
-    return rc ? rc : still_there(e, err);
+    enum rc over = rc && rc != RC_ABORTED ? RC_OK : still_there(e, err); /* it knows why */
+    return over ? over : rc;
 }
 
 static enum rc lock_all(struct exec *e, struct err *err) {

@@ -157,7 +157,7 @@ static void note_end(struct step *s, enum rc rc, int64_t ts, bool read_only_, bo
         hist_abort(w->history, s->h, now);
         w->aborted++;
     } else {
-        tap_note("unknown %s: %s parts", rc_name(rc), s->err.message);
+
         w->unknown++;
         if (s->sh->unknowns < UNKNOWN_MAX)
             s->sh->unknown[s->sh->unknowns++] = (struct unknown){s->h, *txn_token(s->t)};
