@@ -7,7 +7,7 @@
 #include "txn/client_internal.h"
 
 enum { TOKEN_BYTES_MAX = 128, TRIES_MAX = 50 };
-static const int64_t PAUSE_NS = 50000000;
+static const int64_t PAUSE_NS = 50000000, TRY_NS = 2000000000;
 
 /* ---- as text --------------------------------------------------------------------------------------------------------------- */
 
@@ -53,7 +53,9 @@ static enum rc ask_tablet(struct txn_client *c, const struct route *r, const str
     ask->incarnation = token->id.incarnation;
     ask->counter = token->id.counter;
     ask->deadline = token->deadline;
-    enum rc rc = rpc_call(c->store->rpc, px_store_addr(r->store), HOST_TYPE_STATUS, &ask->base, &a, deadline, &m, err);
+    int64_t until = reactor_deadline(c->reactor, TRY_NS); /* asking twice does no harm */
+    enum rc rc = rpc_call(c->store->rpc, px_store_addr(r->store), HOST_TYPE_STATUS, &ask->base, &a,
+                          until < deadline ? until : deadline, &m, err);
     if (!rc) {
         const Serve__Status *s = (const Serve__Status *)m;
         *ret = s->verdict < TXN_VERDICTS ? (enum txn_verdict)s->verdict : TXN_UNDECIDED;
@@ -70,7 +72,7 @@ static enum rc ask_owner(struct txn_client *c, struct key key, const struct txn_
         enum rc rc = route_find(c, key, turn, deadline, a, r, err);
         if (!rc)
             rc = ask_tablet(c, r, token, deadline, ret, ret_ts, err);
-        if (rc != RC_MOVED && !rc_did_nothing(rc) && rc != RC_CLOSED)
+        if (rc != RC_MOVED && !rc_did_nothing(rc) && rc != RC_CLOSED && rc != RC_TIMEOUT)
             return rc;
         route_failed(c, r, rc, 0);
         if (turn == TRIES_MAX || env_now_ns(c->env) + PAUSE_NS >= deadline)
