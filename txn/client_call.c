@@ -41,6 +41,7 @@ static enum rc take_pending(struct call *call, struct buf *to) {
         if (!pending_in(p, &s))
             continue;
         buf_put(to, p->data + p->key_bytes, p->bytes);
+        call->sent_from = call->sent ? call->sent_from : p->seq;
         call->sent = p->seq;
     }
     call->ask.writes = (struct txn_bytes){to->data, to->len};
@@ -263,8 +264,12 @@ static void try_once(struct call *call, struct key k) {
     t->last_ns = env_now_ns(c->env);
     if (call->answer.executed && call->held) {
         learn(call);
-        if (call->answer.wrote)
+        if (call->answer.wrote) {
             wrote(call);
+        } else if (call->sent && call->rc == RC_MOVED) { /* half of it may lie in the half that the tablet has lost */
+            call->held->undo = true;
+            call->held->undo_to = call->sent_from - 1;
+        }
     }
     let_go(call);
     buf_done(&b);

@@ -104,7 +104,7 @@ struct call {
     enum rc rc;
     struct err err;
     struct visit *held;
-    uint64_t sent; /* the last write that went along; 0: none */
+    uint64_t sent, sent_from; /* the last write that went along, and the first; 0: none */
 };
 
 /* ---- client.c ---- */

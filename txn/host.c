@@ -53,6 +53,14 @@ static const char *section_name(char to[SECTION_NAME_BYTES], char what, const st
     return to;
 }
 
+bool host_section_id(const char *name, struct txn_id *ret) {
+    int end = 0;
+    char what;
+    return sscanf(name, "txn/%c/%16" SCNx64 "%16" SCNx64 "%16" SCNx64 "%n", &what, &ret->gateway, &ret->incarnation,
+                  &ret->counter, &end) == 4 &&
+           name[end] == '\0';
+}
+
 /* ---- opening: what the sections say ------------------------------------------------------------------------------ */
 
 struct records {
@@ -135,7 +143,7 @@ static void own_writes(void *ctx, const struct txn_id *id, struct buf *to) {
         to->rc = RC_LIMIT;
 }
 
-static struct txn_host *host_new(struct txn_hosts *hs, struct tablet *t) {
+struct txn_host *host_new(struct txn_hosts *hs, struct tablet *t) {
     struct txn_host *h = calloc(1, sizeof *h);
     if (!h)
         return NULL;
@@ -153,15 +161,18 @@ static struct txn_host *host_new(struct txn_hosts *hs, struct tablet *t) {
     return h;
 }
 
-static void host_close(void *state) {
-    struct txn_host *h = state;
+void host_drop(struct txn_host *h) {
     h->closed = true;
     host_lose_all(h, RC_NOT_LEADER);
-    site_free(h->site);
+    site_free(h->site); /* NULL is fine */
     h->site = NULL;
     ilist_del(&h->link);
     waitq_wake_all(&h->safe, RC_MOVED);
     host_unref(h);
+}
+
+static void host_close(void *state) {
+    host_drop(state);
 }
 
 static enum rc host_open(void *ctx, struct tablet *t, void **ret_state, struct err *err) {
@@ -183,7 +194,7 @@ static enum rc host_open(void *ctx, struct tablet *t, void **ret_state, struct e
     else
         rc = load(h, err);
     if (rc) {
-        host_close(h);
+        host_drop(h);
         return rc;
     }
     *ret_state = h;
@@ -206,13 +217,13 @@ static enum rc put_section(struct txn_host *h, char what, const struct txn_id *i
     return mvcc_put_section(tablet_mvcc(h->tablet), name, (struct mvcc_bytes){h->buf.data, h->buf.len}, err);
 }
 
-static enum rc keep_prepared(struct txn_host *h, const struct txn_id *id, struct err *err) {
+enum rc host_keep_prepared(struct txn_host *h, const struct txn_id *id, struct err *err) {
     struct txn_record r;
     enum rc rc = site_prepared(h->site, id, &r);
     return put_section(h, 'p', id, rc ? NULL : &r, err);
 }
 
-static enum rc keep_outcome(struct txn_host *h, const struct txn_id *id, struct err *err) {
+enum rc host_keep_outcome(struct txn_host *h, const struct txn_id *id, struct err *err) {
     struct txn_record r;
     enum rc rc = site_outcome(h->site, id, &h->scratch, &r);
     if (rc == RC_NOMEM)
@@ -220,7 +231,7 @@ static enum rc keep_outcome(struct txn_host *h, const struct txn_id *id, struct 
     return put_section(h, 'o', id, rc ? NULL : &r, err);
 }
 
-static enum rc keep_horizons(struct txn_host *h, struct err *err) {
+enum rc host_keep_horizons(struct txn_host *h, struct err *err) {
     uint8_t b[16];
     int64_t horizon, token_horizon;
     site_horizons(h->site, &horizon, &token_horizon);
@@ -246,13 +257,13 @@ static enum rc keep(struct txn_host *h, const struct txn_record *r, struct err *
     switch (r->type) {
     case TXN_REC_PREPARE:
     case TXN_REC_OUTCOME:
-        return keep_prepared(h, &r->ref.id, err);
+        return host_keep_prepared(h, &r->ref.id, err);
     case TXN_REC_COMMIT:
     case TXN_REC_ABORT:
     case TXN_REC_SETTLED:
-        return keep_outcome(h, &r->ref.id, err);
+        return host_keep_outcome(h, &r->ref.id, err);
     case TXN_REC_FORGET:
-        return keep_horizons(h, err);
+        return host_keep_horizons(h, err);
     default:
         return RC_OK;
     }
@@ -332,6 +343,7 @@ static void host_lead_begin(void *state, int64_t floor) {
 
 static void host_lead_end(void *state) {
     struct txn_host *h = state;
+    h->split_begun = false;
     site_lead_end(h->site);
     host_lose_all(h, RC_NOT_LEADER);
     waitq_wake_all(&h->safe, RC_OK);
@@ -478,6 +490,8 @@ static enum rc wait_ended(struct txn_host *h, const struct txn_id *id, struct ho
         return lock_why_err(w->event.rc, &w->event.why, err);
     if (explained)
         return lock_why_err(rc, &w->event.why, err);
+    if (rc == RC_MOVED)
+        return err_set(err, rc, "tablet %llu was split", (unsigned long long)h->id);
     if (rc == RC_ABORTED)
         return err_set(err, rc, "the transaction was aborted while it waited for a lock");
     if (rc == RC_NOT_LEADER)
@@ -516,8 +530,11 @@ enum rc host_lock(struct txn_host *h, const struct txn_id *id, const struct txn_
 
 /* Leadership or the tablet is gone: so is what only memory knew. */
 void host_lose_all(struct txn_host *h, enum rc rc) {
-    map_for_each(it, &h->waits)
-        event_set(&container_of(it, struct host_wait, node)->done, rc);
+    map_for_each(it, &h->waits) {
+        struct host_wait *w = container_of(it, struct host_wait, node);
+        if (!w->done.set)
+            event_set(&w->done, rc);
+    }
     map_for_each(it2, &h->guests)
         guest_free(h, container_of(it2, struct guest, node));
 }
@@ -532,4 +549,8 @@ const struct tablet_ops txn_tablet_ops = {
     .lead_end = host_lead_end,
     .safe_cap = host_safe_cap,
     .safe_wait = host_safe_wait,
+    .split_begin = host_split_begin,
+    .split_cancel = host_split_cancel,
+    .split_right = host_split_right,
+    .split_left = host_split_left,
 };

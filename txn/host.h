@@ -78,7 +78,8 @@ struct txn_host {
     uint64_t next_request;
     uint32_t refs;
     bool closed; /* the tablet has let go of it */
-    bool draining;
+    bool draining, split_begun;
+    uint64_t cut_for;     /* the generation for which the site was cut, until its slot is applied; 0: none */
     struct arena scratch; /* of an apply */
     struct buf buf;
 };

@@ -16,6 +16,13 @@ struct host_wait {
     struct lock_event event;
 };
 
+struct txn_host *host_new(struct txn_hosts *hs, struct tablet *t); /* NULL: no memory; without a site yet */
+void host_drop(struct txn_host *h);
+/* The sections of one transaction as the site knows it now, between begin and end of a slot: written, or removed. */
+enum rc host_keep_prepared(struct txn_host *h, const struct txn_id *id, struct err *err) MUST_CHECK;
+enum rc host_keep_outcome(struct txn_host *h, const struct txn_id *id, struct err *err) MUST_CHECK;
+enum rc host_keep_horizons(struct txn_host *h, struct err *err) MUST_CHECK;
+bool host_section_id(const char *name, struct txn_id *ret);
 void host_lose_all(struct txn_host *h, enum rc rc);
 
 /* host_rows.c: the record's writes become rows and descriptors, in the slot that is being applied. */
@@ -23,6 +30,15 @@ enum rc host_take_effect(struct txn_host *h, const struct site_effect *effect, s
 
 /* RC_LIMIT: what g has written does not fit into an entry. */
 enum rc host_check_size(struct txn_host *h, struct guest *g, struct err *err) MUST_CHECK;
+
+enum rc guest_copy(struct txn_host *to, const struct guest *g) MUST_CHECK;
+
+/* host_split.c: hooks of tablet_ops */
+enum rc host_split_begin(void *state, struct mvcc_bytes key, struct err *err);
+void host_split_cancel(void *state);
+enum rc host_split_right(void *state, struct mvcc_bytes key, uint64_t generation, struct tablet *right,
+                         void **ret_right, struct err *err);
+enum rc host_split_left(void *state, px_slot slot, struct mvcc_bytes key, uint64_t generation, struct err *err);
 
 /* host_mail.c */
 void hosts_send_at(struct txn_hosts *hs, struct txn_key key, uint64_t gateway, const void *msg, size_t bytes,

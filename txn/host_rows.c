@@ -111,6 +111,26 @@ enum rc guest_change_table(struct guest *g, uint64_t seq, uint64_t id, struct ta
     return RC_OK;
 }
 
+enum rc guest_copy(struct txn_host *to, const struct guest *g) {
+    struct guest *c = guest_get(to, &g->id);
+    if (!c)
+        return RC_NOMEM;
+    c->broken = g->broken;
+    if (g->rows && !(c->rows = rows_new(to, g->rows)))
+        return RC_NOMEM;
+    c->seq = malloc((g->seqs + 1) * sizeof *c->seq);
+    if (!c->seq)
+        return RC_NOMEM;
+    c->seqs = g->seqs;
+    c->seqs_cap = g->seqs + 1;
+    if (g->seqs)
+        memcpy(c->seq, g->seq, g->seqs * sizeof *c->seq);
+    for (size_t i = 0; i < g->n_tables; i++)
+        if (guest_change_table(c, g->tables[i].seq, g->tables[i].id, g->tables[i].table))
+            return RC_NOMEM;
+    return RC_OK;
+}
+
 void guest_undo(struct txn_host *h, struct guest *g, uint64_t seq) {
     size_t n = g->seqs;
     while (n > 0 && g->seq[n - 1] > seq)

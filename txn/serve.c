@@ -55,6 +55,8 @@ static enum rc check_tablet(struct exec *e, struct err *err) {
         return err_set(err, RC_NOT_LEADER, "tablet %llu is being opened", (unsigned long long)ask->tablet);
     if (ask->ref && !host_leads(h))
         return err_set(err, RC_NOT_LEADER, "this replica does not lead tablet %llu", (unsigned long long)ask->tablet);
+    if (ask->generation && site_generation(h->site) != ask->generation)
+        return err_set(err, RC_MOVED, "tablet %llu is being split", (unsigned long long)ask->tablet);
     e->h = h;
     e->ret->generation = site_generation(h->site);
     e->ret->term = site_term(h->site);
@@ -94,6 +96,14 @@ static enum rc still_there(struct exec *e, struct err *err) {
         return rc == RC_ABORTED ? rc : err_set(err, RC_ABORTED, "the transaction is over on this tablet");
     }
     return RC_OK;
+}
+
+/* The same, and it has all the keys that the request was made for. */
+static enum rc still_whole(struct exec *e, struct err *err) {
+    enum rc rc = still_there(e, err);
+    if (!rc && site_generation(e->h->site) != e->ret->generation)
+        rc = err_set(err, RC_MOVED, "tablet %llu was split", (unsigned long long)e->h->id);
+    return rc;
 }
 
 /* ---- writes, from bytes ------------------------------------------------------------------------------------------------ */
@@ -203,7 +213,7 @@ static enum rc lock_one(struct exec *e, struct span span, enum lock_mode mode, s
         deadline = until < deadline ? until : deadline;
     }
     enum rc rc = host_lock(h, id, &cut, mode, deadline, &e->ret->lock_ns, err);
-    enum rc over = rc && rc != RC_ABORTED ? RC_OK : still_there(e, err); /* it knows why */
+    enum rc over = rc && rc != RC_ABORTED ? RC_OK : still_whole(e, err); /* it knows why */
     return over ? over : rc;
 }
 
@@ -223,7 +233,7 @@ static enum rc lock_all(struct exec *e, struct err *err) {
 static enum rc on_pin(int64_t slot, void *ctx, struct err *err) {
     struct exec *e = ctx;
     (void)slot;
-    return still_there(e, err);
+    return still_whole(e, err);
 }
 
 static enum rc on_batch(struct mvcc_bytes batch, bool last, void *ctx, struct err *err) {

@@ -161,6 +161,20 @@ void txnworld_duties(struct txnworld_node *n) {
     if (n->give_up && n->node)
         tablets_each(node_store(n->node, 0)->tablets, resign, NULL);
     n->give_up = false;
+    if (!n->split || !n->node)
+        return;
+    n->split = false;
+    struct node_store *s = node_store(n->node, 0);
+    struct value v = value_int((int64_t)rng_below(n->w->rng, (uint64_t)n->w->conf.split_below));
+    struct buf b;
+    uint64_t right;
+    struct err err = {0};
+    buf_init(&b, 0);
+    CHECK(table_key_put(&b, n->w->table, &v, 1, NULL) == RC_OK);
+    if (node_tablet_split(s, 0, (struct mvcc_bytes){b.data, b.len}, reactor_deadline(s->reactor, 5 * SECOND), &right,
+                          &err) == RC_OK)
+        n->w->splits++;
+    buf_done(&b);
 }
 
 /* ---- making the world -------------------------------------------------------------------------------------------------- */
@@ -361,9 +375,14 @@ static void trouble(struct txnworld *w) {
 
 void txnworld_trouble(struct txnworld *w, int64_t ns) {
     int64_t end = sim_now(w->sim) + ns;
+    int asked = 0;
     w->go = true;
     while (sim_now(w->sim) < end && !w->broken[0]) {
         sim_run(w->sim, sim_now(w->sim) + rng_range(w->rng, 50 * MS, 2 * SECOND));
+        if (asked < w->conf.splits) {
+            w->n[1 + rng_below(w->rng, (uint64_t)w->conf.nodes)].split = true;
+            asked++;
+        }
         if (w->conf.crashes || w->conf.partitions || w->conf.transfers)
             trouble(w);
     }

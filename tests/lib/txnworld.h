@@ -32,8 +32,8 @@ struct txnworld_node {
     struct node_upper upper;
     struct node *node; /* while it serves */
     uint32_t number;
-    uint32_t started; /* clients begun */
-    bool give_up;     /* a client is to make it resign what it leads */
+    uint32_t started;    /* clients begun */
+    bool give_up, split; /* a client is to make it resign what it leads; to split a tablet of TXNWORLD_TABLE */
 };
 
 struct txnworld_conf {
@@ -42,6 +42,8 @@ struct txnworld_conf {
     void (*client)(struct txnworld_node *n, struct txn_client *c, uint32_t session);
     int64_t latency_ns, max_eps_ns;
     bool two, crashes, partitions, transfers;
+    int splits; /* so many, at keys below split_below */
+    int64_t split_below;
     void *ctx;
 };
 
@@ -54,6 +56,7 @@ struct txnworld {
     struct history *history;
     bool over, table_made, go;
     uint32_t sessions, crashes;
+    int splits; /* done */
     uint64_t committed, aborted, unknown, reads;
     int64_t next_value;
     char broken[512];
