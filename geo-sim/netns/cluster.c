@@ -418,8 +418,7 @@ static void put_words(struct words *w, const char *name, const char *value) {
     w->word[w->count] = NULL;
 }
 
-/* Whether this build's nodes speak SQL. */
-static bool speaks_sql(const struct geo_cluster *c) {
+bool geo_cluster_speaks_sql(const struct geo_cluster *c) {
     char *const words[] = {(char *)(uintptr_t)c->program, "start", "--help", NULL};
     struct buf text;
     struct err ignored = {0};
@@ -474,7 +473,7 @@ static enum rc start_node(struct geo_cluster *c, struct geo_node *n, bool bootst
     put_words(&w, "--zone", r->zone[t->place[n->place].zone]);
     put_words(&w, "--clock", clock);
     put_words(&w, "--stores", stores);
-    if (speaks_sql(c))
+    if (geo_cluster_speaks_sql(c))
         put_words(&w, "--sql", "fd:3");
     put_words(&w, "--http", "fd:4");
     put_words(&w, "--rpc", c->world->backend == GEO_LOOPBACK ? "fd:5" : n->rpc);
@@ -572,6 +571,51 @@ enum rc geo_cluster_ask(const struct geo_cluster *c, unsigned node, const char *
     if (fd >= 0)
         close(fd);
     return !rc && code ? err_set(err, RC_IO, "meridian %s failed at %s", words[0], c->node[node].name) : rc;
+}
+
+/* ---- looking ----------------------------------------------------------------------------------------------------- */
+
+static void learn_nodes(const struct geo_cluster *c, const struct json *j, struct geo_seen *s) {
+    for (const struct json *n = json_first(json_get(j, "nodes")); n; n = n->next)
+        for (unsigned i = 0; i < c->nodes; i++)
+            if (strcmp(json_text(json_get(n, "rpc"), ""), c->node[i].rpc) == 0) {
+                s->number[i] = (unsigned)json_int(json_get(n, "node"), 0);
+                s->up[i] = json_bool(json_get(n, "up"), false);
+                snprintf(s->clock[i], sizeof s->clock[i], "%s", json_text(json_get(n, "clock"), ""));
+            }
+}
+
+static void learn_tablets(const struct geo_cluster *c, const struct json *j, struct geo_seen *s) {
+    for (const struct json *t = json_first(json_get(j, "tablets")); t; t = t->next)
+        for (unsigned i = 0; i < c->nodes; i++)
+            s->leads[i] += s->number[i] && (unsigned)json_int(json_get(t, "leader"), 0) == s->number[i];
+}
+
+void geo_cluster_look(const struct geo_cluster *c, struct geo_seen *ret) {
+    static const char *const nodes[] = {"node", "ls", "--json", NULL}, *const tablets[] = {"tablet", "ls", "--json",
+                                                                                           NULL};
+    *ret = (struct geo_seen){.known = false};
+    for (unsigned i = 0; i < c->nodes && !ret->known; i++) {
+        struct err err = {0};
+        struct arena a;
+        struct buf n, t;
+        const struct json *jn, *jt;
+        if (!geo_node_alive(&c->node[i]) || c->node[i].paused)
+            continue;
+        arena_init(&a, 0);
+        buf_init(&n, 1 << 22);
+        buf_init(&t, 1 << 22);
+        if (geo_cluster_ask(c, i, nodes, &n, &err) == RC_OK && geo_cluster_ask(c, i, tablets, &t, &err) == RC_OK &&
+            json_parse((const char *)n.data, n.len, &a, &jn, &err) == RC_OK &&
+            json_parse((const char *)t.data, t.len, &a, &jt, &err) == RC_OK) {
+            ret->known = true;
+            learn_nodes(c, jn, ret);
+            learn_tablets(c, jt, ret);
+        }
+        buf_done(&n);
+        buf_done(&t);
+        arena_done(&a);
+    }
 }
 
 /* Every tablet has its voters, and every node is known. */

@@ -90,6 +90,17 @@ enum rc geo_masters_set(struct geo_cluster *c, unsigned region, unsigned count, 
 enum rc geo_cluster_ask(const struct geo_cluster *c, unsigned node, const char *const *words, struct buf *out,
                         struct err *err) MUST_CHECK;
 
+/* What the cluster says of itself, by the first node that answers: the number of each node, and how many tablets it leads. */
+struct geo_seen {
+    bool known;
+    unsigned number[GEO_NODES_MAX], leads[GEO_NODES_MAX];
+    bool up[GEO_NODES_MAX];
+    char clock[GEO_NODES_MAX][16];
+};
+void geo_cluster_look(const struct geo_cluster *c, struct geo_seen *ret);
+/* Whether this build's nodes speak SQL. */
+bool geo_cluster_speaks_sql(const struct geo_cluster *c);
+
 /* Processes that were started for the world that is remembered in dir: SIGTERM, wait_ms later SIGKILL. How many there were. */
 unsigned geo_sweep_processes(const char *dir, int wait_ms);
 /* The nodes' data and the masters' memory, as dir/cluster names them. */

@@ -25,6 +25,7 @@ static const char help_text[] =
     "       meridian geo heal [SET [SET]] [--one-way]\n"
     "       meridian geo kill|restart|pause|resume NODE|SET\n"
     "       meridian geo skew REGION offset=DURATION|stop [masters=N]\n"
+    "       meridian geo run SCENARIO [--seed N] [--out RESULTS.json]\n"
     "       meridian geo report RESULTS [--out FILE.html|FILE.svg]\n"
     "       meridian geo verify [--rounds N]\n"
     "       meridian geo exec PLACE COMMAND [ARGUMENT]...\n"
@@ -50,6 +51,9 @@ static const char help_text[] =
     "skew       what the time masters of a region tell is off from now on; offset=0: again as it should be; stop: "
     "they\n"
     "           end. masters=N: only the first N of them\n"
+    "run        plays a scenario (meridian sim --help lists them) on the world that is up: clients over SQL in each "
+    "region,\n"
+    "           faults at their times, a verdict; exit status 1 if something did not hold. --out: results and a page\n"
     "report     makes a page of a results file (meridian sim SCENARIO --out RESULTS): HTML, or only the map as SVG\n"
     "verify     measures the round trips and compares them with those asked for; exit status 1 if one is off by more "
     "than\n"
@@ -611,6 +615,8 @@ int main(int argc, char **argv) {
         return run_set(&o);
     if (strcmp(verb, "partition") == 0 || strcmp(verb, "heal") == 0)
         return run_partition(&o, verb[0] == 'p');
+    if (strcmp(verb, "run") == 0)
+        return geo_run_scenario(&o);
     if (strcmp(verb, "report") == 0)
         return geo_run_report(&o);
     if (strcmp(verb, "kill") == 0)

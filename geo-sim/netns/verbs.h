@@ -37,6 +37,7 @@ int geo_run_skew(const struct options *o);
 
 /* verbs_run.c */
 int geo_run_report(const struct options *o);
+int geo_run_scenario(const struct options *o);
 /* The page of the results, or with a name that ends in .svg the map alone. */
 enum rc geo_write_report(const char *json, size_t bytes, const char *path, struct err *err) MUST_CHECK;
 

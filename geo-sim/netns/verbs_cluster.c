@@ -5,65 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "geo-sim/netns/runner.h"
 #include "geo-sim/netns/verbs.h"
-#include "geo-sim/report/json.h"
 #include "truetime/spec.h"
 
-enum { END_WAIT_MS = 20000 };
+enum { END_WAIT_MS = 20000, SQL_WAIT_MS = 30000 };
 
 /* ---- looking ------------------------------------------------------------------------------------------------------- */
-
-/* What the cluster says of itself: the number of each node, and how many tablets it leads. */
-struct seen {
-    bool known;
-    unsigned number[GEO_NODES_MAX], leads[GEO_NODES_MAX];
-    bool up[GEO_NODES_MAX];
-    char clock[GEO_NODES_MAX][16];
-};
-
-static void learn_nodes(const struct geo_cluster *c, const struct json *j, struct seen *s) {
-    for (const struct json *n = json_first(json_get(j, "nodes")); n; n = n->next)
-        for (unsigned i = 0; i < c->nodes; i++)
-            if (strcmp(json_text(json_get(n, "rpc"), ""), c->node[i].rpc) == 0) {
-                s->number[i] = (unsigned)json_int(json_get(n, "node"), 0);
-                s->up[i] = json_bool(json_get(n, "up"), false);
-                snprintf(s->clock[i], sizeof s->clock[i], "%s", json_text(json_get(n, "clock"), ""));
-            }
-}
-
-static void learn_tablets(const struct geo_cluster *c, const struct json *j, struct seen *s) {
-    for (const struct json *t = json_first(json_get(j, "tablets")); t; t = t->next)
-        for (unsigned i = 0; i < c->nodes; i++)
-            s->leads[i] += s->number[i] && (unsigned)json_int(json_get(t, "leader"), 0) == s->number[i];
-}
-
-/* Asks the first node that answers. */
-static void look(const struct geo_cluster *c, struct seen *ret) {
-    static const char *const nodes[] = {"node", "ls", "--json", NULL}, *const tablets[] = {"tablet", "ls", "--json",
-                                                                                           NULL};
-    *ret = (struct seen){.known = false};
-    for (unsigned i = 0; i < c->nodes && !ret->known; i++) {
-        struct err err = {0};
-        struct arena a;
-        struct buf n, t;
-        const struct json *jn, *jt;
-        if (!geo_node_alive(&c->node[i]) || c->node[i].paused)
-            continue;
-        arena_init(&a, 0);
-        buf_init(&n, 1 << 22);
-        buf_init(&t, 1 << 22);
-        if (geo_cluster_ask(c, i, nodes, &n, &err) == RC_OK && geo_cluster_ask(c, i, tablets, &t, &err) == RC_OK &&
-            json_parse((const char *)n.data, n.len, &a, &jn, &err) == RC_OK &&
-            json_parse((const char *)t.data, t.len, &a, &jt, &err) == RC_OK) {
-            ret->known = true;
-            learn_nodes(c, jn, ret);
-            learn_tablets(c, jt, ret);
-        }
-        buf_done(&n);
-        buf_done(&t);
-        arena_done(&a);
-    }
-}
 
 static const char *state_of(const struct geo_node *n) {
     return !geo_node_alive(n) ? "DEAD" : n->paused ? "paused" : "runs";
@@ -92,12 +40,12 @@ static void print_masters(const struct geo_cluster *c) {
 void geo_print_nodes(const struct geo_world *w) {
     struct geo_cluster *c;
     struct err err = {0};
-    struct seen seen;
+    struct geo_seen seen;
     if (geo_cluster_open(w, &c, &err)) {
         printf("\nno nodes: %s\n", err_message(&err));
         return;
     }
-    look(c, &seen);
+    geo_cluster_look(c, &seen);
     printf("\n%-24s %-16s %-7s %-8s %-8s %-6s %-7s %s\n", "NODE", "REGION", "PID", "STATE", "CLOCK", "LEADS",
            "SQL PORT", "HTTP PORT");
     for (unsigned i = 0; i < c->nodes; i++) {
@@ -121,10 +69,10 @@ void geo_print_nodes(const struct geo_world *w) {
 void geo_json_nodes(const struct geo_world *w) {
     struct geo_cluster *c;
     struct err err = {0};
-    struct seen seen;
+    struct geo_seen seen;
     if (geo_cluster_open(w, &c, &err))
         return;
-    look(c, &seen);
+    geo_cluster_look(c, &seen);
     printf(",\"data\":\"%s\",\"nodes\":[", c->data);
     for (unsigned i = 0; i < c->nodes; i++) {
         const struct geo_node *n = &c->node[i];
@@ -153,7 +101,13 @@ int geo_up_nodes(const struct geo_world *w, const struct options *o) {
     int64_t began = sys_now_ns();
     if (geo_cluster_up(w, o->data, o->stores, &c, &err))
         return geo_complain(&err);
-    printf("%u nodes serve, every tablet has its voters (%.1f s)\n\n", c->nodes, (double)(sys_now_ns() - began) / 1e9);
+    bool sql = geo_cluster_speaks_sql(c);
+    if (sql && runner_await_sql(c, SQL_WAIT_MS, &err)) {
+        geo_cluster_free(c);
+        return geo_complain(&err);
+    }
+    printf("%u nodes serve, every tablet has its voters%s (%.1f s)\n\n", c->nodes,
+           sql ? ", SELECT 1 is answered everywhere" : "", (double)(sys_now_ns() - began) / 1e9);
     for (unsigned i = 0; i < c->nodes; i++)
         printf("  %-22s psql -h 127.0.0.1 -p %u -U meridian meridian\n", c->node[i].name, c->node[i].sql_port);
     geo_cluster_free(c);

@@ -352,6 +352,8 @@ static enum rc node_boot(struct env *const *stores, uint16_t count, void *arg, v
     struct tt_poller_conf clock = {.spec = conf->clock, .sources = {.host_dir = conf->host_dir}};
     if (!rc)
         rc = tt_poller_new(stores[0], &clock, &n->poller, err);
+    if (!rc)
+        tt_poller_metrics(n->poller);
     if (!rc && conf->tls)
         rc = env_tls_new(stores[0], conf->tls, &n->tls, err);
     for (uint16_t i = 0; i < count && !rc; i++)
