@@ -203,7 +203,7 @@ static bool check_expr(struct grouping_check *g, struct expr *e, uint32_t levels
     if (!e || e->kind == EXPR_CONST || e->kind == EXPR_PARAM || is_grouped(g->q, e, levels) || e->kind == EXPR_AGG)
         return true;
     if (e->kind == EXPR_GROUPING)
-        return check_grouping_args(g, e);
+        return true;
     if (e->kind == EXPR_COL) {
         if (e->col.levels != levels || follows_from_key(g->q, e->col.rel))
             return true;
@@ -223,12 +223,18 @@ static bool check_expr(struct grouping_check *g, struct expr *e, uint32_t levels
     return e->kind != EXPR_SUBLINK || query_walk(e->query, levels + 1, check_inner, g);
 }
 
+static bool see_grouping(void *ctx, struct expr *e, uint32_t levels) {
+    return levels > 0 || e->kind != EXPR_GROUPING || check_grouping_args(ctx, e);
+}
+
 bool check_grouping(struct scope *s) {
     struct query *q = s->q;
     struct grouping_check g = {.an = s->an, .q = q};
     q->aggregates = s->aggregates;
     if (!s->aggregates && !q->groups && !q->having && !q->grouping_sets)
         return true;
+    if (!walk_targets(q->target, q->targets, 0, see_grouping, &g) || !expr_walk(q->having, 0, see_grouping, &g))
+        return false;
     for (uint32_t i = 0; i < q->targets; i++)
         if (!check_expr(&g, q->target[i].expr, 0))
             return false;

@@ -478,7 +478,7 @@ struct query *select_query(struct an *an, struct scope *outer, const PQ(SelectSt
 struct query *any_query(struct an *an, struct scope *outer, const PQ(Node) * n, bool unknown_to_text) {
     if (PQ_NODE(n, SELECT_STMT))
         return select_query(an, outer, n->select_stmt, unknown_to_text);
-    unsupported(an, -1, "data-modifying statements in WITH are not supported");
+    unsupported(an, -1, "a subquery that is no SELECT is not supported");
     return NULL;
 }
 
@@ -532,6 +532,8 @@ static bool cte_make(struct scope *s, const PQ(CommonTableExpr) * e, struct an_c
     struct an *an = s->an;
     if (e->search_clause || e->cycle_clause)
         return unsupported(an, e->location, "SEARCH and CYCLE are not supported");
+    if (!PQ_NODE(e->ctequery, SELECT_STMT))
+        return unsupported(an, e->location, "data-modifying statements in WITH are not supported");
     c->location = e->location;
     c->aliases = (uint32_t)e->n_aliascolnames;
     c->alias = an_new(an, e->n_aliascolnames + 1, sizeof *c->alias);

@@ -734,7 +734,11 @@ static struct expr *collate(struct scope *s, const PQ(CollateClause) * c) {
         return NULL;
     }
     if (!collation_known(name)) {
-        unsupported(an, c->location, "collation \"%s\" is not supported", name);
+        /* Those of a language look like "de_DE" or "de-x-icu". */
+        if (strchr(name, '_') || strchr(name, '-'))
+            unsupported(an, c->location, "collation \"%s\" is not supported", name);
+        else
+            fail(an, c->location, "42704", "collation \"%s\" for encoding \"UTF8\" does not exist", name);
         return NULL;
     }
     return e; /* all text has collation C */
@@ -1067,6 +1071,10 @@ static int figure_name(const PQ(Node) * n, const char **name) {
             const PQ(SelectStmt) *q = n->sub_link->subselect->select_stmt;
             while (q->op > PG_QUERY__SET_OPERATION__SETOP_NONE && q->larg)
                 q = q->larg;
+            if (q->n_values_lists) {
+                *name = "column1";
+                return 2;
+            }
             if (q->n_target_list == 0)
                 return 0;
             const PQ(ResTarget) *t = q->target_list[0]->res_target;

@@ -393,7 +393,10 @@ struct expr *column_ref(struct scope *s, const PQ(ColumnRef) * c) {
     struct expr *e = NULL;
     size_t n = c->n_fields;
     if (n == 0 || n > 4) {
-        fail(an, c->location, "42601", "improper qualified name (too many dotted names)");
+        const char *name = "";
+        for (size_t i = 0; i < n && name; i++)
+            name = arena_printf(an->arena, "%s%s%s", name, i ? "." : "", node_string(c->fields[i]));
+        fail(an, c->location, "42601", "improper qualified name (too many dotted names): %s", name ? name : "?");
         return NULL;
     }
     for (size_t i = 0; i < n; i++) {

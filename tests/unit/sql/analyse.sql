@@ -330,3 +330,240 @@ WITH s(a, b) AS (SELECT 1) SELECT * FROM s
 WITH s AS (SELECT * FROM r), r AS (SELECT 1) SELECT * FROM s
 WITH RECURSIVE r AS (SELECT * FROM r) SELECT * FROM r
 WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1.5 FROM r) SELECT * FROM r
+-- windows
+SELECT row_number() OVER (ORDER BY a) FROM t
+SELECT rank() OVER (PARTITION BY b ORDER BY a DESC), sum(a) OVER () FROM t
+SELECT sum(c) OVER w, count(*) OVER w FROM t WINDOW w AS (PARTITION BY b ORDER BY a)
+SELECT sum(a) OVER (w ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM t WINDOW w AS (ORDER BY a)
+SELECT lag(a) OVER (ORDER BY a), lead(b, 1) OVER (ORDER BY a), first_value(b) OVER (ORDER BY a) FROM t
+SELECT b, sum(sum(a)) OVER (ORDER BY b) FROM t GROUP BY b
+SELECT count(*) FILTER (WHERE a > 1) OVER () FROM t
+SELECT row_number() FROM t
+SELECT a FROM t WHERE row_number() OVER () = 1
+SELECT sum(row_number() OVER ()) FROM t
+SELECT row_number() OVER (ORDER BY row_number() OVER ()) FROM t
+SELECT sum(a) OVER nope FROM t
+SELECT sum(a) OVER w FROM t WINDOW w AS (ORDER BY a), w AS (ORDER BY b)
+SELECT abs(a) OVER () FROM t
+SELECT sum(DISTINCT a) OVER () FROM t
+SELECT sum(a) OVER (w PARTITION BY b) FROM t WINDOW w AS (ORDER BY a)
+SELECT sum(a) OVER (w ORDER BY b) FROM t WINDOW w AS (ORDER BY a)
+SELECT sum(a) OVER (ORDER BY a GROUPS BETWEEN 1 PRECEDING AND 1 FOLLOWING) FROM t
+SELECT sum(a) OVER (GROUPS BETWEEN 1 PRECEDING AND 1 FOLLOWING) FROM t
+SELECT sum(a) OVER (ORDER BY a ROWS a PRECEDING) FROM t
+SELECT b, row_number() OVER (ORDER BY a) FROM t GROUP BY b
+-- more aggregates
+SELECT avg(a), avg(c), avg(x), avg(z), stddev(a), variance(z) FROM t, u
+SELECT string_agg(b, ',' ORDER BY a DESC), array_agg(a ORDER BY b), array_agg(DISTINCT b) FROM t
+SELECT bool_and(e), bool_or(a > 1), every(e) FROM t
+SELECT min(d), max(dt), min(ts), max(iv) FROM t, q
+SELECT string_agg(DISTINCT b, ',' ORDER BY a) FROM t
+SELECT count(a, b) FROM t
+SELECT max(e) FROM t
+SELECT sum(DISTINCT a + 1) FROM t GROUP BY b HAVING max(a) > 1 AND b = 'x'
+SELECT (SELECT count(*) FROM u WHERE u.a = t.a) FROM t
+SELECT a FROM t GROUP BY a ORDER BY max(b)
+SELECT a FROM t GROUP BY a ORDER BY b
+SELECT b FROM t GROUP BY b ORDER BY c
+SELECT 1 FROM t HAVING true
+SELECT a FROM t GROUP BY t.a, b, 1
+SELECT t.b FROM t GROUP BY (a, b)
+SELECT coalesce(b, 'x'), count(*) FROM t GROUP BY coalesce(b, 'x')
+SELECT CASE WHEN a > 1 THEN 'x' END, count(*) FROM t GROUP BY 1
+SELECT b || 'x' FROM t GROUP BY b || 'y'
+SELECT count(*) AS b FROM t GROUP BY b
+SELECT grouping(c) FROM t GROUP BY a
+SELECT a, grouping(a) FROM t
+-- text functions
+SELECT lower(b), upper(y), length(b), substr(b, 2), substring(b, 1, 2), replace(b, 'a', 'b') FROM t, u
+SELECT substring(b FROM 2 FOR 3), trim(b), trim(both 'x' from b), ltrim(b), position('a' IN b), overlay(b placing 'x' from 2) FROM t
+SELECT b || y, b || 1, 1 || b, b || NULL, 'a' || 'b', a || b FROM t, u
+SELECT concat(a, b, NULL), concat_ws(',', a, b), left(b, 2), right(b, 2), lpad(b, 5), repeat(b, 3), reverse(b) FROM t
+SELECT b LIKE 'x%', b NOT LIKE '_', b ILIKE 'X%', b ~ 'x', b !~ 'x', b ~* 'X', b LIKE 'a!%' ESCAPE '!' FROM t
+SELECT split_part(b, ',', 1), strpos(b, 'x'), initcap(b), md5(b), ascii(b), chr(65) FROM t
+SELECT y = b, y = 'x', y || y, upper(y) FROM t, u WHERE y LIKE 'a%'
+SELECT ch || 'x', ch = 'a', ch = b, length(ch), upper(ch) FROM q, t
+SELECT lower(1)
+SELECT length(a) FROM t
+SELECT substr(b) FROM t
+SELECT lower(b, 1) FROM t
+SELECT b LIKE 1 FROM t
+SELECT b SIMILAR TO 'x%' FROM t
+-- numbers
+SELECT abs(-1), abs(-1.5), abs(x), round(1.5), round(c, 1), ceil(z), floor(c), sqrt(2), power(2, 3), mod(5, 3) FROM u, t
+SELECT 5 / 2, 5.0 / 2, 5 % 2, 2 ^ 3, |/ 4, @ -1, 5 & 3, 5 | 3, 5 # 3, ~5, 1 << 2
+SELECT 1::float4 + 1, 1::float4 + 1::float8, 1.5 + 1::float4
+SELECT trunc(c), sign(a), exp(1), ln(2), log(10), random() FROM t
+SELECT a::text || 'x', c::int, z::int, '5'::int8 + 1 FROM t, u
+SELECT 2147483648, -2147483649, 9223372036854775807, 9223372036854775808
+SELECT 1 = 1.0, 1 = 1::float8, 1::int2 = 1::int8, 'a' = 'a'::varchar
+SELECT a = '5', a = '5.5' FROM t
+SELECT x = a, x > z, c = a, c = z, s = a FROM t, u, p
+-- conversions
+SELECT 5::bool, 'yes'::bool, true::int, true::text
+SELECT a::bool FROM t
+SELECT 'x'::bytea, E'\\x01'::bytea
+SELECT NULL::int, NULL + 1, NULL || 'x', NULL = NULL
+SELECT CAST(NULL AS numeric(5,2)), CAST('1.239' AS numeric(5,2)), '1.5'::numeric(3)
+SELECT a::varchar(5), b::char(3), y::text, 'abc'::varchar FROM t, u
+SELECT '{1,2}'::int[], '{a,b}'::text[], ARRAY[1,2]::text[], n::int8[] FROM arr
+SELECT '{1,x}'::int[]
+SELECT 1::text::int, '1'::text::numeric
+SELECT b::int, b::date FROM t
+SELECT e::int, a::float8, x::int2 FROM t, u
+SELECT d::text, d::date, dt::timestamp, ts::timestamptz FROM t, q
+SELECT '00000000-0000-0000-0000-000000000000'::uuid, u::text FROM q
+SELECT 'x'::uuid
+SELECT a::timestamp FROM t
+SELECT 99999999999::int
+SELECT '99999999999'::int
+SELECT 1.5::int, 1e10::int8
+-- dates
+SELECT now(), current_date, current_timestamp, localtimestamp, current_timestamp(3)
+SELECT d + interval '1 day', d - d, dt + 1, dt - dt, ts - ts, dt + interval '1 day', iv * 2 FROM t, q
+SELECT extract(year FROM d), date_part('month', dt), date_trunc('day', d), date_trunc('hour', ts) FROM t, q
+SELECT d > now(), dt = '2020-01-01', ts < current_timestamp, d BETWEEN '2020-01-01' AND '2021-01-01' FROM t, q
+SELECT d AT TIME ZONE 'UTC', ts AT TIME ZONE 'UTC' FROM t, q
+SELECT interval '1 day', interval '1' day, '1 day'::interval, interval '5' hour
+SELECT date '2020-01-01' + 5, timestamp '2020-01-01 00:00', timestamptz '2020-01-01 00:00Z'
+SELECT to_char(d, 'YYYY'), age(d), make_date(2020, 1, 1) FROM t
+SELECT 'a' + 'b'
+SELECT - 'x'
+SELECT dt + dt FROM q
+-- functions in FROM
+SELECT * FROM generate_series(1, 10)
+SELECT g FROM generate_series(1, 10) g
+SELECT g.x FROM generate_series(1, 10) AS g(x)
+SELECT * FROM generate_series(1, 10) WITH ORDINALITY
+SELECT * FROM generate_series(1, 10) WITH ORDINALITY AS g(v, n)
+SELECT * FROM unnest(ARRAY[1, 2]) u, t
+SELECT e FROM arr, unnest(n) AS e
+SELECT x, o FROM arr, unnest(arr.t) WITH ORDINALITY AS q(x, o)
+SELECT generate_series(1, 3)
+SELECT unnest(n) FROM arr
+SELECT a FROM t WHERE generate_series(1, 2) = 1
+SELECT * FROM abs(1)
+SELECT * FROM generate_series('a', 'b')
+SELECT * FROM nope(1)
+SELECT generate_series(1::int8, 5), generate_series(1, 2.5)
+SELECT array_length(n, 1), array_upper(n, 1), cardinality(n), array_to_string(n, ','), n || 1, n || n, array_append(n, 1) FROM arr
+SELECT n = n, n @> ARRAY[1], n = '{1}' FROM arr
+SELECT array_position(n, 1), string_to_array('a,b', ',') FROM arr
+-- session
+SELECT current_user, session_user, current_database(), current_schema, version()
+SELECT current_setting('x'), set_config('a', 'b', false), pg_backend_pid()
+SELECT nextval('ser_id_seq'), currval('ser_id_seq'), lastval(), setval('ser_id_seq', 5)
+SELECT nextval('nope_seq')
+SELECT gen_random_uuid()
+SELECT pg_typeof(1), pg_typeof(a) FROM t
+SELECT 't'::regclass, 'nope'::regclass
+SELECT 'nope'::regclass
+SELECT 'int4'::regtype, 16384::regclass
+SELECT oid::regclass FROM pg_class WHERE oid = 't'::regclass
+SELECT relname FROM pg_class WHERE relname = 't' AND relkind IN ('r', 'v')
+SELECT typname::text, typlen FROM pg_type WHERE typname LIKE 'i%'
+-- INSERT, UPDATE: types
+INSERT INTO q (id, ch, dt, ts, iv, u) VALUES (1, 'abc', '2020-01-01', now(), '1 day', '00000000-0000-0000-0000-000000000000')
+INSERT INTO q (id, ch) VALUES (1, 5)
+INSERT INTO t (a, c, d) VALUES (1.5, 1, '2020-01-01')
+INSERT INTO t (a, d) VALUES (1, 5)
+INSERT INTO t (a, e) VALUES (1, 1)
+INSERT INTO u (a, z) VALUES (1, 1.5), (2, 3)
+INSERT INTO u (a, y) VALUES (1, a)
+INSERT INTO arr VALUES (1, '{1,2}', ARRAY['a'])
+INSERT INTO arr VALUES (1, ARRAY['a'], ARRAY[1])
+UPDATE q SET dt = now(), ts = current_date, iv = '1 day'
+UPDATE t SET c = a, b = a
+UPDATE arr SET n = n || 1, t = NULL
+INSERT INTO ser (v) VALUES ($1) RETURNING id
+INSERT INTO ser VALUES (DEFAULT, 'x')
+INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES (1, 1, 1, 1, CURRENT_TIMESTAMP)
+INSERT INTO t (a) VALUES ((SELECT max(a) + 1 FROM t))
+INSERT INTO t (a) SELECT count(*) FROM u
+INSERT INTO t (a) SELECT generate_series(1, 10)
+INSERT INTO t (a, b) SELECT $1, $2
+INSERT INTO t (a, b) SELECT DISTINCT $1, $2
+INSERT INTO t (a) WITH s AS (SELECT 1 AS n) SELECT n FROM s
+WITH s AS (SELECT 1 AS n) INSERT INTO t (a) SELECT n FROM s
+WITH s AS (SELECT 1 AS n) UPDATE t SET a = s.n FROM s
+WITH s AS (SELECT 1 AS n) DELETE FROM t USING s WHERE a = s.n
+INSERT INTO t (a) VALUES (1), (2, 3)
+INSERT INTO t (a, b) VALUES (1, 'x'), (2)
+INSERT INTO t SELECT * FROM t
+INSERT INTO t SELECT * FROM u
+DELETE FROM t WHERE a IN (SELECT a FROM u) RETURNING *
+UPDATE t SET a = (SELECT 1, 2)
+UPDATE t SET b = t2.b FROM t t2 WHERE t.a = t2.a
+UPDATE t SET t.b = 'x'
+DELETE FROM t USING t WHERE a = 1
+-- places
+SELECT a FROM t JOIN LATERAL (SELECT t.b) s ON true RIGHT JOIN u ON true
+SELECT * FROM u RIGHT JOIN LATERAL (SELECT u.a) s ON true
+SELECT * FROM t x, t y WHERE x.a = y.a AND b = 'x'
+SELECT count(*) c FROM t ORDER BY c
+SELECT a FROM t ORDER BY (SELECT 1)
+SELECT a, a FROM t ORDER BY a
+SELECT b AS a, a AS b FROM t ORDER BY a
+SELECT a b FROM t GROUP BY b
+SELECT t.a FROM t ORDER BY t.b DESC NULLS FIRST, 1
+SELECT a FROM t LIMIT 1 + 1
+SELECT a FROM t LIMIT (SELECT 1)
+SELECT a FROM t LIMIT NULL OFFSET NULL
+SELECT a FROM t OFFSET 5
+SELECT DISTINCT a, b FROM t ORDER BY a, b DESC
+SELECT DISTINCT ON (a, b) a, c FROM t ORDER BY b, a, c
+SELECT DISTINCT ON (1) a FROM t
+SELECT DISTINCT a + 1 FROM t ORDER BY a + 1
+SELECT * FROM (SELECT 1 UNION SELECT 2) s
+SELECT x.* FROM (VALUES (1), (2)) x
+SELECT x.column1 FROM (VALUES (1), (2)) x
+SELECT (VALUES (1))
+SELECT a FROM t WHERE a = (VALUES (1))
+SELECT a FROM t WHERE EXISTS (VALUES (1))
+SELECT 1 WHERE 1 > 2
+SELECT
+SELECT FROM t
+SELECT 1 AS a UNION ALL SELECT 2 ORDER BY a
+SELECT 1 UNION SELECT 'x'
+SELECT 1 UNION SELECT '2'
+SELECT 'a' UNION SELECT 'b'
+SELECT NULL UNION SELECT NULL
+SELECT y FROM u UNION SELECT b FROM t
+SELECT ch FROM q UNION SELECT b FROM t
+SELECT a FROM t EXCEPT ALL SELECT a FROM u INTERSECT ALL SELECT 1
+SELECT $1 UNION SELECT 1
+SELECT a FROM t UNION SELECT a FROM t ORDER BY t.a
+SELECT e FROM t ORDER BY e
+SELECT "a" FROM "t"
+SELECT "A" FROM t
+SELECT a FROM "T"
+SELECT T.A FROM T
+SELECT pg_catalog.lower('X')
+SELECT public.lower('X')
+SELECT pg_catalog.nope('X')
+SELECT 1 OPERATOR(pg_catalog.+) 2
+SELECT 1 OPERATOR(public.+) 2
+SELECT a ++ b FROM t
+SELECT a FROM t WHERE (a, b) > (1, 'x') ORDER BY a, b LIMIT 5
+SELECT a FROM t WHERE (a, b) IN (VALUES (1, 'x'))
+SELECT b COLLATE "nope" FROM t
+SELECT a COLLATE "C" FROM t
+SELECT b FROM t WHERE b IN ('x', NULL)
+SELECT a FROM t WHERE a NOT IN (1, NULL)
+SELECT a FROM t WHERE NOT (a = 1 OR b IS NULL)
+SELECT coalesce(), 1
+SELECT nullif(1, 'x')
+SELECT nullif('a', 'b'), nullif(1.5, 1)
+SELECT greatest('a', b), least(d, now()) FROM t
+SELECT CASE WHEN true THEN 1 WHEN false THEN 2 END, CASE b WHEN 'x' THEN 1 END FROM t
+SELECT CASE 1 WHEN 'x' THEN 1 END
+SELECT CASE WHEN 1 THEN 1 END
+SELECT CASE WHEN true THEN now() ELSE '2020-01-01' END
+SELECT 1 IS TRUE
+SELECT a ISNULL, b NOTNULL FROM t
+SELECT true AND NULL, NULL OR false, NOT NULL
+SELECT 'x' AND true
+SELECT -a::int2, -5::int2, - - 5 FROM t
+SELECT a.b.c.d.e FROM t
+SELECT t.a.b FROM t
+SELECT nope.t.a FROM t

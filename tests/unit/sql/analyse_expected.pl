@@ -67,7 +67,7 @@ sub type_name {
     # what is text or a number under another name of PostgreSQL's
     my %ours = ('name' => 'text', '"char"' => 'text', 'regclass' => 'text', 'pg_node_tree' => 'text', 'name[]' => 'text[]',
         'regtype' => 'text', 'regnamespace' => 'text', 'regproc' => 'oid', 'aclitem[]' => 'text[]', '"char"[]' => 'text[]',
-        'xid' => 'oid', 'int2vector' => 'smallint[]', 'oidvector' => 'oid[]');
+        'xid' => 'oid', 'bpchar' => 'character', 'int2vector' => 'smallint[]', 'oidvector' => 'oid[]');
     return $name{"$oid,$mod"} //= do { my $t = (simple("SELECT format_type($oid, $mod)"))[0]; $ours{$t} // $t };
 }
 
@@ -83,7 +83,7 @@ while (my $sql = <$in>) {
     my $got = until_ready();
     if ($got->{E}) {
         my $f = fields($got->{E}[0]);
-        print "$sql\t!$f->{C} ", $f->{P} // 0, " $f->{M}", $f->{H} && $f->{H} !~ /^Perhaps you meant to ref.*column/ ? " / $f->{H}" : '',
+        print "$sql\t!$f->{C} ", $f->{P} // 0, " $f->{M}", $f->{H} && $f->{H} !~ /^(Perhaps you meant to ref.*|There is a )column/ ? " / $f->{H}" : '',
             "\n";
         next;
     }
