@@ -258,6 +258,31 @@ static enum rc source_by_id(struct cat_source *s, uint32_t id, const struct cat_
     return RC_OK;
 }
 
+/* Tables, their indexes, and the sequences of serial columns (t_col_seq). */
+static enum rc source_relation(struct cat_source *s, uint32_t schema, const char *name, uint32_t *ret,
+                               struct err *err) {
+    struct memcat *m = (struct memcat *)s;
+    (void)err;
+    *ret = 0;
+    for (size_t i = 0; i < m->tables && !*ret; i++) {
+        const struct cat_table *t = m->table[i];
+        if (t->schema != schema)
+            continue;
+        if (strcmp(t->name, name) == 0)
+            *ret = t->id;
+        for (uint16_t k = 0; k < t->indexes && !*ret; k++)
+            if (strcmp(t->index[k].name, name) == 0)
+                *ret = t->index[k].id;
+        for (uint16_t k = 0; k < t->columns && !*ret; k++) {
+            char seq[3 * CAT_NAME_BYTES_MAX];
+            snprintf(seq, sizeof seq, "%s_%s_seq", t->name, t->column[k].name);
+            if (t->column[k].sequence && strcmp(seq, name) == 0)
+                *ret = t->column[k].sequence;
+        }
+    }
+    return RC_OK;
+}
+
 static const struct {
     const char *name;
     uint32_t id;
@@ -276,7 +301,8 @@ static enum rc source_schema(struct cat_source *s, const char *name, struct cat_
     return RC_OK;
 }
 
-static const struct cat_source_ops ops = {.table = source_table, .table_by_id = source_by_id, .schema = source_schema};
+static const struct cat_source_ops ops = {
+    .table = source_table, .table_by_id = source_by_id, .schema = source_schema, .relation = source_relation};
 
 struct memcat *memcat_new(void) {
     struct memcat *m = calloc(1, sizeof *m);
@@ -348,8 +374,12 @@ const struct cat_table *memcat_table(struct memcat *m, const char *name, const c
     if (t.kind == CAT_TABLE && !key) {
         struct cat_part *p = take(m, 1, sizeof *p);
         p->col = t.columns++;
-        c[p->col] = (struct cat_column){
-            .name = "_key", .id = t.columns, .type = col_of(COL_UUID), .not_null = true, .hidden = true};
+        c[p->col] = (struct cat_column){.name = "_key",
+                                        .id = t.columns,
+                                        .type = col_of(COL_UUID),
+                                        .not_null = true,
+                                        .hidden = true,
+                                        .default_sql = "gen_random_uuid()"};
         t.key = p;
         t.keys = 1;
     } else if (t.kind == CAT_TABLE) {
