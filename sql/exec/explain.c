@@ -156,7 +156,8 @@ static void say_source(struct explain *x, int indent, const struct select *sel, 
         say(x, indent, "->  Rows of %s.%s", s->table->schema_name, s->table->name);
         return;
     }
-    say(x, indent, "->  Scan on %s, %s%s", s->table->name, s->via ? "through an index" : how_found(&s->keys),
+    say(x, indent, "->  Scan on %s, %s%s%s%s", s->table->name, s->via ? "through an index" : how_found(&s->keys),
+        s->partial ? ", by tablet: " : "", s->partial ? s->partial : "",
         s->lock > LOCK_SHARED ? ", locked for update" : "");
     say_via(x, indent + 6, sel, s);
     if (!s->via)

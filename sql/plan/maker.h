@@ -34,7 +34,8 @@ struct maker {
     struct rel params_rel, leaf_rel;
     const struct expr **leaf;
     uint32_t leaves, leaves_max;
-    const struct expr **pushed; /* conjuncts that sources have taken over */
+    const struct partial *partial; /* while the text over groups is printed */
+    const struct expr **pushed;    /* conjuncts that sources have taken over */
     uint32_t pushes, pushes_max;
 };
 
@@ -98,6 +99,9 @@ enum fn_volatility tree_volatility(const struct expr *e);
 bool expr_has_sublink(const struct expr *e);
 /* All of its columns are of r, or of r and things that are fixed. */
 bool expr_only_of(const struct expr *e, const struct rel *r);
+/* Nothing that depends on the session, but for what has one value in a run: tablets can compute it. */
+bool for_tablets(const struct expr *e);
+expr_test test_session, test_volatile, test_subquery;
 /* A copy with another type of the same value. NULL: no memory. */
 const struct expr *expr_relabel(struct arena *a, const struct expr *e, const struct col *type);
 /* The comparison that a call is: '=' '<' '>' 'l' (<=) 'g' (>=) 'n' (<>), over values that SQLite compares as PostgreSQL; 0. */
@@ -133,6 +137,24 @@ void print_query(struct out *o, const struct query *q, const struct plan_column 
 /* " FROM r1 JOIN r2 ON ..." */
 void print_from(struct out *o, const struct query *q);
 void print_order(struct out *o, const struct query *q);
+
+void print_merge(struct out *o, const struct expr *agg, uint32_t rel, uint32_t col);
+/* A part of an aggregate, in a fragment, and the whole from such parts. */
+bool aggregate_splits(const struct expr *agg);
+void print_part(struct out *o, const struct expr *agg);
+
+/* ---- partial.c */
+
+struct partial_rows {
+    bool distinct, top;
+};
+/* The final stage over groups that tablets have made; false: it cannot be so. */
+bool make_groups(struct maker *m, const struct query *q, struct select *ret);
+bool partial_has(const struct maker *m, const struct expr *e);
+bool partial_print(struct out *o, const struct expr *e);
+bool partial_rows(struct maker *m, const struct query *q, const struct select *sel, struct partial_rows *ret);
+void print_top(struct out *o, const struct query *q);
+bool expr_same(const struct expr *a, const struct expr *b);
 
 /* ---- keys.c ------------------------------------------------------------------------------------------------------ */
 

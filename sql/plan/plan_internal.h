@@ -117,7 +117,8 @@ struct source {
     uint32_t fetches; /* 0: rows are only counted */
     int32_t *place;   /* of rel's columns in a row; -1: not fetched */
     struct keys keys;
-    struct lookup *via; /* NULL: by keys alone */
+    const char *partial; /* what tablets do beforehand: "groups", "top", "distinct"; NULL: nothing */
+    struct lookup *via;  /* NULL: by keys alone */
     struct text text;
     struct text by_keys[BY_KEYS_FORMS]; /* with via */
     const char *shape;                  /* the declaration of the virtual table */

@@ -162,6 +162,8 @@ static const struct expr *leaf(struct maker *m, const struct expr *e) {
 static const struct expr *for_sql(struct maker *m, const struct expr *e) {
     if (m->rc || !e)
         return e;
+    if (partial_has(m, e))
+        return leaf(m, e);
     switch (e->kind) {
     case EXPR_PARAM:
         return stand_in(m, &m->params_rel, e, e->param - 1);
@@ -410,6 +412,8 @@ void print_expr(struct out *o, const struct expr *e) {
     if (o->m->rc)
         return;
     e = expr_base(e);
+    if (partial_print(o, e))
+        return;
     if (e->kind != EXPR_COL && expr_fixed(e)) {
         print_fixed(o, e);
         return;

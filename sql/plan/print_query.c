@@ -79,7 +79,7 @@ static void print_arguments(struct out *o, const struct expr *e) {
     }
 }
 
-static void print_call(struct out *o, const struct expr *e) {
+static void print_call(struct out *o, const struct expr *e, enum pgx_mode mode) {
     const char *native = native_aggregate(e);
     if (native) {
         out_puts(o, native);
@@ -94,7 +94,7 @@ static void print_call(struct out *o, const struct expr *e) {
     } else {
         out_printf(o, "%s(%u, ", e->kind == EXPR_WINDOW ? "pgwin" : "pgagg", e->call.fn->id);
         print_spec(o, e);
-        out_puts(o, ", 0");
+        out_printf(o, ", %d", mode);
         print_arguments(o, e);
     }
     out_puts(o, ")");
@@ -106,7 +106,31 @@ static void print_call(struct out *o, const struct expr *e) {
 }
 
 void print_aggregate(struct out *o, const struct expr *e) {
-    print_call(o, e);
+    print_call(o, e, PGX_WHOLE);
+}
+
+bool aggregate_splits(const struct expr *e) {
+    const char *native = native_aggregate(e);
+    if (e->distinct)
+        return native && native[0] == 'm'; /* min, max */
+    return native || (e->orders == 0 && e->call.fn->agg && e->call.fn->agg->save && e->call.fn->agg->merge);
+}
+
+void print_part(struct out *o, const struct expr *e) {
+    print_call(o, e, PGX_PART);
+}
+
+void print_merge(struct out *o, const struct expr *e, uint32_t rel, uint32_t col) {
+    const char *native = native_aggregate(e);
+    if (!native) {
+        out_printf(o, "pgagg(%u, ", e->call.fn->id);
+        print_spec(o, e);
+        out_printf(o, ", %d, r%u.c%u)", PGX_MERGE, rel, col);
+    } else if (native[0] == 'c') { /* count */
+        out_printf(o, "coalesce(sum(r%u.c%u), 0)", rel, col);
+    } else {
+        out_printf(o, "%sr%u.c%u%s)", native, rel, col, plan_class(&e->type) == COL_NUMERIC ? " COLLATE pgnum" : "");
+    }
 }
 
 /* ---- windows ----------------------------------------------------------------------------------------------------- */
@@ -188,7 +212,7 @@ void print_window(struct out *o, const struct expr *e) {
             maker_unsupported(o->m, e->location, "DISTINCT in a window function is not supported");
             return;
         }
-        print_call(o, e);
+        print_call(o, e, PGX_WHOLE);
     } else {
         out_printf(o, "%s(", f->name);
         for (uint32_t i = 0; i < e->args; i++) {

@@ -27,13 +27,23 @@ static bool pushable(const struct expr *e, const struct rel *r) {
 }
 
 /* Functions that depend on the session are computed where the session is, unless they have one value in a run. */
-static bool test_session(const struct expr *e, void *ctx) {
+bool test_session(const struct expr *e, void *ctx) {
     (void)ctx;
     enum fn_volatility v = own_volatility(e);
     return v == FN_VOLATILE || (v == FN_STABLE && !expr_fixed(e));
 }
 
-static bool for_tablets(const struct expr *e) {
+bool test_volatile(const struct expr *e, void *ctx) {
+    (void)ctx;
+    return own_volatility(e) == FN_VOLATILE;
+}
+
+bool test_subquery(const struct expr *e, void *ctx) {
+    (void)ctx;
+    return e->kind == EXPR_SUBLINK || e->kind == EXPR_SET || e->kind == EXPR_WINDOW;
+}
+
+bool for_tablets(const struct expr *e) {
     return !expr_any(e, test_session, NULL);
 }
 
@@ -426,10 +436,10 @@ static void make_spread(struct maker *m, const struct query *q, struct select *r
 /* ---- the final stage --------------------------------------------------------------------------------------------- */
 
 /* The columns that the final stage reads, of the rows that the source's own conditions let through. False: no condition. */
-static bool print_source(struct out *o, struct maker *m, const struct source *s) {
+static bool print_source(struct out *o, struct maker *m, const struct source *s, const struct partial_rows *p) {
     const char *before = " WHERE ";
     out_init(o, m, OUT_FRAGMENT, NULL);
-    out_puts(o, "SELECT ");
+    out_puts(o, p->distinct ? "SELECT DISTINCT " : "SELECT ");
     for (uint32_t i = 0; i < s->fetches; i++)
         out_printf(o, "%sr%u.c%u", i ? ", " : "", maker_rel(m, s->rel), s->table->column[s->fetch[i]].id);
     out_printf(o, "%s FROM {%" PRIu64 "} AS r%u", s->fetches ? "" : "1", s->table->store->id, maker_rel(m, s->rel));
@@ -443,12 +453,18 @@ static bool print_source(struct out *o, struct maker *m, const struct source *s)
     return before[1] == 'A';
 }
 
-static void make_source(struct maker *m, struct source *s) {
+static void make_source(struct maker *m, const struct query *q, const struct select *sel, struct source *s) {
     struct out o;
-    (void)print_source(&o, m, s);
-    out_done(&o, &s->text, true);
+    struct partial_rows p;
+    (void)partial_rows(m, q, sel, &p);
+    (void)print_source(&o, m, s, &p);
+    if (p.top)
+        print_top(&o, q);
+    s->partial = p.top ? "top" : p.distinct ? "distinct" : NULL;
+    out_done(&o, &s->text, !p.top);
+    p.distinct = false;
     for (int i = 0; i < BY_KEYS_FORMS && s->via && !m->rc; i++) {
-        bool where = print_source(&o, m, s);
+        bool where = print_source(&o, m, s, &p);
         print_by_keys(&o, s, where, by_keys_rows[i], &s->by_keys[i]);
     }
 }
@@ -478,7 +494,7 @@ static void make_final(struct maker *m, const struct query *q, struct select *re
         struct source *s = &ret->source[i];
         shape_source(m, s);
         if (!s->virtual_rows)
-            make_source(m, s);
+            make_source(m, q, ret, s);
     }
 }
 
@@ -545,6 +561,6 @@ void make_select(struct maker *m, const struct query *q, struct select *ret, con
     /* One fragment would lock and read the whole of a table of which an index needs a few rows. */
     if (!ret->only_final && !via && !ret->spread.text.sql)
         make_whole(m, q, ret);
-    if (!ret->spread.text.sql)
+    if (!ret->spread.text.sql && !make_groups(m, q, ret))
         make_final(m, q, ret);
 }
