@@ -38,6 +38,8 @@ struct directory {
     size_t nodes, nodes_cap;
     uint64_t root[DIRECTORY_ROOT_MAX];
     size_t roots;
+    Node__Answer placements; /* what is in it lies in: */
+    struct arena placement_arena;
 };
 
 enum rc directory_new(struct rpc *rpc, struct directory **ret) {
@@ -45,6 +47,8 @@ enum rc directory_new(struct rpc *rpc, struct directory **ret) {
     if (!d)
         return RC_NOMEM;
     d->rpc = rpc;
+    node__answer__init(&d->placements);
+    arena_init(&d->placement_arena, ARENA_BYTES_MAX);
     *ret = d;
     return RC_OK;
 }
@@ -58,6 +62,7 @@ void directory_free(struct directory *d) {
         arena_done(&d->node[i]->arena);
         free(d->node[i]);
     }
+    arena_done(&d->placement_arena);
     free(d->tablet);
     free(d->node);
     free(d);
@@ -76,6 +81,33 @@ size_t directory_root(const struct directory *d, uint64_t *ret, size_t cap) {
     if (n)
         memcpy(ret, d->root, n * sizeof *ret);
     return n;
+}
+
+/* Those of a list are all there are. */
+static void learn_placements(struct directory *d, const Node__Answer *a) {
+    Node__Answer some = NODE__ANSWER__INIT;
+    struct arena mine;
+    ProtobufCMessage *m = NULL;
+    struct buf b;
+    some.placements = a->placements;
+    some.n_placements = a->n_placements;
+    some.placed = a->placed;
+    some.n_placed = a->n_placed;
+    arena_init(&mine, ARENA_BYTES_MAX);
+    buf_init(&b, 0);
+    pb_pack(&some.base, &b);
+    if (buf_rc(&b) == RC_OK && pb_unpack(&node__answer__descriptor, &mine, b.data, b.len, &m) == RC_OK) {
+        arena_done(&d->placement_arena);
+        d->placement_arena = mine;
+        d->placements = *(Node__Answer *)m;
+    } else {
+        arena_done(&mine); /* what was known stays */
+    }
+    buf_done(&b);
+}
+
+const Node__Answer *directory_placements(const struct directory *d) {
+    return &d->placements;
 }
 
 void directory_learn(struct directory *d, const Node__Answer *a) {
@@ -194,6 +226,8 @@ static enum rc ask_round(struct directory *d, Node__Ask *ask, struct arena *a, i
     ask->forwarded = forwarded;
     if (!rc)
         directory_learn(d, *ret);
+    if (!rc && ask->list)
+        learn_placements(d, *ret);
     return rc;
 }
 

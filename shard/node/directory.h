@@ -60,6 +60,11 @@ void directory_put(struct directory *d, const Node__Tablet *t);
 void directory_forget(struct directory *d, uint64_t id);
 void directory_leader(struct directory *d, uint64_t id, px_store leader);
 
+/* ---- placements ---- */
+
+/* With placements and placed as the last list had them; good until the next wait. */
+const Node__Answer *directory_placements(const struct directory *d);
+
 /* ---- nodes ---- */
 
 size_t directory_nodes(const struct directory *d);

@@ -87,10 +87,20 @@ extern const struct program node_program;
 /* A clean end, from store 0's thread: hands over, then on_stopped; the process may stop then. */
 void node_stop(struct node *n, void (*on_stopped)(void *ctx), void *ctx);
 
+/* By a list: every tablet has its voters, where they belong. */
+bool node_fully_replicated(const Node__Answer *list);
+
 /* Splits a tablet, whoever leads it: tablet, or the one that holds key if it is 0; at key, or in the middle if it has no bytes
  * (tablets_split has the rules for keys). *ret_right: the right half. */
 enum rc node_tablet_split(struct node_store *s, uint64_t tablet, struct mvcc_bytes key, int64_t deadline,
                           uint64_t *ret_right, struct err *err) WAITS MUST_CHECK;
+
+/* What a placement asks for, from now on (placement.h): makes it, or changes it for all that have it. RC_INVAL. */
+enum rc node_placement_set(struct node_store *s, const Node__Placement *p, int64_t deadline,
+                           struct err *err) WAITS MUST_CHECK;
+/* A table group's placement; NULL or "": the default one. RC_NOTFOUND. Its tablets come over by themselves. */
+enum rc node_place_group(struct node_store *s, uint64_t group, const char *placement, int64_t deadline,
+                         struct err *err) WAITS MUST_CHECK;
 
 /* For a program that asks nodes and is none: the messages of directory.h. */
 enum rc node_client_register(struct rpc *rpc, struct err *err) MUST_CHECK;

@@ -206,3 +206,32 @@ enum rc node_tablet_split(struct node_store *ns, uint64_t tablet, struct mvcc_by
     *ret_right = out.tablet;
     return rc;
 }
+
+enum rc node_placement_set(struct node_store *s, const Node__Placement *p, int64_t deadline, struct err *err) {
+    Node__Ask ask = NODE__ASK__INIT;
+    Node__Answer *answer;
+    struct arena a;
+    enum rc rc = placement_check(p, err);
+    if (rc)
+        return rc;
+    ask.placement = (Node__Placement *)(uintptr_t)p;
+    arena_init(&a, ARENA_BYTES_MAX);
+    rc = directory_ask(s->directory, &ask, &a, deadline, &answer, err);
+    arena_done(&a);
+    return rc;
+}
+
+enum rc node_place_group(struct node_store *s, uint64_t group, const char *placement, int64_t deadline,
+                         struct err *err) {
+    Node__Ask ask = NODE__ASK__INIT;
+    Node__Placed placed = NODE__PLACED__INIT;
+    Node__Answer *answer;
+    struct arena a;
+    placed.group = group;
+    placed.placement = (char *)(uintptr_t)(placement ? placement : "");
+    ask.place = &placed;
+    arena_init(&a, ARENA_BYTES_MAX);
+    enum rc rc = directory_ask(s->directory, &ask, &a, deadline, &answer, err);
+    arena_done(&a);
+    return rc;
+}

@@ -4,6 +4,7 @@
 #define MERIDIAN_NODE_INTERNAL_H
 
 #include "shard/node/node.h"
+#include "shard/node/placement.h"
 #include "shard/node/system.h"
 #include "shard/runtime/wait.h"
 #include "truetime/base/map.h"
@@ -80,8 +81,8 @@ enum rc node_register(struct store_run *s, struct err *err);
 /* node_repair.c */
 void node_repair(void *arg) WAITS;
 void node_tablet_changed(void *ctx, uint64_t tablet);
-bool node_fully_replicated(const Node__Answer *list);
 bool node_member(const struct px_config *c, uint32_t node); /* any of its stores */
+/* Makes a voter of it: of a learner that is there, else a new member. */
 void node_config_add(struct px_config *c, px_store store, uint64_t replica);
 void node_config_del(struct px_config *c, uint32_t i);
 /* Takes a tablet that this store leads to other members. */

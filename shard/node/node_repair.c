@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "shard/node/node_internal.h"
+#include "shard/store/key.h"
 
 static const int64_t ROUND_NS = 500000000, PUT_NS = 3000000000, PING_NS = 1000000000, CHANGE_NS = 60000000000,
                      LIST_NS = 1000000000, MEASURE_NS = 5000000000;
@@ -24,6 +25,7 @@ struct told {
 
 struct repair {
     struct store_run *s;
+    struct buf range;          /* of the tablet that is looked at */
     struct fiber_group splits; /* at most one */
     uint64_t split_id;
     int64_t measure_at;
@@ -105,11 +107,15 @@ static bool answers(struct store_run *s, struct store_addr to, struct arena *a) 
                     NULL) == RC_OK;
 }
 
-bool node_member(const struct px_config *c, uint32_t node) {
+static const struct px_member *member_at(const struct px_config *c, uint32_t node) {
     for (uint32_t i = 0; i < c->count; i++)
         if (px_node_of(c->member[i].store) == node)
-            return true;
-    return false;
+            return &c->member[i];
+    return NULL;
+}
+
+bool node_member(const struct px_config *c, uint32_t node) {
+    return member_at(c, node) != NULL;
 }
 
 /* How much a node would add: a new region, a new zone. */
@@ -125,6 +131,19 @@ static int worth(const struct directory *d, const struct px_config *c, const Nod
     return (region ? 0 : 2) + (zone ? 0 : 1);
 }
 
+static const Node__Placement *placement_now(const struct store_run *s, const struct tablet_info *info) {
+    return info->id == SYSTEM_TABLET ? NULL
+                                     : placement_of(directory_placements(s->pub.directory), info->start, info->end);
+}
+
+/* How many voters it should have: as many as are asked for, as far as there are nodes for them. */
+static size_t voters_wanted(const Node__Placement *p, const struct directory *d) {
+    size_t nodes = 0, want = placement_voters(p);
+    for (size_t i = 0; i < directory_nodes(d); i++)
+        nodes += placement_allows(p, directory_node_at(d, i));
+    return nodes < want ? nodes : want;
+}
+
 /* The best node that answers; ties are spread by the tablet's number. */
 static bool choose(struct store_run *s, const struct tablet_info *info, px_store *ret) {
     struct directory *d = s->pub.directory;
@@ -132,10 +151,13 @@ static bool choose(struct store_run *s, const struct tablet_info *info, px_store
         size_t n = directory_nodes(d);
         for (size_t i = 0; i < n; i++) {
             const Node__Node *node = directory_node_at(d, (i + info->id) % n);
-            if (!node || node->state != 0 || node->stores == 0 || node_member(&info->config, node->node) ||
-                worth(d, &info->config, node) != want)
+            const struct px_member *m = node ? member_at(&info->config, node->node) : NULL;
+            if (!node || node->state != 0 || node->stores == 0 || px_is_voter(m) || (m && m->flags & PX_WITNESS) ||
+                worth(d, &info->config, node) != want || !placement_allows(placement_now(s, info), node))
                 continue;
             struct store_addr to = {node->node, (uint16_t)(hash_u64(info->id) % node->stores)};
+            if (m) /* a learner that a change left behind */
+                to = px_store_addr(m->store);
             struct arena a;
             arena_init(&a, ARENA_BYTES_MAX);
             bool ok = answers(s, to, &a);
@@ -159,6 +181,11 @@ static uint32_t voters_of(const struct px_config *c) {
 }
 
 void node_config_add(struct px_config *c, px_store store, uint64_t replica) {
+    for (uint32_t k = 0; k < c->count; k++)
+        if (c->member[k].store == store) {
+            c->member[k].flags |= PX_OLD;
+            return;
+        }
     uint32_t i = c->count++;
     for (; i > 0 && c->member[i - 1].store > store; i--)
         c->member[i] = c->member[i - 1];
@@ -191,6 +218,105 @@ static enum rc grow(struct repair *r, const struct tablet_info *info, struct err
     diag_tablet(&s->pub.env->diag, DIAG_INFO, info->id, "tablet: gains a voter", "node=%u replica=%llu",
                 px_node_of(store), (unsigned long long)replica);
     return node_change(s, info->id, &want, CHANGE_NS, err);
+}
+
+/* ---- placements ---------------------------------------------------------------------------------------------------------- */
+
+static const Node__Node *node_at(const struct store_run *s, px_store store) {
+    return directory_node(s->pub.directory, px_node_of(store));
+}
+
+/* Leads from where the placement wants it, if a voter there answers and has everything. */
+static enum rc prefer(struct store_run *s, const struct tablet_info *info, const Node__Placement *p, bool must_go,
+                      struct err *err) {
+    px_store self = px_store_of(rpc_self(s->pub.rpc)), best = 0;
+    const Node__Node *me = node_at(s, self);
+    size_t rank = me && !must_go ? placement_rank(p, me) : SIZE_MAX;
+    for (uint32_t i = 0; i < info->config.count; i++) {
+        const struct px_member *m = &info->config.member[i];
+        const Node__Node *n = node_at(s, m->store);
+        struct tablet *t = tablets_find(s->pub.tablets, info->id);
+        if (!n || m->store == self || !px_is_voter(m) || m->flags & PX_WITNESS || !placement_allows(p, n) || !t ||
+            !replica_caught_up(tablet_replica(t), m->store) || placement_rank(p, n) >= rank)
+            continue;
+        rank = placement_rank(p, n);
+        best = m->store;
+    }
+    struct tablet *t = best ? tablets_find(s->pub.tablets, info->id) : NULL;
+    if (!t)
+        return RC_OK;
+    diag_tablet(&s->pub.env->diag, DIAG_INFO, info->id, "tablet: led from where its placement wants it", "node=%u",
+                px_node_of(best));
+    return replica_transfer(tablet_replica(t), best, reactor_deadline(s->pub.reactor, PUT_NS), err);
+}
+
+/* A voter that stands where it should not gives its place to one that may; the leader itself hands over first. */
+static enum rc bring_over(struct repair *r, const struct tablet_info *info, const Node__Placement *p, struct err *err) {
+    struct store_run *s = r->s;
+    px_store self = px_store_of(rpc_self(s->pub.rpc)), store;
+    uint32_t wrong = info->config.count;
+    for (uint32_t i = 0; i < info->config.count; i++) {
+        const Node__Node *n = node_at(s, info->config.member[i].store);
+        if (n && !placement_allows(p, n) && (wrong == info->config.count || info->config.member[i].store != self))
+            wrong = i;
+    }
+    if (wrong == info->config.count)
+        return RC_OK;
+    if (info->config.member[wrong].store == self)
+        return prefer(s, info, p, true, err);
+    struct px_config want = info->config;
+    uint64_t replica;
+    if (voters_of(&want) <= voters_wanted(p, s->pub.directory)) {
+        if (!choose(s, info, &store))
+            return RC_OK; /* nobody who may have it answers now */
+        enum rc rc =
+            directory_next(s->pub.directory, "replica", 1, reactor_deadline(s->pub.reactor, PUT_NS), &replica, err);
+        if (rc)
+            return rc;
+        node_config_del(&want, wrong);
+        node_config_add(&want, store, replica);
+    } else {
+        node_config_del(&want, wrong); /* it has more than it should */
+    }
+    return node_change(s, info->id, &want, CHANGE_NS, err);
+}
+
+/* A group with a placement of its own gets tablets of its own. */
+static enum rc cut_off(struct store_run *s, const struct tablet_info *info, bool *ret_done, struct err *err) {
+    struct buf key;
+    uint64_t right;
+    buf_init(&key, KEY_BYTES_MAX);
+    enum rc rc = info->id == SYSTEM_TABLET
+                     ? RC_OK
+                     : placement_border(directory_placements(s->pub.directory), info->start, info->end, &key, err);
+    if (!rc && key.len)
+        rc = node_split(s, info->id, (struct mvcc_bytes){key.data, key.len},
+                        reactor_deadline(s->pub.reactor, CHANGE_NS), &right, NULL, err);
+    *ret_done = key.len > 0;
+    buf_done(&key);
+    return rc;
+}
+
+static enum rc place(struct repair *r, const struct tablet_info *info, struct err *err) {
+    struct store_run *s = r->s;
+    const Node__Placement *p = placement_now(s, info);
+    if (info->config.joint)
+        return RC_OK;
+    if (voters_of(&info->config) < voters_wanted(p, s->pub.directory))
+        return grow(r, info, err);
+    for (uint32_t i = 0; p && i < info->config.count; i++) {
+        const Node__Node *n = node_at(s, info->config.member[i].store);
+        if (n && !placement_allows(p, n))
+            return bring_over(r, info, p, err);
+    }
+    struct tablet *t = tablets_find(s->pub.tablets, info->id);
+    struct px_config want = info->config;
+    for (uint32_t i = want.count; i-- > 0;)
+        if (!px_is_voter(&want.member[i]) && !(want.member[i].flags & PX_WITNESS))
+            node_config_del(&want, i);
+    if (want.count < info->config.count && t && !replica_changing(tablet_replica(t)))
+        return node_change(s, info->id, &want, CHANGE_NS, err); /* learners that a change left behind */
+    return p && p->n_leader ? prefer(s, info, p, false, err) : RC_OK;
 }
 
 /* ---- rounds ------------------------------------------------------------------------------------------------------------- */
@@ -275,6 +401,19 @@ static void split_large(struct repair *r) {
     r->split_id = 0; /* one that could not be split is tried again in the next round but one */
 }
 
+/* What follows waits: the range must not change under it. */
+static enum rc keep_range(struct repair *r, struct tablet_info *info) {
+    buf_reset(&r->range, 0);
+    buf_put(&r->range, info->start.p, info->start.n);
+    buf_put(&r->range, info->end.p, info->end.n);
+    enum rc rc = buf_rc(&r->range);
+    if (!rc) {
+        info->start.p = r->range.data;
+        info->end.p = r->range.data + info->start.n;
+    }
+    return rc;
+}
+
 static void look_at(struct repair *r, uint64_t id) {
     struct store_run *s = r->s;
     struct tablet *t = tablets_find(s->pub.tablets, id);
@@ -292,10 +431,12 @@ static void look_at(struct repair *r, uint64_t id) {
         if (!t || !replica_leads(tablet_replica(t)))
             return;
         tablet_info(t, &info); /* after the wait */
-        size_t nodes = directory_nodes(s->pub.directory);
-        size_t want = nodes < NODE_VOTERS ? nodes : NODE_VOTERS;
-        if (!info.config.joint && voters_of(&info.config) < want)
-            rc = grow(r, &info, &err);
+        bool cut = false;
+        rc = keep_range(r, &info);
+        if (!rc)
+            rc = cut_off(s, &info, &cut, &err);
+        if (!rc && !cut)
+            rc = place(r, &info, &err);
     }
     t = rc ? NULL : tablets_find(s->pub.tablets, id);
     if (t && replica_lacks_member(tablet_replica(t)))
@@ -308,6 +449,7 @@ void node_repair(void *arg) {
     struct store_run *s = arg;
     struct repair r = {.s = s};
     fiber_group_init(&r.splits);
+    buf_init(&r.range, 0);
     while (!fiber_cancelled(s->pub.reactor) && !s->stopping) {
         enum rc rc = waitq_wait(s->pub.reactor, &s->wake, reactor_deadline(s->pub.reactor, ROUND_NS));
         if (rc != RC_OK && rc != RC_TIMEOUT)
@@ -325,16 +467,36 @@ void node_repair(void *arg) {
     fiber_shield_begin(s->pub.reactor);
     IGNORE(fiber_group_join(s->pub.reactor, &r.splits, DEADLINE_NONE)); /* shielded: they end */
     fiber_shield_end(s->pub.reactor);
+    buf_done(&r.range);
     free(r.told);
     free(r.ids);
 }
 
+/* Enough voters, where they may be. */
+static bool obeyed(const Node__Answer *list, const Node__Tablet *t, const struct px_config *c) {
+    struct mvcc_bytes start = {t->start.data, t->start.len}, end = {t->end.data, t->end.len};
+    const Node__Placement *p = t->tablet == SYSTEM_TABLET ? NULL : placement_of(list, start, end);
+    size_t nodes = 0, voters = 0, want = placement_voters(p);
+    for (size_t i = 0; i < list->n_nodes; i++) {
+        const Node__Node *n = list->nodes[i];
+        bool may = placement_allows(p, n);
+        nodes += may;
+        for (uint32_t k = 0; k < c->count; k++) {
+            if (px_node_of(c->member[k].store) != n->node || !px_is_voter(&c->member[k]))
+                continue;
+            if (!may)
+                return false;
+            voters++;
+        }
+    }
+    return voters >= (nodes < want ? nodes : want);
+}
+
 bool node_fully_replicated(const Node__Answer *list) {
-    size_t want = list->n_nodes < NODE_VOTERS ? list->n_nodes : NODE_VOTERS;
     for (size_t i = 0; i < list->n_tablets; i++) {
         struct px_config c;
         const Node__Tablet *t = list->tablets[i];
-        if (px_config_decode(t->config.data, t->config.len, &c) != RC_OK || c.joint || voters_of(&c) < want)
+        if (px_config_decode(t->config.data, t->config.len, &c) != RC_OK || c.joint || !obeyed(list, t, &c))
             return false;
     }
     return list->n_tablets > 0;

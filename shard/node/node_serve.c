@@ -96,6 +96,28 @@ static enum rc read_tablets(struct node_store *s, const char *sql, const struct 
     return rc;
 }
 
+static enum rc read_placements(struct node_store *s, struct arena *a, Node__Answer *out, struct err *err) {
+    struct rows all = {.a = a}, placed = {.a = a};
+    enum rc rc = read_rows(s, "SELECT c1,c2,c3,c4,c5 FROM {4} ORDER BY c1", NULL, 0, &all, err);
+    if (!rc)
+        rc = read_rows(s, "SELECT c1,c2 FROM {5} ORDER BY c1", NULL, 0, &placed, err);
+    if (rc)
+        return rc;
+    out->placements = arena_array(a, all.count + 1, sizeof *out->placements);
+    out->placed = arena_array(a, placed.count + 1, sizeof *out->placed);
+    if (!out->placements || !out->placed)
+        return err_set(err, RC_NOMEM, "out of memory");
+    for (size_t i = 0; i < all.count && !rc; i++) {
+        rc = system_placement_read(&all.v[i * all.cols], all.cols, a, &out->placements[i], err);
+        out->n_placements += !rc;
+    }
+    for (size_t i = 0; i < placed.count && !rc; i++) {
+        rc = system_placed_read(&placed.v[i * placed.cols], placed.cols, a, &out->placed[i], err);
+        out->n_placed += !rc;
+    }
+    return rc;
+}
+
 /* Where the system tablet lies, its leader first. */
 static enum rc put_root(struct node_store *s, struct arena *a, Node__Answer *out, struct err *err) {
     struct tablet *t = tablets_find(s->tablets, SYSTEM_TABLET);
@@ -214,8 +236,41 @@ static enum rc do_put(struct node_store *s, const Node__Tablet *t, struct arena 
     return write_rows(s, m, n, err);
 }
 
+static enum rc do_placement(struct node_store *s, const Node__Placement *p, struct arena *a, struct err *err) {
+    struct value v[SYSTEM_ROW_VALUES_MAX];
+    enum rc rc = placement_check(p, err);
+    if (rc)
+        return rc;
+    struct mvcc_mutation m = {SYSTEM_PLACEMENTS, false, system_placement_row(p, a, v), v};
+    return m.n_values ? write_rows(s, &m, 1, err) : err_set(err, RC_NOMEM, "out of memory");
+}
+
+static enum rc do_place(struct node_store *s, const Node__Placed *p, struct arena *a, Node__Answer *out,
+                        struct err *err) {
+    struct value v[SYSTEM_ROW_VALUES_MAX];
+    struct mvcc_mutation m = {SYSTEM_PLACED, false, system_placed_row(p, v), v};
+    enum rc rc = p->group == 0 || p->group > UINT32_MAX ? err_set(err, RC_INVAL, "no such table group")
+                                                        : read_placements(s, a, out, err);
+    bool known = p->placement[0] == '\0', placed = false;
+    for (size_t i = 0; i < out->n_placements; i++)
+        known |= strcmp(out->placements[i]->name, p->placement) == 0;
+    for (size_t i = 0; i < out->n_placed; i++)
+        placed |= out->placed[i]->group == p->group;
+    if (!rc && !known)
+        rc = err_set(err, RC_NOTFOUND, "placement \"%.64s\" does not exist", p->placement);
+    if (rc || (!p->placement[0] && !placed))
+        return rc;
+    if (!p->placement[0]) {
+        m.deletes = true;
+        m.n_values = 1;
+    }
+    return write_rows(s, &m, 1, err);
+}
+
 static enum rc do_list(struct node_store *s, struct arena *a, Node__Answer *out, struct err *err) {
     enum rc rc = read_nodes(s, a, out, err);
+    if (!rc)
+        rc = read_placements(s, a, out, err);
     return rc ? rc : read_tablets(s, "SELECT c1,c2,c3,c4,c5,c6 FROM {2} ORDER BY c1", NULL, 0, a, out, err);
 }
 
@@ -239,6 +294,10 @@ static enum rc answer(struct node_store *s, Node__Ask *ask, struct arena *a, Nod
         return do_next(s, ask->next, ask->next_count, a, &out->first, err);
     if (ask->list)
         return do_list(s, a, out, err);
+    if (ask->placement)
+        return do_placement(s, ask->placement, a, err);
+    if (ask->place)
+        return do_place(s, ask->place, a, out, err);
     if (ask->has_lookup)
         return do_lookup(s, ask->lookup, a, out, err);
     return err_set(err, RC_PROTOCOL, "a question that asks nothing");

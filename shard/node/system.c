@@ -15,6 +15,8 @@ static const struct def defs[SYSTEM_TABLES_END] = {
                        COL_TEXT, COL_INT8, COL_INT4}},
     [SYSTEM_TABLETS] = {6, {COL_BYTEA, COL_INT8, COL_INT8, COL_BYTEA, COL_BYTEA, COL_INT8}},
     [SYSTEM_COUNTERS] = {2, {COL_TEXT, COL_INT8}},
+    [SYSTEM_PLACEMENTS] = {5, {COL_TEXT, COL_TEXT, COL_TEXT, COL_TEXT, COL_INT4}},
+    [SYSTEM_PLACED] = {2, {COL_INT8, COL_TEXT}},
 };
 
 enum rc system_table(uint64_t id, struct table **ret, struct err *err) {
@@ -69,6 +71,39 @@ uint16_t system_counter_row(const char *name, int64_t value, struct value *v) {
     v[0] = text(name);
     v[1] = value_int(value);
     return defs[SYSTEM_COUNTERS].n;
+}
+
+static bool put_list(char *const *list, size_t n, struct arena *a, struct value *ret) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += strlen(list[i]) + 1;
+    char *s = arena_alloc(a, bytes + 1), *at = s;
+    if (!s)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        size_t len = strlen(list[i]);
+        if (i)
+            *at++ = ',';
+        memcpy(at, list[i], len);
+        at += len;
+    }
+    *ret = value_text(s, (size_t)(at - s));
+    return true;
+}
+
+uint16_t system_placement_row(const Node__Placement *p, struct arena *a, struct value *v) {
+    v[0] = text(p->name);
+    if (!put_list(p->region, p->n_region, a, &v[1]) || !put_list(p->zone, p->n_zone, a, &v[2]) ||
+        !put_list(p->leader, p->n_leader, a, &v[3]))
+        return 0;
+    v[4] = value_int(p->voters);
+    return defs[SYSTEM_PLACEMENTS].n;
+}
+
+uint16_t system_placed_row(const Node__Placed *p, struct value *v) {
+    v[0] = value_int((int64_t)p->group);
+    v[1] = text(p->placement);
+    return defs[SYSTEM_PLACED].n;
 }
 
 static enum rc row_check(uint64_t id, const struct value *v, size_t n, struct err *err) {
@@ -139,6 +174,57 @@ enum rc system_tablet_read(const struct value *v, size_t n, struct arena *a, Nod
         return err_set(err, RC_NOMEM, "out of memory");
     *ret = out;
     return RC_OK;
+}
+
+static bool get_list(struct arena *a, const struct value *v, char ***ret, size_t *ret_n) {
+    size_t n = v->bytes > 0;
+    char *s = text_of(a, v);
+    for (uint32_t i = 0; s && i < v->bytes; i++)
+        n += s[i] == ',';
+    char **list = s ? arena_array(a, n + 1, sizeof *list) : NULL;
+    if (!list)
+        return false;
+    *ret = list;
+    *ret_n = n;
+    for (size_t i = 0; i < n; i++) {
+        list[i] = s;
+        s = strchr(s, ',');
+        if (s)
+            *s++ = '\0';
+    }
+    return true;
+}
+
+enum rc system_placement_read(const struct value *v, size_t n, struct arena *a, Node__Placement **ret,
+                              struct err *err) {
+    enum rc rc = row_check(SYSTEM_PLACEMENTS, v, n, err);
+    if (rc)
+        return rc;
+    Node__Placement *out = arena_new(a, Node__Placement);
+    if (!out)
+        return err_set(err, RC_NOMEM, "out of memory");
+    node__placement__init(out);
+    out->name = text_of(a, &v[0]);
+    out->voters = (uint32_t)v[4].i;
+    if (!out->name || !get_list(a, &v[1], &out->region, &out->n_region) ||
+        !get_list(a, &v[2], &out->zone, &out->n_zone) || !get_list(a, &v[3], &out->leader, &out->n_leader))
+        return err_set(err, RC_NOMEM, "out of memory");
+    *ret = out;
+    return RC_OK;
+}
+
+enum rc system_placed_read(const struct value *v, size_t n, struct arena *a, Node__Placed **ret, struct err *err) {
+    enum rc rc = row_check(SYSTEM_PLACED, v, n, err);
+    if (rc)
+        return rc;
+    Node__Placed *out = arena_new(a, Node__Placed);
+    if (!out)
+        return err_set(err, RC_NOMEM, "out of memory");
+    node__placed__init(out);
+    out->group = (uint64_t)v[0].i;
+    out->placement = text_of(a, &v[1]);
+    *ret = out;
+    return out->placement ? RC_OK : err_set(err, RC_NOMEM, "out of memory");
 }
 
 enum rc system_end(struct buf *to, struct err *err) {

@@ -5,6 +5,8 @@
  *     system.nodes     1  node, rpc, sql, http, region, zone, stores, boot_id, clock_scale, version, starts, state
  *     system.tablets   2  start, tablet, generation, end, config, leader
  *     system.counters  3  name, value: the last number given
+ *     system.placements 4 name, regions, zones, leaders (lists with commas), voters
+ *     system.placed    5  group, placement
  *
  * The system tablet (number 1) holds the keys before SYSTEM_GROUP_END; tablet 2 begins with all the rest.
  *
@@ -23,7 +25,9 @@ enum {
     SYSTEM_NODES = 1,
     SYSTEM_TABLETS = 2,
     SYSTEM_COUNTERS = 3,
-    SYSTEM_TABLES_END = 4,
+    SYSTEM_PLACEMENTS = 4,
+    SYSTEM_PLACED = 5,
+    SYSTEM_TABLES_END = 6,
     SYSTEM_GROUP_END = 1000, /* table groups below are the system's (the catalog's too) */
     SYSTEM_TABLET = 1,
     SYSTEM_USER_TABLET = 2, /* the first one for everything else */
@@ -39,11 +43,19 @@ enum rc system_table(uint64_t id, struct table **ret, struct err *err) MUST_CHEC
 uint16_t system_node_row(const Node__Node *n, struct value *v);
 uint16_t system_tablet_row(const Node__Tablet *t, struct value *v);
 uint16_t system_counter_row(const char *name, int64_t value, struct value *v);
+/* The lists lie in the arena. 0: out of memory. */
+uint16_t system_placement_row(const Node__Placement *p, struct arena *a, struct value *v);
+uint16_t system_placed_row(const Node__Placed *p, struct value *v);
 
 /* Back; everything lies in the arena. */
 enum rc system_node_read(const struct value *v, size_t n, struct arena *a, Node__Node **ret,
                          struct err *err) MUST_CHECK;
 enum rc system_tablet_read(const struct value *v, size_t n, struct arena *a, Node__Tablet **ret,
+                           struct err *err) MUST_CHECK;
+
+enum rc system_placement_read(const struct value *v, size_t n, struct arena *a, Node__Placement **ret,
+                              struct err *err) MUST_CHECK;
+enum rc system_placed_read(const struct value *v, size_t n, struct arena *a, Node__Placed **ret,
                            struct err *err) MUST_CHECK;
 
 /* Where the system's keys end: the beginning of SYSTEM_GROUP_END. */

@@ -269,6 +269,10 @@ static enum rc create_at(struct replica *r, const struct px_member *m, int64_t d
     return rc;
 }
 
+bool replica_caught_up(const struct replica *r, px_store store) {
+    return r->leading && px_caught_up(r->g, store);
+}
+
 bool replica_lacks_member(const struct replica *r) {
     return r->leading && reactor_now(r->rs->reactor) - r->lead_since_ns > SILENT_NS && px_silent(r->g) != 0;
 }
@@ -404,6 +408,17 @@ static enum rc change(struct replica *r, const struct px_config *want, int64_t d
     return rc ? rc : settle(r, deadline, err);
 }
 
+void replica_ask(struct replica *r) {
+    if (r->rs->phase != REPLICAS_RUNNING || r->gone)
+        return;
+    px_ask(r->g);
+    replica_after_event(r);
+}
+
+bool replica_changing(const struct replica *r) {
+    return r->changes > 0;
+}
+
 enum rc replica_change(struct replica *r, const struct px_config *want, int64_t deadline, struct err *err) {
     struct px_config c = *want;
     struct err local = {0};
@@ -416,7 +431,9 @@ enum rc replica_change(struct replica *r, const struct px_config *want, int64_t 
     if (!r->leading)
         return err_set(err, RC_NOT_LEADER, "this replica does not lead group %llu", (unsigned long long)r->group);
     replica_ref(r);
+    r->changes++;
     rc = change(r, &c, deadline, err ? err : &local);
+    r->changes--;
     replica_unref(r);
     return rc;
 }

@@ -266,10 +266,17 @@ void replica_checkpointed(struct replica *r, px_slot slot);
 enum rc replica_change(struct replica *r, const struct px_config *want, int64_t deadline,
                        struct err *err) WAITS MUST_CHECK;
 
+/* As the leader: that store answers and has about all that was chosen. */
+bool replica_caught_up(const struct replica *r, px_store store);
 /* A member whose store answers, but where no replica has ever done: one that missed the split which made the group (it got a
  * snapshot of a later state). On the leader; makes it there, if there was. */
 bool replica_lacks_member(const struct replica *r);
 enum rc replica_make_missing(struct replica *r, int64_t deadline, struct err *err) WAITS MUST_CHECK;
+
+/* Asks its members whether it is still one of them: for one that hears nothing although its leader is well. */
+void replica_ask(struct replica *r);
+/* A replica_change is under way on it. */
+bool replica_changing(const struct replica *r);
 
 /* A state machine for witnesses: keeps nothing but the state, in one file of its own. */
 enum rc replica_witness_open(struct replicas *rs, const char *dir, uint64_t group, const struct replica_state *if_new,

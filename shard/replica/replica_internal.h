@@ -83,7 +83,7 @@ struct replica {
     bool leading; /* on_lead_begin was called */
     bool sending; /* a snapshot, to one peer at a time */
     bool applying, installing, loading, failed;
-    uint32_t refs;
+    uint32_t refs, changes; /* changes: replica_change under way */
     px_store preferred, leader_seen;
     struct px_ballot lead_ballot;
     struct replica_state state; /* what the data hold */

@@ -8,6 +8,9 @@
 #include "shard/tablet/tablet.pb-c.h"
 #include "shard/tablet/tablet_internal.h"
 
+static const int64_t FORGOTTEN_NS = 5000000000;
+enum { ASK_TICKS = 50 };
+
 /* A group in a stream's set. */
 struct member {
     struct map_node node;
@@ -217,14 +220,22 @@ static void sweep(struct closed *c, struct stream *s) {
         IGNORE(message(c, s)); /* C alone is worth a message; without memory the next tick says it */
 }
 
+/* A follower for which time stands still may have been removed without having heard of it: its leader tells it nothing. */
+static void ask_if_forgotten(void *ctx, struct tablet *t) {
+    struct closed *c = ctx;
+    if (!t->leading && t->m && c->at - mvcc_state(t->m)->floor > FORGOTTEN_NS && c->at - closed_ts(c, t) > FORGOTTEN_NS)
+        replica_ask(t->rep);
+}
+
 void closed_tick(struct closed *c) {
     struct tablets *ts = c->ts;
     tt_interval now = tt_now(ts->conf.clock);
     if (!tt_is_known(now))
         return;
-    c->tick++;
+    if (++c->tick % ASK_TICKS == 0)
+        tablets_each_any(ts, ask_if_forgotten, c);
     c->at = now.earliest - CLOSED_BEHIND_NS;
-    tablets_each_led(ts, look_at, c);
+    tablets_each_any(ts, look_at, c);
     map_for_each(n, &c->to)
         sweep(c, container_of(n, struct stream, node));
     for (struct ilist *n; (n = ilist_pop_front(&c->busy));) {

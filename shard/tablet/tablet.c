@@ -165,10 +165,10 @@ void tablets_each(struct tablets *ts, void (*fn)(void *ctx, struct tablet *t), v
     }
 }
 
-void tablets_each_led(struct tablets *ts, void (*fn)(void *ctx, struct tablet *t), void *ctx) {
+void tablets_each_any(struct tablets *ts, void (*fn)(void *ctx, struct tablet *t), void *ctx) {
     map_for_each(it, &ts->map) {
         struct tablet *t = container_of(it, struct tablet, node);
-        if (t->leading && t->rep && !t->removed)
+        if (t->rep && !t->removed)
             fn(ctx, t);
     }
 }

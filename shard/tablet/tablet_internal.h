@@ -76,8 +76,8 @@ int64_t tablet_entry_floor(const struct px_value *v);
 
 /* In the store's map, also one that is being made or removed. */
 struct tablet *tablets_find_any(struct tablets *ts, uint64_t id);
-/* Those that this store leads, in any order; fn must neither wait nor make or remove tablets. */
-void tablets_each_led(struct tablets *ts, void (*fn)(void *ctx, struct tablet *t), void *ctx);
+/* All of them, in any order; fn must neither wait nor make or remove tablets. */
+void tablets_each_any(struct tablets *ts, void (*fn)(void *ctx, struct tablet *t), void *ctx);
 /* Reads that wait for safe time look again. */
 void tablets_wake_readers(struct tablets *ts);
 /* Opens its file and checks whose it is; t->m. */

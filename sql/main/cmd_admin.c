@@ -92,22 +92,6 @@ static void members_text(const struct px_config *c, struct buf *to) {
         buf_puts(to, " (changing)");
 }
 
-/* The same rule as the nodes': NODE_VOTERS, or all nodes where there are fewer. */
-static bool replicated(const Node__Answer *l) {
-    size_t want = l->n_nodes < NODE_VOTERS ? l->n_nodes : NODE_VOTERS;
-    for (size_t i = 0; i < l->n_tablets; i++) {
-        struct px_config c;
-        size_t voters = 0;
-        if (px_config_decode(l->tablets[i]->config.data, l->tablets[i]->config.len, &c) != RC_OK)
-            return false;
-        for (uint32_t k = 0; k < c.count; k++)
-            voters += px_is_voter(&c.member[k]);
-        if (c.joint || voters < want)
-            return false;
-    }
-    return l->n_tablets > 0;
-}
-
 static void node_line(const struct admin *a, const Node__Node *n, const Node__Status *s, bool first) {
     if (!a->json) {
         printf("%-5u %-22s %-14s %-10s %-7u %-8s %-9s\n", n->node, n->rpc, n->region[0] ? n->region : "-",
@@ -146,10 +130,10 @@ static int node_ls(struct rpc_client *c, void *arg) {
     for (size_t i = 0; i < l->cluster.len; i++)
         printf("%02x", l->cluster.data[i]);
     if (a->json)
-        printf("\",\"fully_replicated\":%s,\"nodes\":[", replicated(l) ? "true" : "false");
+        printf("\",\"fully_replicated\":%s,\"nodes\":[", node_fully_replicated(l) ? "true" : "false");
     else
-        printf(", %sfully replicated\n\n%-5s %-22s %-14s %-10s %-7s %-8s %-9s\n", replicated(l) ? "" : "not yet ",
-               "NODE", "RPC", "REGION", "ZONE", "STORES", "STATE", "CLOCK");
+        printf(", %sfully replicated\n\n%-5s %-22s %-14s %-10s %-7s %-8s %-9s\n",
+               node_fully_replicated(l) ? "" : "not yet ", "NODE", "RPC", "REGION", "ZONE", "STORES", "STATE", "CLOCK");
     for (size_t i = 0; i < l->n_nodes; i++) {
         struct arena answer;
         arena_init(&answer, ARENA_BYTES_MAX);
@@ -208,7 +192,7 @@ static int tablet_ls(struct rpc_client *c, void *arg) {
     }
     buf_init(&b, 0);
     if (a->json)
-        printf("{\"fully_replicated\":%s,\"tablets\":[", replicated(l) ? "true" : "false");
+        printf("{\"fully_replicated\":%s,\"tablets\":[", node_fully_replicated(l) ? "true" : "false");
     else
         printf("%-7s %-4s %-7s %-16s %s\n", "TABLET", "GEN", "LEADER", "REPLICAS", "KEYS");
     for (size_t i = 0; i < l->n_tablets; i++)

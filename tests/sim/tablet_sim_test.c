@@ -684,7 +684,75 @@ static void followers_of_idle_tablets_are_fresh(void) {
     free(w);
 }
 
+/* ---- placements ------------------------------------------------------------------------------------------------------------ */
+
+/* All voters of the table's tablet are in one region, as is its leader; it holds nothing else. */
+static bool placed(void *ctx) {
+    struct world *w = ctx;
+    struct buf b;
+    bool ok = false;
+    buf_init(&b, 0);
+    struct mvcc_bytes key = row_key(1, &b);
+    for (int i = 1; i <= NODES; i++) {
+        struct tablet *t = w->n[i].node ? tablets_find_key(node_store(w->n[i].node, 0)->tablets, key) : NULL;
+        struct tablet_info info;
+        if (!t)
+            continue;
+        tablet_info(t, &info);
+        if (!info.leads || info.config.joint || info.config.count != 2 || strcmp(w->n[i].conf.region, "us") != 0)
+            continue;
+        ok = info.end.n > 0;
+        for (uint32_t k = 0; k < info.config.count; k++) {
+            uint32_t node = px_store_addr(info.config.member[k].store).node;
+            for (int j = 1; j <= NODES; j++)
+                if (w->n[j].node && node_number(w->n[j].node) == node && strcmp(w->n[j].conf.region, "us") != 0)
+                    ok = false;
+        }
+    }
+    buf_done(&b);
+    return ok || w->broken[0];
+}
+
+static void place_main(void *arg) {
+    struct world *w = arg;
+    struct node_store *s = node_store(w->n[2].node, 0);
+    Node__Placement p = NODE__PLACEMENT__INIT;
+    struct err err = {0};
+    char *regions[] = {"us"};
+    int64_t deadline = reactor_deadline(s->reactor, 10 * SECOND);
+    p.name = "near";
+    p.region = p.leader = regions;
+    p.n_region = p.n_leader = 1;
+    p.voters = 2;
+    if (node_placement_set(s, &p, deadline, &err) != RC_INVAL)
+        broke(w, "an even number of voters was taken");
+    p.voters = 3;
+    if (node_place_group(s, TABLE, "near", deadline, &err) != RC_NOTFOUND)
+        broke(w, "a placement that does not exist was taken");
+    if (node_placement_set(s, &p, deadline, &err) || node_place_group(s, TABLE, "near", deadline, &err))
+        broke(w, "%s", err.message);
+    w->calm = true;
+}
+
+/* Two of four nodes are in us, and three voters are asked for: two are all there can be. The table gets a tablet of its own. */
+static void tablets_go_where_they_are_placed(void) {
+    struct world *w = calloc(1, sizeof *w);
+    CHECK(w);
+    w->quiet = true;
+    run_world(w, 78, SECOND);
+    w->over = true;
+    sim_run(w->sim, sim_now(w->sim) + SECOND);
+    w->calm = false;
+    CHECK(fiber_spawn(node_store(w->n[2].node, 0)->reactor, NULL, FIBER_LARGE, "place", place_main, w) == RC_OK);
+    bool ok = sim_run_until(w->sim, placed, w, sim_now(w->sim) + 60 * SECOND);
+    OKF(!w->broken[0], "%s", w->broken);
+    OKF(ok, "the table's tablet is not where it was placed");
+    finish(w);
+    free(w);
+}
+
 int main(void) {
+    RUN(tablets_go_where_they_are_placed);
     RUN(followers_of_idle_tablets_are_fresh);
     RUN(what_was_read_stays_so);
     return tap_done();
