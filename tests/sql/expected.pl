@@ -7,6 +7,8 @@
 #     index TABLE | NAME | COLUMNS | unique, or nothing
 #     check TABLE | NAME | EXPRESSION
 #     split TABLE | VALUE                   where a run over many tablets cuts the table (by the first column of its key)
+#     virtual NAME | COLUMNS                a relation whose rows come from the gateway (here a table)
+#     row NAME | VALUE | VALUE ...          one of them; NULL is NULL
 #     -- a comment
 # For each statement the expected file has its text behind "> ", its rows (sorted, unless it says ORDER BY), and "= ROWS" or
 # "! SQLSTATE MESSAGE".
@@ -30,6 +32,15 @@ sub script {
             }
             if (/^index (\w+) \| (\w+) \| (.*?) \| *(unique)?\s*$/) {
                 push @setup, 'CREATE ' . ($4 // '') . " INDEX $2 ON $1 ($3);";
+                next;
+            }
+            if (/^virtual (\w+) \| (.*?)\s*$/) {
+                push @setup, "CREATE TABLE $1 ($2);";
+                next;
+            }
+            if (/^row (\w+) \| (.*?)\s*$/) {
+                my ($name, @v) = ($1, split / *\| */, $2, -1);
+                push @setup, "INSERT INTO $name VALUES (" . join(', ', map { $_ eq 'NULL' ? $_ : "'$_'" } @v) . ");";
                 next;
             }
             if (/^check (\w+) \| (\w+) \| (.*?)\s*$/) {

@@ -20,8 +20,16 @@
 
 enum { LINES_MAX = 5000 };
 
+struct virtual_row {
+    struct virtual_row *next;
+    char table[64];
+    char *value[16];
+    size_t n;
+};
+
 struct world {
     struct reactor *r;
+    struct virtual_row *rows, **last_row;
     struct memcat *cat;
     struct local *l;
     struct pgx_ext *ext;
@@ -106,9 +114,31 @@ static enum rc plan_text(struct world *w, const char *text, struct plan **ret, s
     return rc;
 }
 
+static enum rc virtual_rows(void *ctx, const struct cat_table *t,
+                            enum rc (*on_row)(void *to, const struct value *v, struct err *err), void *to,
+                            struct err *err) {
+    struct world *w = ctx;
+    struct value v[16];
+    enum rc rc = RC_OK;
+    for (struct virtual_row *row = w->rows; row && !rc; row = row->next) {
+        if (strcmp(row->table, t->name) != 0)
+            continue;
+        CHECK(row->n == t->columns);
+        for (size_t i = 0; i < row->n && !rc; i++) {
+            v[i] = value_null();
+            if (strcmp(row->value[i], "NULL") != 0)
+                rc = type_parse(&w->types, &t->column[i].type, row->value[i], strlen(row->value[i]), &w->arena, &v[i],
+                                err);
+        }
+        if (!rc)
+            rc = on_row(to, v, err);
+    }
+    return rc;
+}
+
 static enum rc run_plan(struct world *w, const struct plan *p, struct answer *to, uint64_t *ret_n, struct err *err) {
     struct txn_options how = {.mode = TXN_READ_WRITE, .deadline = INT64_MAX};
-    struct exec_env env = {.store = local_store(w->l), .fn = &w->fn};
+    struct exec_env env = {.store = local_store(w->l), .fn = &w->fn, .virtuals = {virtual_rows, w}};
     struct exec *e = NULL;
     struct txn *t = NULL;
     const struct value *row = NULL;
@@ -213,6 +243,20 @@ static void cut_table(struct world *w, const char *table, const char *text) {
     buf_done(&b);
 }
 
+static void add_row(struct world *w, char *line) {
+    struct virtual_row *row = arena_new(&w->arena, struct virtual_row);
+    char *part[17];
+    size_t n = parts_of(line, part, 17);
+    CHECK(row && n > 0);
+    snprintf(row->table, sizeof row->table, "%s", part[0]);
+    for (row->n = 0; row->n + 1 < n; row->n++) {
+        row->value[row->n] = arena_strdup(&w->arena, part[row->n + 1]);
+        CHECK(row->value[row->n]);
+    }
+    *w->last_row = row;
+    w->last_row = &row->next;
+}
+
 static bool directive(struct world *w, char *line) {
     char *part[4] = {"", "", "", ""};
     if (strncmp(line, "table ", 6) == 0) {
@@ -225,6 +269,13 @@ static bool directive(struct world *w, char *line) {
     } else if (strncmp(line, "check ", 6) == 0) {
         parts_of(line + 6, part, 4);
         memcat_check(w->cat, part[0], part[1], part[2]);
+    } else if (strncmp(line, "virtual ", 8) == 0) {
+        char name[80];
+        parts_of(line + 8, part, 4);
+        snprintf(name, sizeof name, "pg_catalog.%s", part[0]);
+        memcat_table(w->cat, name, part[1], NULL);
+    } else if (strncmp(line, "row ", 4) == 0) {
+        add_row(w, line + 4);
     } else if (strncmp(line, "split ", 6) == 0) {
         parts_of(line + 6, part, 4);
         if (w->cut)
@@ -254,6 +305,7 @@ static void world_open(struct world *w, struct reactor *r, const char *name, boo
     char file[80];
     struct ext ext[] = {{pgx_ext_open, w->ext}, {exec_ext_open, NULL}};
     snprintf(file, sizeof file, "%s.%s", name, cut ? "cut" : "one");
+    w->last_row = &w->rows;
     w->l = local_new(r, file, ext, 2);
     arena_init(&w->arena, 0);
     w->types.zone = zone_fixed(&w->arena, "UTC", 0);
