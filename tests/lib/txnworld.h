@@ -57,7 +57,7 @@ struct txnworld {
     bool over, table_made, go;
     uint32_t sessions, crashes;
     int splits; /* done */
-    uint64_t committed, aborted, unknown, reads;
+    uint64_t committed_before, committed, aborted, unknown, reads;
     int64_t next_value;
     char broken[512];
 };
