@@ -72,6 +72,7 @@ struct loading {
     struct arena *a;
     struct records prepared, outcomes;
     int64_t horizon, token_horizon;
+    bool pieces;
 };
 
 static enum rc take_record(struct loading *l, struct records *to, struct mvcc_bytes bytes, struct err *err) {
@@ -102,6 +103,8 @@ static enum rc on_section(const char *name, struct mvcc_bytes bytes, void *ctx, 
             return err_set(err, RC_CORRUPT, "the horizons of outcomes are cut off");
         l->horizon = (int64_t)get_u64le(bytes.p);
         l->token_horizon = (int64_t)get_u64le((const uint8_t *)bytes.p + 8);
+    } else if (strncmp(name, "txn/w/", 6) == 0) {
+        l->pieces = true;
     }
     return rc ? err_wrap(err, "section \"%s\"", name) : RC_OK;
 }
@@ -124,6 +127,7 @@ static enum rc load(struct txn_host *h, struct err *err) {
         err_set(err, rc, "out of memory for what is known of transactions");
     if (!rc)
         rc = site_load(h->site, b.data, b.len, err);
+    h->pieces = l.pieces;
     buf_done(&b);
     arena_reset(&h->scratch);
     return rc;
@@ -136,10 +140,14 @@ static void own_writes(void *ctx, const struct txn_id *id, struct buf *to) {
     size_t before = to->len;
     if (!g)
         return;
+    if (g->pieces) {
+        pieces_mark(g->pieces, to);
+        return;
+    }
     enum rc rc = guest_encode(g, &range, to);
     if (rc && !to->rc)
         to->rc = rc;
-    if (to->len - before > HOST_WRITES_BYTES_MAX) /* no entry holds it: serve.c has said so before */
+    if (to->len - before > HOST_WRITES_BYTES_MAX) /* no entry holds it: it should have been in pieces */
         to->rc = RC_LIMIT;
 }
 
@@ -274,6 +282,8 @@ static enum rc host_apply(void *state, px_slot slot, int64_t ts, const struct co
     struct txn_record r;
     struct site_effect effect;
     (void)slot, (void)own;
+    if (c->kind == COMMAND_UPPER + 1 || c->kind == COMMAND_UPPER + 2)
+        return pieces_apply(h, c, err);
     if (c->kind != COMMAND_UPPER)
         return err_set(err, RC_UNSUPPORTED, "the log has a command of kind %u, which this program does not know",
                        c->kind);
@@ -287,11 +297,17 @@ static enum rc host_apply(void *state, px_slot slot, int64_t ts, const struct co
         site_forgets(h->site, r.horizon, r.token_horizon, forget_one, &f);
         rc = f.rc;
     }
+    struct txn_record was;
+    uint32_t pieces = 0; /* of one that is aborted now */
+    if (!rc && r.type == TXN_REC_OUTCOME && !r.committed && site_prepared(h->site, &r.ref.id, &was) == RC_OK)
+        pieces = pieces_marked(was.writes);
     struct txn_facts f = host_facts(h);
     if (!rc)
         rc = site_apply(h->site, &r, ts, &f, &effect, err);
     if (!rc && effect.writes)
-        rc = host_take_effect(h, &effect, err);
+        rc = host_take_effect(h, &r.ref.id, &effect, err);
+    if (!rc && pieces)
+        rc = pieces_drop(h, &r.ref.id, pieces, err);
     return rc ? rc : keep(h, &r, err);
 }
 
@@ -338,6 +354,7 @@ static void host_lead_begin(void *state, int64_t floor) {
         replica_resign(tablet_replica(h->tablet), "its locks could not be taken again");
         return;
     }
+    pieces_clean(h);
     host_poke(h); /* what there is to send goes from the ticker: this is the core's call */
 }
 
@@ -451,8 +468,12 @@ static void do_one(struct txn_host *h, const struct site_out *o) {
         break;
     case SITE_OUT_DROP:
         g = guest_find(h, &o->id);
-        if (g)
+        if (g) {
+            bool pieces = g->pieces > 0;
             guest_free(h, g);
+            if (pieces) /* it may have been given up before it was prepared */
+                pieces_clean(h);
+        }
         map_for_each(it, &h->waits) { /* no lock event comes for who is over */
             struct host_wait *w = container_of(it, struct host_wait, node);
             if (txn_id_eq(&w->id, &o->id) && !w->done.set)

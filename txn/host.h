@@ -16,10 +16,13 @@
  * Sections:  "txn/p/ID" a prepared transaction (record.h, its timestamp in s), "txn/o/ID" an outcome, "txn/h" the horizons
  * (8 + 8 bytes, little-endian); ID: gateway, incarnation, counter in hex.
  *
- * A command of ours (COMMAND_UPPER): 8 bytes, little-endian, the time that gates it (T-4; INT64_MIN: none), then the record.
+ * Commands of ours. COMMAND_UPPER: 8 bytes, little-endian, the time that gates it (T-4; INT64_MIN: none), then the record.
+ * COMMAND_UPPER + 1: a piece of a transaction's writes that do not fit into one entry: id (3 x 8), number (4), bytes: it becomes
+ * section "txn/w/ID/NUMBER" until the transaction has ended. COMMAND_UPPER + 2: id, count (4): the pieces below it go.
  *
  * The bytes that a record calls its writes: varint n, then n changes of tables, each: kind 1, varint length, descriptor; or kind
- * 2, varint table: it is dropped. Behind them row images (mvcc_mutations_encode), or nothing.
+ * 2, varint table: it is dropped. Behind them row images (mvcc_mutations_encode), or nothing. Or: varint HOST_IN_PIECES, varint
+ * count: the same bytes, in so many pieces.
  */
 #ifndef MERIDIAN_TXN_HOST_H
 #define MERIDIAN_TXN_HOST_H
@@ -38,7 +41,11 @@ enum {
     HOST_TYPE_STATUS = 165,
     HOST_HOPS_MAX = 3,
     HOST_INBOX_MAX = 65536, /* messages of the own store that wait for their turn */
-    HOST_WRITES_BYTES_MAX = REPLICA_COMMAND_BYTES_MAX - (256 << 10), /* of a transaction on one tablet, encoded */
+    /* Of a transaction on one tablet, encoded: in one entry; in all (it is applied in one turn, which must stay short); a piece */
+    HOST_WRITES_BYTES_MAX = REPLICA_COMMAND_BYTES_MAX - (256 << 10),
+    HOST_WRITES_TOTAL_MAX = 32 << 20,
+    HOST_PIECE_BYTES = 1 << 20,
+    HOST_IN_PIECES = 1 << 20,
 };
 
 struct txn_client;
@@ -64,7 +71,8 @@ struct guest {
     size_t seqs, seqs_cap;
     struct guest_table *tables;
     size_t n_tables, tables_cap;
-    bool broken; /* memory ran out in an undo */
+    uint32_t pieces; /* its writes are in the log already, in so many */
+    bool broken;     /* memory ran out in an undo */
 };
 
 struct txn_host {
@@ -79,6 +87,7 @@ struct txn_host {
     uint32_t refs;
     bool closed; /* the tablet has let go of it */
     bool draining, split_begun;
+    bool pieces;          /* there may be some that nobody needs */
     uint64_t cut_for;     /* the generation for which the site was cut, until its slot is applied; 0: none */
     struct arena scratch; /* of an apply */
     struct buf buf;

@@ -26,12 +26,23 @@ bool host_section_id(const char *name, struct txn_id *ret);
 void host_lose_all(struct txn_host *h, enum rc rc);
 
 /* host_rows.c: the record's writes become rows and descriptors, in the slot that is being applied. */
-enum rc host_take_effect(struct txn_host *h, const struct site_effect *effect, struct err *err);
-
-/* RC_LIMIT: what g has written does not fit into an entry. */
-enum rc host_check_size(struct txn_host *h, struct guest *g, struct err *err) MUST_CHECK;
+enum rc host_take_effect(struct txn_host *h, const struct txn_id *id, const struct site_effect *effect,
+                         struct err *err) MUST_CHECK;
 
 enum rc guest_copy(struct txn_host *to, const struct guest *g) MUST_CHECK;
+
+/* host_bulk.c: writes in pieces. id's, if they do not fit into one entry, are in the log when it returns. */
+enum rc host_spill(struct txn_host *h, const struct txn_id *id, int64_t deadline, struct err *err) WAITS MUST_CHECK;
+bool guest_is_large(struct guest *g);
+void pieces_mark(uint32_t pieces, struct buf *to);
+uint32_t pieces_marked(struct txn_bytes writes); /* 0: it is in one piece */
+enum rc pieces_apply(struct txn_host *h, const struct command *c, struct err *err) MUST_CHECK;
+enum rc pieces_drop(struct txn_host *h, const struct txn_id *id, uint32_t pieces, struct err *err) MUST_CHECK;
+enum rc pieces_gather(struct txn_host *h, const struct txn_id *id, uint32_t pieces, struct buf *to,
+                      struct err *err) MUST_CHECK;
+enum rc pieces_copy(struct txn_host *h, struct txn_host *right, struct err *err) MUST_CHECK;
+/* Those of transactions that are over go, in the background. */
+void pieces_clean(struct txn_host *h);
 
 /* host_split.c: hooks of tablet_ops */
 enum rc host_split_begin(void *state, struct mvcc_bytes key, struct err *err);

@@ -201,6 +201,34 @@ void hosts_send_msg(struct txn_hosts *hs, struct txn_key key, uint64_t gateway, 
 
 /* ---- receiving ------------------------------------------------------------------------------------------------------- */
 
+/* A commit of one that has written more than an entry holds: first its writes go into the log. */
+static void spill_main(void *arg) {
+    struct mail *m = arg;
+    struct txn_hosts *hs = m->all;
+    struct txn_host *h = own_host(hs, m);
+    struct txn_msg msg;
+    struct arena a;
+    arena_init(&a, 0);
+    if (h && txn_msg_decode(m->bytes + m->key_bytes, m->msg_bytes, &a, &msg, NULL) == RC_OK) {
+        host_ref(h);
+        enum rc rc = host_spill(h, &msg.ref.id, reactor_deadline(hs->reactor, LATE_NS), NULL);
+        host_unref(h);
+        h = own_host(hs, m); /* without its writes in the log the site refuses it */
+        if (h && rc != RC_CANCELLED) {
+            struct txn_facts f = host_facts(h);
+            site_message(h->site, &msg, &f);
+            host_drain(h);
+        }
+    }
+    arena_done(&a);
+    free(m);
+}
+
+static bool is_large(struct txn_host *h, const struct txn_msg *m) {
+    struct guest *g = m->type == TXN_MSG_COMMIT || m->type == TXN_MSG_PREPARE ? guest_find(h, &m->ref.id) : NULL;
+    return g && guest_is_large(g);
+}
+
 static void deliver(struct txn_hosts *hs, struct mail *m) {
     struct txn_host *h = m->gateway ? NULL : own_host(hs, m);
     struct txn_msg msg;
@@ -212,6 +240,12 @@ static void deliver(struct txn_hosts *hs, struct mail *m) {
     }
     arena_init(&a, 0);
     if (txn_msg_decode(m->bytes + m->key_bytes, m->msg_bytes, &a, &msg, NULL) == RC_OK) {
+        if (h && is_large(h, &msg)) {
+            arena_done(&a);
+            if (fiber_spawn(hs->reactor, &hs->fibers, FIBER_LARGE, "txn spill", spill_main, m) != RC_OK)
+                free(m); /* asked again */
+            return;
+        }
         if (h) {
             struct txn_facts f = host_facts(h);
             site_message(h->site, &msg, &f);

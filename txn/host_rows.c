@@ -116,6 +116,7 @@ enum rc guest_copy(struct txn_host *to, const struct guest *g) {
     if (!c)
         return RC_NOMEM;
     c->broken = g->broken;
+    c->pieces = g->pieces;
     if (g->rows && !(c->rows = rows_new(to, g->rows)))
         return RC_NOMEM;
     c->seq = malloc((g->seqs + 1) * sizeof *c->seq);
@@ -234,15 +235,13 @@ static size_t in_range(struct txn_host *h, struct mvcc_mutation *m, size_t n) {
     return kept;
 }
 
-enum rc host_take_effect(struct txn_host *h, const struct site_effect *effect, struct err *err) {
+static enum rc take_images(struct txn_host *h, int64_t ts, struct txn_bytes images, struct err *err) {
     struct mvcc *m = tablet_mvcc(h->tablet);
     struct mvcc_mutation *rows;
     struct rd r, drops;
     size_t n_rows;
     enum rc rc = RC_OK;
-    rd_init(&r, effect->images.p, effect->images.n);
-    if (effect->images.n == 0)
-        return RC_OK; /* it coordinated, and only read here */
+    rd_init(&r, images.p, images.n);
     uint64_t changes = varint_get(&r);
     if (r.bad || changes > CHANGES_MAX)
         return err_set(err, RC_CORRUPT, "a transaction's changes of tables cannot be read");
@@ -258,7 +257,7 @@ enum rc host_take_effect(struct txn_host *h, const struct site_effect *effect, s
     if (!rc && rd_left(&r)) {
         rc = mvcc_mutations_decode(r.at, rd_left(&r), &h->scratch, &rows, &n_rows, err);
         if (!rc && (n_rows = in_range(h, rows, n_rows)) > 0)
-            rc = mvcc_write(m, effect->ts, rows, n_rows, err);
+            rc = mvcc_write(m, ts, rows, n_rows, err);
     }
     for (uint64_t i = 0; i < changes && !rc; i++) { /* with all their rows, those just written too */
         struct mvcc_bytes skipped;
@@ -270,14 +269,20 @@ enum rc host_take_effect(struct txn_host *h, const struct site_effect *effect, s
     return rc;
 }
 
-enum rc host_check_size(struct txn_host *h, struct guest *g, struct err *err) {
-    struct txn_span range = site_range(h->site);
-    struct buf b;
-    buf_init(&b, HOST_WRITES_BYTES_MAX);
-    enum rc rc = guest_encode(g, &range, &b);
-    buf_done(&b);
-    if (rc == RC_LIMIT)
-        return err_set(err, rc, "a transaction can write %d bytes on one tablet, and this is more",
-                       HOST_WRITES_BYTES_MAX);
-    return rc ? err_set(err, rc, "%s", rc_text(rc)) : RC_OK;
+enum rc host_take_effect(struct txn_host *h, const struct txn_id *id, const struct site_effect *effect,
+                         struct err *err) {
+    uint32_t pieces = pieces_marked(effect->images);
+    struct buf all;
+    if (effect->images.n == 0)
+        return RC_OK; /* it coordinated, and only read here */
+    if (!pieces)
+        return take_images(h, effect->ts, effect->images, err);
+    buf_init(&all, HOST_WRITES_TOTAL_MAX);
+    enum rc rc = pieces_gather(h, id, pieces, &all, err);
+    if (!rc)
+        rc = take_images(h, effect->ts, (struct txn_bytes){all.data, all.len}, err);
+    if (!rc)
+        rc = pieces_drop(h, id, pieces, err);
+    buf_done(&all);
+    return rc;
 }

@@ -144,6 +144,8 @@ enum rc host_split_right(void *state, struct mvcc_bytes key, uint64_t generation
     rc = keep_all(r, r->site, err);
     if (!rc)
         rc = host_keep_horizons(r, err);
+    if (!rc)
+        rc = pieces_copy(h, r, err);
     if (rc) {
         host_drop(r);
         return rc;

@@ -343,8 +343,6 @@ static enum rc write_all(struct exec *e, struct err *err) {
             rc = err_set(err, RC_NOMEM, "out of memory");
     }
     struct guest *g = e->h->closed ? NULL : guest_find(e->h, &e->ask->ref->id);
-    if (!rc && g && g->rows && txn_overlay_bytes(g->rows->overlay) > HOST_WRITES_BYTES_MAX)
-        rc = host_check_size(e->h, g, err);
     if (rc && g)
         guest_undo(e->h, g, before);
     e->ret->wrote = !rc;
@@ -402,6 +400,11 @@ static enum rc in_transaction(struct exec *e, struct err *err) {
         rc = write_all(e, err);
     if (!rc && ask->fragment)
         rc = run(e, ask->fragment, ask->params, ask->rows_max, e->on_batch, e->ctx, err);
+    if (!rc && ask->then) { /* what does not fit into an entry goes into the log now */
+        rc = host_spill(h, &ask->ref->id, e->deadline, err);
+        if (!rc)
+            rc = still_whole(e, err);
+    }
     if (!h->closed) {
         f = host_facts(h);
         if (rc && ask->then) {

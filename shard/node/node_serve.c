@@ -338,11 +338,12 @@ static enum rc serve_ask(void *ctx, struct rpc_request *q, ProtobufCMessage **re
     if (!out)
         return err_set(err, RC_NOMEM, "out of memory");
     node__answer__init(out);
-    enum rc rc = tablet_lock(s->tablets, SYSTEM_TABLET, q->deadline, err);
+    uint64_t replica;
+    enum rc rc = tablet_lock(s->tablets, SYSTEM_TABLET, q->deadline, &replica, err);
     if (rc)
         return rc;
     rc = answer(s, ask, q->arena, out, err);
-    tablet_unlock(s->tablets, SYSTEM_TABLET);
+    tablet_unlock(s->tablets, SYSTEM_TABLET, replica);
     if (!rc)
         rc = put_root(s, q->arena, out, err);
     out->cluster = (ProtobufCBinaryData){CLUSTER_BYTES, s->node->id.cluster};

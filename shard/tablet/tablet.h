@@ -123,8 +123,10 @@ enum rc tablet_propose(struct tablets *ts, uint64_t id, const void *command, siz
 enum rc tablet_write(struct tablets *ts, uint64_t id, uint64_t generation, const struct mvcc_mutation *m, size_t n,
                      int64_t deadline, int64_t *ret_ts, struct err *err) WAITS MUST_CHECK;
 /* One at a time: read, decide, write. */
-enum rc tablet_lock(struct tablets *ts, uint64_t id, int64_t deadline, struct err *err) WAITS MUST_CHECK;
-void tablet_unlock(struct tablets *ts, uint64_t id);
+/* *ret_replica: whose lock it is. It ends with that replica: unlocking it where another one is by now does nothing. */
+enum rc tablet_lock(struct tablets *ts, uint64_t id, int64_t deadline, uint64_t *ret_replica,
+                    struct err *err) WAITS MUST_CHECK;
+void tablet_unlock(struct tablets *ts, uint64_t id, uint64_t replica);
 
 /* ---- splitting ------------------------------------------------------------------------------------------------------- */
 

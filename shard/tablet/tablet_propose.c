@@ -57,13 +57,14 @@ enum rc tablet_write(struct tablets *ts, uint64_t id, uint64_t generation, const
     return rc;
 }
 
-enum rc tablet_lock(struct tablets *ts, uint64_t id, int64_t deadline, struct err *err) {
+enum rc tablet_lock(struct tablets *ts, uint64_t id, int64_t deadline, uint64_t *ret_replica, struct err *err) {
     for (;;) {
         struct tablet *t = tablets_find(ts, id);
         if (!t)
             return not_here(id, err);
         if (!t->locked) {
             t->locked = true;
+            *ret_replica = t->replica_id;
             return RC_OK;
         }
         tablet_use(t);
@@ -74,10 +75,10 @@ enum rc tablet_lock(struct tablets *ts, uint64_t id, int64_t deadline, struct er
     }
 }
 
-void tablet_unlock(struct tablets *ts, uint64_t id) {
+void tablet_unlock(struct tablets *ts, uint64_t id, uint64_t replica) {
     struct tablet *t = tablets_find(ts, id);
-    if (!t)
-        return;
+    if (!t || t->replica_id != replica)
+        return; /* the replica was removed, and another one made, while the lock was held */
     CHECK(t->locked);
     t->locked = false;
     waitq_wake_one(&t->lock, RC_OK);

@@ -4,6 +4,8 @@
  * several.
  */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "shard/store/rowbatch.h"
 #include "tests/lib/simkit.h"
@@ -265,6 +267,40 @@ static void long_scans(struct txnworld *w, struct txn_client *c) {
     arena_done(&a);
 }
 
+/* More than an entry of the log holds, on both tablets; then one that is given up. Nothing of them is left in sections. */
+static enum rc no_piece(const char *name, struct mvcc_bytes bytes, void *ctx, struct err *err) {
+    (void)bytes, (void)ctx;
+    return err_set(err, RC_INTERNAL, "section %s is still there", name);
+}
+
+static void large(struct txnworld *w, struct txn_client *c, struct reactor *r) {
+    static char text[8000];
+    memset(text, 'x', sizeof text - 1);
+    struct hist_pair *p = calloc(2 * PAIRS_MAX, sizeof *p);
+    size_t n = 0;
+    for (int round = 0; round < 2; round++) {
+        struct txn *t = begin(c, TXN_READ_WRITE);
+        for (int64_t k = 10000; k < 11000; k++)
+            GOOD(txnworld_put_text(w, t, k + round * 5000, text, e));
+        if (round == 0)
+            GOOD(txn_commit(t, NULL, e));
+        else
+            txn_rollback(t);
+        txn_free(t);
+    }
+    struct txn *t = begin(c, TXN_READ_STRONG);
+    GOOD(txnworld_range(w, t, 10000, 19999, p, 2 * PAIRS_MAX, &n, e));
+    EQ_INT(n, 1000);
+    GOOD(txn_commit(t, NULL, e));
+    txn_free(t);
+    free(p);
+    CHECK(fiber_sleep(r, 2 * SECOND) == RC_OK);
+    for (int i = 1; i <= w->conf.nodes; i++) {
+        struct tablet *tab = tablets_find(node_store(w->n[i].node, 0)->tablets, 2);
+        GOOD(mvcc_sections(tablet_mvcc(tab), "txn/w/", no_piece, NULL, e));
+    }
+}
+
 /* H-4: a later version; who plans with the old one is told before anything is done. */
 static void versions(struct txnworld *w, struct txn_client *c) {
     struct table_col cols[4];
@@ -343,6 +379,7 @@ static void all(struct txnworld_node *n, struct txn_client *c, uint32_t session)
     lock_timeouts(w, c);
     tokens(w, c);
     long_scans(w, c);
+    large(w, c, node_store(n->node, 0)->reactor);
     versions(w, c);
     finished = true;
 }
