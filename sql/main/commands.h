@@ -12,6 +12,7 @@
 int cmd_clock(int argc, char **argv);
 int cmd_log(int argc, char **argv);
 int cmd_node(int argc, char **argv);
+int cmd_sql(int argc, char **argv);
 int cmd_start(int argc, char **argv);
 int cmd_tablet(int argc, char **argv);
 

@@ -37,6 +37,7 @@ static const struct command commands[] = {
     {"log", "the write-ahead log: dump it for people", cmd_log, true},
     {"node", "the nodes of a cluster", cmd_node, true},
     {"sim", "a simulated cluster in virtual time (meridian-sim)", NULL, false},
+    {"sql", "the SQL shell", cmd_sql, true},
     {"start", "runs a node", cmd_start, true},
     {"tablet", "the tablets of a cluster: list, move, transfer leadership", cmd_tablet, true},
     {"version", "print the version", run_version, false},

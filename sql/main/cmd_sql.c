@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cmd_sql.c: `meridian sql`: its options; the shell itself is sql/shell. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sql/main/commands.h"
+#include "sql/shell/shell.h"
+
+enum { EXIT_CONFIG = 1, ACTIONS_MAX = 256, SETS_MAX = 256 };
+
+static const char help_text[] =
+    "meridian sql: the SQL shell\n"
+    "\n"
+    "usage: meridian sql [OPTION]... [DATABASE]\n"
+    "\n"
+    "  -u, --url URL            postgres://..., meridian://HOST:PORT,... "
+    "(postgres://meridian@127.0.0.1:7432/meridian)\n"
+    "  -c, --command SQL        run this, then exit; may be given several times, also together with -f\n"
+    "  -f, --file FILE          run the statements of FILE, then exit; - is standard input\n"
+    "  -v, --set NAME=VALUE     set a variable; -v ON_ERROR_STOP=1 ends a script at its first error\n"
+    "      --format FORMAT      aligned, unaligned, csv or json\n"
+    "  -A, -t, -x, -F SEP       unaligned; rows only; expanded; field separator of unaligned\n"
+    "  -q, --quiet              results only            -a, --echo-all   show what a script reads\n"
+    "  -1                       everything of -c and -f in one transaction\n"
+    "\n"
+    "Without -c and -f it reads standard input: statements that end with ;, and commands: \\? lists them.\n"
+    "\n"
+    "exit status: 0 fine; 1 something was wrong with the command, or -c failed; 2 the connection; 3 a script's "
+    "statement\n"
+    "failed, and ON_ERROR_STOP was set\n";
+
+struct options {
+    struct shell_conf conf;
+    struct shell_action action[ACTIONS_MAX];
+    const char *set[SETS_MAX];
+    const char *database;
+    char *url;
+};
+
+static int complain(const char *fmt, ...) PRINTF_LIKE(1, 2);
+static int complain(const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    fprintf(stderr, "meridian sql: ");
+    vfprintf(stderr, fmt, ap);
+    fprintf(stderr, "\n");
+    va_end(ap);
+    return EXIT_CONFIG;
+}
+
+static int set_format(struct print_options *p, const char *value) {
+    static const char *const names[] = {"aligned", "unaligned", "csv", "json"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strcmp(value, names[i]) == 0) {
+            p->format = (enum print_format)i;
+            return 0;
+        }
+    return complain("--format: there are aligned, unaligned, csv and json, not \"%s\"", value);
+}
+
+static int with_value(struct options *o, char what, const char *value) {
+    switch (what) {
+    case 'u':
+        o->conf.url = value;
+        return 0;
+    case 'c':
+    case 'f':
+        if (o->conf.actions == ACTIONS_MAX)
+            return complain("more than 256 of -c and -f");
+        o->action[o->conf.actions++] = (struct shell_action){what, value};
+        return 0;
+    case 'v':
+        if (o->conf.sets == SETS_MAX)
+            return complain("more than 256 of -v");
+        o->set[o->conf.sets++] = value;
+        return 0;
+    case 'F':
+        o->conf.print.separator = value;
+        return 0;
+    case 'm':
+        return set_format(&o->conf.print, value);
+    default:
+        o->database = value;
+        return 0;
+    }
+}
+
+static int without_value(struct options *o, char what) {
+    switch (what) {
+    case 'A':
+        o->conf.print.format = PRINT_UNALIGNED;
+        break;
+    case 't':
+        o->conf.print.tuples_only = true;
+        break;
+    case 'x':
+        o->conf.print.expanded = true;
+        break;
+    case 'q':
+        o->conf.quiet = true;
+        break;
+    case 'a':
+        o->conf.echo_all = true;
+        break;
+    case '1':
+        o->conf.one_transaction = true;
+        break;
+    default: /* -X, -w: there is no startup file, and no prompt for a password */
+        break;
+    }
+    return 0;
+}
+
+/* Long names as the letters they stand for; 'm' has none. */
+static char letter_of(const char *name, size_t bytes) {
+    static const struct {
+        const char *name;
+        char letter;
+    } names[] = {{"url", 'u'},       {"command", 'c'},        {"file", 'f'},        {"set", 'v'},
+                 {"variable", 'v'},  {"format", 'm'},         {"quiet", 'q'},       {"echo-all", 'a'},
+                 {"dbname", 'd'},    {"no-align", 'A'},       {"tuples-only", 't'}, {"expanded", 'x'},
+                 {"no-psqlrc", 'X'}, {"field-separator", 'F'}};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strlen(names[i].name) == bytes && strncmp(names[i].name, name, bytes) == 0)
+            return names[i].letter;
+    return '\0';
+}
+
+static int long_option(struct options *o, int argc, char **argv, int *at) {
+    const char *name = argv[*at] + 2, *value = strchr(name, '=');
+    char letter = letter_of(name, value ? (size_t)(value - name) : strlen(name));
+    if (!letter)
+        return complain("there is no option %s; see --help", argv[*at]);
+    if (!strchr("ucfvFmd", letter))
+        return value ? complain("%s takes no value", argv[*at]) : without_value(o, letter);
+    if (!value && *at + 1 == argc)
+        return complain("%s wants a value", argv[*at]);
+    return with_value(o, letter, value ? value + 1 : argv[++*at]);
+}
+
+static int short_options(struct options *o, int argc, char **argv, int *at) {
+    for (const char *p = argv[*at] + 1; *p; p++) {
+        if (!strchr("ucfvFdAtxqa1Xw", *p))
+            return complain("there is no option %s; see --help", argv[*at]);
+        if (!strchr("ucfvFd", *p)) {
+            without_value(o, *p);
+            continue;
+        }
+        if (!p[1] && *at + 1 == argc)
+            return complain("%s wants a value", argv[*at]);
+        return with_value(o, *p, p[1] ? p + 1 : argv[++*at]);
+    }
+    return 0;
+}
+
+static int parse(struct options *o, int argc, char **argv) {
+    int bad = 0;
+    for (int i = 1; i < argc && !bad; i++) {
+        if (strncmp(argv[i], "--", 2) == 0)
+            bad = long_option(o, argc, argv, &i);
+        else if (argv[i][0] == '-' && argv[i][1])
+            bad = short_options(o, argc, argv, &i);
+        else if (o->database)
+            bad = complain("what is \"%s\"? see --help", argv[i]);
+        else
+            o->database = argv[i];
+    }
+    return bad;
+}
+
+int cmd_sql(int argc, char **argv) {
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0) {
+            fputs(help_text, stdout);
+            return 0;
+        }
+    struct options *o = calloc(1, sizeof *o);
+    if (!o)
+        return complain("out of memory");
+    o->conf.url = "postgres://meridian@127.0.0.1:7432/meridian";
+    o->conf.print = (struct print_options){.null = "", .separator = "|"};
+    o->conf.action = o->action;
+    o->conf.set = o->set;
+    int code = parse(o, argc, argv);
+    if (!code && o->database && strstr(o->database, "://")) {
+        o->conf.url = o->database;
+    } else if (!code && o->database) { /* the URL's database */
+        const char *authority = strstr(o->conf.url, "://");
+        authority = authority ? authority + 3 : o->conf.url;
+        size_t head = (size_t)(authority - o->conf.url) + strcspn(authority, "/?");
+        const char *query = strchr(o->conf.url + head, '?');
+        if (asprintf(&o->url, "%.*s/%s%s", (int)head, o->conf.url, o->database, query ? query : "") < 0)
+            code = complain("out of memory");
+        else
+            o->conf.url = o->url;
+    }
+    if (!code)
+        code = shell_run(&o->conf);
+    free(o->url);
+    free(o);
+    return code;
+}
