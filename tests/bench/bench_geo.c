@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The emulated network: round trips measured beside those asked for, on an idle and on a busy machine, and what it carries. */
+/* Scenarios in virtual time and how fast it passes; the emulated network: round trips measured beside those asked for, on an idle and on a busy machine, and what it carries. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <libgen.h>
@@ -10,8 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "geo-sim/netns/cluster.h"
 #include "geo-sim/netns/linkq.h"
-#include "geo-sim/netns/world.h"
+#include "geo-sim/scenarios/play.h"
 #include "geo-sim/topology/worlds.h"
 #include "tests/lib/bench.h"
 
@@ -48,6 +49,62 @@ static void model(void) {
     for (int run = 0; run < BENCH_RUNS; run++)
         f.run[run] = packet_ns();
     bench_report("geo: emulator's model, a packet", &f, "ns", BENCH_SHOW, 0);
+}
+
+/* ---- the virtual back end ------------------------------------------------------------------------------------------ */
+
+/* Five regions, ten clients in each, each about five transactions a second: one write and four reads of the past. */
+static const char fifty_clients[] = "format 1\n"
+                                    "title Fifty clients in five regions\n"
+                                    "topology five-regions\n"
+                                    "home us-east\n"
+                                    "duration 20s\n"
+                                    "clients 10\n"
+                                    "keys 1000\n"
+                                    "think 140ms\n"
+                                    "mix write 20 stale 80\n"
+                                    "staleness 2s\n"
+                                    "expect gap 5s\n"
+                                    "expect progress\n";
+
+static struct topo *shipped(const char *name);
+
+static void virtual_time(void) {
+    struct bench_figure speed, rate, write, quorum, stale;
+    for (int run = 0; run < BENCH_RUNS; run++) {
+        struct script script;
+        struct results *r;
+        struct play_stats stats;
+        struct err err = {0};
+        struct topo *t = shipped("five-regions");
+        CHECK(script_parse("fifty", fifty_clients, strlen(fifty_clients), &script, &err) == RC_OK);
+        struct play_conf conf = {
+            .script = &script, .topo = t, .seed = (uint64_t)run + 1, .topology_name = "five-regions"};
+        int64_t began = bench_now_ns();
+        CHECKF(play_script(&conf, &r, &stats, &err) == RC_OK, "%s", err_message(&err));
+        speed.run[run] = (double)stats.virtual_ns / (double)(bench_now_ns() - began);
+        rate.run[run] = (double)r->transactions / 20;
+        write.run[run] = (double)results_quantile(&r->region[0].latency[WORK_WRITE], 0.5) / 1e6;
+        quorum.run[run] = (double)topo_rtt_ns(t, 0, 4) / 1e6;
+        double worst = 0;
+        for (unsigned i = 0; i < t->regions; i++) {
+            double p50 = (double)results_quantile(&r->region[i].latency[WORK_STALE], 0.5) / 1e6;
+            worst = p50 > worst ? p50 : worst;
+            for (unsigned j = 1; j < t->regions;
+                 j++) /* the nearest voter is not known here: the nearest region is a bound */
+                if ((double)topo_rtt_ns(t, 0, j) / 1e6 < quorum.run[run])
+                    quorum.run[run] = (double)topo_rtt_ns(t, 0, j) / 1e6;
+        }
+        stale.run[run] = worst;
+        CHECKF(r->failed == 0, "a check of the run failed");
+        results_free(r);
+        topo_free(t);
+    }
+    bench_report("geo: five-regions, 50 clients, virtual time", &speed, "x real time", BENCH_AT_LEAST, 20);
+    bench_report("geo: five-regions, 50 clients, transactions", &rate, "/virtual s", BENCH_SHOW, 0);
+    bench_compare("geo: virtual, a write in the leader's region", &write, "ms", "nearest region's round trip", &quorum,
+                  BENCH_SHOW, 0);
+    bench_report("geo: virtual, median read of the past, worst region", &stale, "ms", BENCH_SHOW, 0);
 }
 
 /* ---- worlds ------------------------------------------------------------------------------------------------------ */
@@ -197,6 +254,39 @@ static void up_time(void) {
     topo_free(t);
 }
 
+/* The whole: namespaces or not, links, masters, nodes, every tablet with its voters, and SELECT 1 where nodes speak SQL. */
+static void database_up_time(const char *topology, const char *backend, double limit_s) {
+    char self[4200], line[128];
+    struct bench_figure f;
+    self_path(self, sizeof self);
+    for (int run = 0; run < BENCH_RUNS; run++) {
+        char *const up[] = {self,
+                            (char *)(uintptr_t) "up",
+                            (char *)(uintptr_t)topology,
+                            (char *)(uintptr_t) "--world",
+                            (char *)(uintptr_t) "bench",
+                            (char *)(uintptr_t) "--backend",
+                            (char *)(uintptr_t)backend,
+                            NULL};
+        struct geo_removed removed;
+        struct err err = {0};
+        struct buf said;
+        int code = 1;
+        buf_init(&said, 1 << 20);
+        int64_t began = bench_now_ns();
+        enum rc rc = sys_capture(up, -1, &said, &code, &err);
+        f.run[run] = (double)(bench_now_ns() - began) / 1e9;
+        buf_done(&said);
+        CHECKF(geo_world_down(world_name, &removed, &err) == RC_OK, "%s", err.message);
+        if (rc || code) {
+            bench_note("geo: %s does not come up on %s", topology, backend);
+            return;
+        }
+    }
+    snprintf(line, sizeof line, "geo: %s, database up, %s", topology, backend);
+    bench_report(line, &f, "s", BENCH_AT_MOST, limit_s);
+}
+
 /* ---- what a line carries ------------------------------------------------------------------------------------------ */
 
 /* Reads everything from one connection for a while, and says how many bytes a second came after the first half. */
@@ -285,6 +375,9 @@ int main(void) {
     struct err err = {0};
     setvbuf(stdout, NULL, _IOLBF, 0);
     model();
+    virtual_time();
+    database_up_time("three-regions", "loopback", 10);
+    database_up_time("five-regions", "loopback", 10);
     if (geo_world_able(&err)) {
         bench_note("geo: the real network: %s", err_message(&err));
         return 0;
@@ -294,6 +387,7 @@ int main(void) {
     asked_and_measured("three-zones");
     on_a_busy_machine();
     up_time();
+    database_up_time("five-regions", "auto", 10);
     throughput();
     return 0;
 }
