@@ -158,8 +158,15 @@ static enum rc attempt(struct play *p, struct txn *t, const struct work_plan *pl
     return rc ? rc : txn_commit(t, NULL, err);
 }
 
-static void run_plan(struct play *p, struct node_store *s, const struct work_plan *plan, struct work_outcome *o,
+static void note_pending(struct play_client *c, uint32_t t) {
+    struct play *p = c->play;
+    if (p->pendings < PLAY_PENDING_MAX)
+        p->pending[p->pendings++] = (struct play_pending){t, c->token};
+}
+
+static void run_plan(struct play_client *c, struct node_store *s, const struct work_plan *plan, struct work_outcome *o,
                      int64_t cause_ns[TXN_CAUSES]) {
+    struct play *p = c->play;
     struct txn_options how = {.mode = plan->writes             ? TXN_READ_WRITE
                                       : plan->op == WORK_STALE ? TXN_READ_EXACT
                                                                : TXN_READ_STRONG,
@@ -170,6 +177,7 @@ static void run_plan(struct play *p, struct node_store *s, const struct work_pla
     bool sent = false;
     enum rc rc = txn_begin(txn_client_of(s), &how, &t, &err);
     for (int tries = 0; !rc; tries++) {
+        c->token = *txn_token(t);
         rc = attempt(p, t, plan, o, &sent, &err);
         if (rc != RC_ABORTED || tries == TRIES_MAX || reactor_now(s->reactor) >= how.deadline)
             break;
@@ -180,8 +188,8 @@ static void run_plan(struct play *p, struct node_store *s, const struct work_pla
     o->code = rc == RC_OK ? NULL : rc_name(rc);
     if (t && !rc) {
         const struct txn_times *times = txn_times(t);
-        for (int c = 0; c < TXN_CAUSES; c++)
-            cause_ns[c] = times->ns[c];
+        for (int cause = 0; cause < TXN_CAUSES; cause++)
+            cause_ns[cause] = times->ns[cause];
         o->cause_ns = cause_ns;
         o->ts = plan->writes ? txn_commit_ts(t) : txn_read_ts(t);
     }
@@ -205,10 +213,13 @@ void play_client_main(void *arg) {
         c->begin_ns = now(p);
         uint32_t t = c->t = work_begin(p->work, c->id, c->begin_ns);
         c->busy = true;
-        run_plan(p, s, &plan, &o, cause_ns);
+        c->token = (struct txn_token){0};
+        run_plan(c, s, &plan, &o, cause_ns);
         if (!c->busy || c->t != t)
             return; /* the node is gone, its clients were told, and this fiber only unwinds */
         c->busy = false;
+        if (o.end == WORK_UNKNOWN)
+            note_pending(c, t);
         work_end(p->work, t, c->node->region, &c->plan, &o, c->begin_ns, now(p));
         if (fiber_cancelled(s->reactor))
             return;
@@ -222,6 +233,8 @@ void play_clients_cut(struct play *p, const struct play_node *n) {
             continue;
         struct work_outcome o = {.end = c->plan.writes ? WORK_UNKNOWN : WORK_NOT_DONE, .code = "connection lost"};
         c->busy = false;
+        if (o.end == WORK_UNKNOWN)
+            note_pending(c, c->t);
         work_end(p->work, c->t, n->region, &c->plan, &o, c->begin_ns, now(p));
     }
 }
@@ -257,6 +270,26 @@ static void on_final(void *ctx, int64_t key, int64_t value) {
         of[key] = value;
 }
 
+/* What became of those that nobody was told of. One may stay undecided: its message never came, and nobody can rule out that it will. */
+static void resolve_pending(struct play *p, struct node_store *s) {
+    for (unsigned i = 0; i < p->pendings; i++) {
+        const struct play_pending *q = &p->pending[i];
+        int64_t deadline = reactor_deadline(s->reactor, PATIENCE_NS), ts = 0;
+        enum txn_verdict verdict = TXN_UNDECIDED;
+        struct err err = {0};
+        enum rc rc = RC_OK;
+        while (!rc && verdict == TXN_UNDECIDED && reactor_now(s->reactor) < deadline) {
+            rc = txn_status(txn_client_of(s), &q->token, deadline, &verdict, &ts, &err);
+            if (!rc && verdict == TXN_UNDECIDED)
+                rc = fiber_sleep(s->reactor, 100 * MS);
+        }
+        if (!rc && verdict == TXN_COMMITTED)
+            work_resolve(p->work, q->t, ts, now(p));
+        else if (!rc && verdict == TXN_ABORTED)
+            work_resolve(p->work, q->t, 0, now(p));
+    }
+}
+
 void play_final_main(void *arg) {
     static const struct fragment all = {.id = 9003, .sql = "SELECT c1, c2 FROM {2000} ORDER BY c1"};
     struct play_node *n = arg;
@@ -273,7 +306,9 @@ void play_final_main(void *arg) {
     struct txn *t = NULL;
     struct txn_scan *scanning = NULL;
     struct err err = {0};
+    resolve_pending(p, s);
     int64_t began = now(p);
+    how.deadline = reactor_deadline(s->reactor, PATIENCE_NS);
     arena_init(&a, 0);
     buf_init(&prefix, KEY_BYTES_MAX);
     enum rc rc =

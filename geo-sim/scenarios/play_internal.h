@@ -12,7 +12,7 @@
 #include "shard/node/system.h"
 #include "txn/upper.h"
 
-enum { PLAY_NODES_MAX = 15, PLAY_CLIENTS_MAX = 512, PLAY_TABLE = 2000, PLAY_PINGS = 15 };
+enum { PLAY_NODES_MAX = 15, PLAY_CLIENTS_MAX = 512, PLAY_TABLE = 2000, PLAY_PINGS = 15, PLAY_PENDING_MAX = 4096 };
 
 struct play;
 
@@ -27,6 +27,12 @@ struct play_node {
     bool stopped;    /* its clean end is over */
 };
 
+/* A transaction whose client was not told: what became of it is asked at the end (N-15). */
+struct play_pending {
+    uint32_t t;
+    struct txn_token token;
+};
+
 struct play_client {
     struct play *play;
     struct play_node *node;
@@ -35,6 +41,7 @@ struct play_client {
     uint32_t t;
     struct work_plan plan;
     int64_t begin_ns;
+    struct txn_token token; /* of the attempt */
 };
 
 struct play {
@@ -54,6 +61,8 @@ struct play {
         finished;    /* the table is there; clients work; no new transactions; the last look is done */
     int64_t from_ns; /* when clients began */
     int leader;      /* index of the node, -1 = nobody */
+    struct play_pending pending[PLAY_PENDING_MAX];
+    unsigned pendings;
     uint64_t clock_looks, clock_outside;
     int64_t ping_ns[PLAY_NODES_MAX][PLAY_NODES_MAX][PLAY_PINGS];
     unsigned pings[PLAY_NODES_MAX][PLAY_NODES_MAX], pinging;

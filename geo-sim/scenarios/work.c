@@ -23,6 +23,7 @@ void work_free(struct work *w) {
         return;
     hist_free(w->history);
     free(w->write);
+    free(w->unknown);
     free(w);
 }
 
@@ -74,6 +75,27 @@ static void note_write(struct work *w, const struct work_write *one) {
     w->write[w->writes++] = *one;
 }
 
+static void note_unknown(struct work *w, uint32_t t) {
+    if (w->unknowns == w->unknown_cap) {
+        w->unknown_cap = w->unknown_cap ? 2 * w->unknown_cap : 64;
+        w->unknown = realloc(w->unknown, w->unknown_cap * sizeof *w->unknown);
+        CHECK(w->unknown);
+    }
+    w->unknown[w->unknowns++] = t;
+}
+
+void work_resolve(struct work *w, uint32_t t, int64_t ts, int64_t now_ns) {
+    for (size_t i = 0; i < w->unknowns; i++)
+        if (w->unknown[i] == t) {
+            w->unknown[i] = w->unknown[--w->unknowns];
+            if (ts)
+                hist_commit(w->history, t, ts, now_ns);
+            else
+                hist_abort(w->history, t, now_ns);
+            return;
+        }
+}
+
 static void note_gap(struct work *w, int64_t until_ns) {
     struct results *r = w->results;
     int64_t gap = until_ns - w->last_write_ns;
@@ -108,10 +130,9 @@ void work_end(struct work *w, uint32_t t, unsigned region, const struct work_pla
     else if (done)
         hist_commit_read_only(h, t, o->ts, p->op == WORK_STALE, now_ns);
     else if (unknown)
-        hist_unknown(h, t);
+        note_unknown(w, t);
     else
         hist_abort(h, t, now_ns);
-    w->unknown += unknown;
     w->all_ts = w->all_ts && (!done || o->ts != 0);
     if (!done) {
         results_bad(r, region, p->op, now_ns - w->from_ns, o->code ? o->code : "?");
@@ -157,10 +178,12 @@ void work_judge(struct work *w, int64_t now_ns) {
     struct results *r = w->results;
     const struct script *s = w->script;
     struct hist_verdict v = {.anomaly = ""};
+    for (size_t i = 0; i < w->unknowns; i++)
+        hist_unknown(w->history, w->unknown[i]);
     bool good = hist_check_cycles(w->history, &v);
     results_check(r, good, "the history is strictly serializable: %zu transactions, no cycle of dependencies%s%s%s",
                   hist_count(w->history), good ? "" : ": ", good ? "" : v.anomaly, good ? "" : v.text);
-    if (w->all_ts && w->unknown == 0) {
+    if (w->all_ts && w->unknowns == 0) {
         good = hist_check_replay(w->history, &v);
         results_check(r, good, "replayed in the order of their timestamps, every read sees what it saw%s%s",
                       good ? "" : ": ", good ? "" : v.text);

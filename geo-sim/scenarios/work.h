@@ -58,8 +58,9 @@ struct work {
     struct results *results;
     struct history *history;
     int64_t next_value;
-    bool all_ts; /* every committed one told its timestamp */
-    size_t unknown;
+    bool all_ts;       /* every committed one told its timestamp */
+    uint32_t *unknown; /* transactions whose clients were not told, until somebody finds out */
+    size_t unknowns, unknown_cap;
     struct work_write *write;
     size_t writes, write_cap;
     int64_t last_write_ns; /* the newest write that succeeded */
@@ -73,6 +74,8 @@ void work_plan(struct work *w, struct rng *rng, struct work_plan *ret);
 uint32_t work_begin(struct work *w, uint32_t client, int64_t now_ns);
 void work_end(struct work *w, uint32_t t, unsigned region, const struct work_plan *p, const struct work_outcome *o,
               int64_t begin_ns, int64_t now_ns);
+/* What became of one that ended with WORK_UNKNOWN: committed at ts, or not at all (ts 0). */
+void work_resolve(struct work *w, uint32_t t, int64_t ts, int64_t now_ns);
 /* What is there at the end, read after everything else: the last look at every key. */
 void work_final(struct work *w, uint32_t client, const int64_t *value_of_key, int64_t ts, int64_t begin_ns,
                 int64_t now_ns);

@@ -75,9 +75,10 @@ static void scripts(void) {
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
         char text[1024];
         const char *at = strstr(good_script, wrong[i].from);
-        CHECK(at);
-        snprintf(text, sizeof text, "%.*s%s%s", (int)(at - good_script), good_script, wrong[i].to,
-                 at + strlen(wrong[i].from));
+        int before = at ? (int)(at - good_script) : -1;
+        CHECK(before >= 0);
+        snprintf(text, sizeof text, "%.*s%s%s", before, good_script, wrong[i].to,
+                 good_script + (size_t)before + strlen(wrong[i].from));
         EQ_INT(script_parse("x", text, strlen(text), &s, &err), RC_INVAL);
         OKF(strncmp(err_message(&err), wrong[i].says, strlen(wrong[i].says)) == 0, "%s: %s", wrong[i].to,
             err_message(&err));
