@@ -639,7 +639,7 @@ static void lower_rels(struct query *q) {
 }
 
 static bool is_reg(struct col c) {
-    return c.type != FN_NAME && c.type != FN_UNKNOWN && !type_same(type_lowered(c), c);
+    return type_category(c.type) == 'N' && !type_same(type_lowered(c), c);
 }
 
 /* regclass and its like are numbers that the client sees as names. */

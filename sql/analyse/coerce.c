@@ -11,7 +11,8 @@
 #include "sql/analyse/internal.h"
 
 static bool is_reg(uint16_t type) {
-    return type == FN_REGCLASS || type == FN_REGTYPE || type == FN_REGPROC || type == FN_REGNAMESPACE;
+    return type == FN_REGCLASS || type == FN_REGTYPE || type == FN_REGPROC || type == FN_REGNAMESPACE ||
+           type == FN_REGROLE;
 }
 
 static bool is_string(uint16_t type) {
@@ -120,6 +121,29 @@ static struct expr *cast_call(struct an *an, enum expr_kind kind, const struct f
     return fold(an, c);
 }
 
+static const char *reg_io(uint8_t from, uint8_t to) {
+    if (to == FN_REGCLASS)
+        return "regclass";
+    switch (from) {
+    case FN_REGCLASS:
+        return "regclassout";
+    case FN_REGTYPE:
+        return "regtypeout";
+    case FN_REGPROC:
+        return "regprocout";
+    case FN_REGNAMESPACE:
+        return "regnamespaceout";
+    case FN_REGROLE:
+        return "regroleout";
+    default:
+        return NULL;
+    }
+}
+
+static bool session_there(const struct an *an) {
+    return an->in->env && an->in->env->session;
+}
+
 struct expr *coerce_type(struct an *an, struct expr *e, struct col to, enum fn_cast_context context, int32_t location) {
     const struct fn *f;
     if (to.type == FN_ANY || type_same(e->type, to))
@@ -144,24 +168,19 @@ struct expr *coerce_type(struct an *an, struct expr *e, struct col to, enum fn_c
     }
     enum cast_path p = cast_path(e->type, to, context, &f);
     CHECKF(p != CAST_NONE, "no cast from type %u to %u", e->type.type, to.type);
-    bool named = is_reg(e->type.type) && (is_string(to.type));
-    if (named || (is_reg(to.type) && is_string(e->type.type))) {
-        /* regclass and its like are oids that print as names. */
+    if ((is_reg(e->type.type) && is_string(to.type)) || (is_reg(to.type) && is_string(e->type.type))) {
+        /* They are numbers that print as names. */
         size_t at = 0;
-        const char *io = to.type == FN_REGCLASS        ? "regclassin"
-                         : to.type == FN_REGTYPE       ? "regtypein"
-                         : to.type == FN_REGPROC       ? "regprocin"
-                         : to.type == FN_REGNAMESPACE  ? "regnamespacein"
-                         : e->type.type == FN_REGCLASS ? "regclassout"
-                         : e->type.type == FN_REGTYPE  ? "regtypeout"
-                         : e->type.type == FN_REGPROC  ? "regprocout"
-                                                       : "regnamespaceout";
-        f = fn_by_name(io, &at);
-        if (!f) {
+        const char *io = reg_io(e->type.type, to.type);
+        f = io ? fn_by_name(io, &at) : NULL;
+        if (!f || !session_there(an)) {
             unsupported(an, location, "cast from %s to %s is not supported", type_text(an, e->type), type_text(an, to));
             return NULL;
         }
-        return cast_call(an, EXPR_CALL, f, e, to, location);
+        if (is_string(to.type))
+            return cast_call(an, EXPR_CALL, f, e, to, location);
+        e = coerce_type(an, e, col_of(COL_TEXT), FN_CAST_IMPLICIT, location);
+        return e ? cast_call(an, EXPR_CALL, f, e, to, location) : NULL;
     }
     if (p == CAST_RELABEL) {
         struct expr *r = e;

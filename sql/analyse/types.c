@@ -39,7 +39,7 @@ static const struct type_name {
     {"regproc", FN_REGPROC, 0, false},
     {"regprocedure", FN_REGPROC, 0, false},
     {"regnamespace", FN_REGNAMESPACE, 0, false},
-    {"regrole", COL_OID, 0, false},
+    {"regrole", FN_REGROLE, 0, false},
     {"xid", COL_OID, 0, false},
     {"int2vector", COL_ARRAY, COL_INT2, false},
     {"oidvector", COL_ARRAY, COL_OID, false},
@@ -67,9 +67,10 @@ bool type_same(struct col a, struct col b) {
 }
 
 struct col type_lowered(struct col c) {
-    if (c.type == FN_NAME || c.type == FN_UNKNOWN)
+    if (c.type == FN_NAME || c.type == FN_UNKNOWN || c.type == FN_VOID)
         return col_of(COL_TEXT);
-    if (c.type == FN_REGCLASS || c.type == FN_REGTYPE || c.type == FN_REGPROC || c.type == FN_REGNAMESPACE)
+    if (c.type == FN_REGCLASS || c.type == FN_REGTYPE || c.type == FN_REGPROC || c.type == FN_REGNAMESPACE ||
+        c.type == FN_REGROLE)
         return col_of(COL_OID);
     return c;
 }
@@ -89,6 +90,8 @@ const char *type_text(struct an *an, struct col c) {
         return "regproc";
     case FN_REGNAMESPACE:
         return "regnamespace";
+    case FN_REGROLE:
+        return "regrole";
     case FN_RECORD:
         return "record";
     case FN_VOID:
@@ -114,7 +117,8 @@ char type_category(uint16_t type) {
         return 'X';
     if (type == FN_NAME)
         return 'S';
-    if (type == FN_REGCLASS || type == FN_REGTYPE || type == FN_REGPROC || type == FN_REGNAMESPACE)
+    if (type == FN_REGCLASS || type == FN_REGTYPE || type == FN_REGPROC || type == FN_REGNAMESPACE ||
+        type == FN_REGROLE)
         return 'N';
     if (type == COL_ARRAY)
         return 'A';

@@ -7,10 +7,12 @@
 #include "sql/functions/fn_internal.h"
 
 static const struct fn fns[] = {
+    FN(45, "regprocout", NULL, STRICT | STABLE | SESSION, COL_TEXT, NULL, FN_REGPROC),
     FN(636, "pg_indexam_has_property", NULL, STRICT | STABLE | SESSION, COL_BOOL, NULL, COL_OID, COL_TEXT),
     FN(637, "pg_index_has_property", NULL, STRICT | STABLE | SESSION, COL_BOOL, NULL, FN_REGCLASS, COL_TEXT),
     FN(638, "pg_index_column_has_property", NULL, STRICT | STABLE | SESSION, COL_BOOL, NULL, FN_REGCLASS, COL_INT4,
        COL_TEXT),
+    FN(1079, "regclass", NULL, STRICT | STABLE | SESSION, FN_REGCLASS, NULL, COL_TEXT),
     FN(1215, "obj_description", NULL, STRICT | STABLE | SESSION, COL_TEXT, NULL, COL_OID, COL_TEXT),
     FN(1216, "col_description", NULL, STRICT | STABLE | SESSION, COL_TEXT, NULL, COL_OID, COL_INT4),
     FN(1348, "obj_description", NULL, STRICT | STABLE | SESSION, COL_TEXT, NULL, COL_OID),
@@ -47,6 +49,8 @@ static const struct fn fns[] = {
     FN(2184, "has_sequence_privilege", NULL, STRICT | STABLE | SESSION, COL_BOOL, NULL, COL_OID, COL_OID, COL_TEXT),
     FN(2185, "has_sequence_privilege", NULL, STRICT | STABLE | SESSION, COL_BOOL, NULL, COL_TEXT, COL_TEXT),
     FN(2186, "has_sequence_privilege", NULL, STRICT | STABLE | SESSION, COL_BOOL, NULL, COL_OID, COL_TEXT),
+    FN(2219, "regclassout", NULL, STRICT | STABLE | SESSION, COL_TEXT, NULL, FN_REGCLASS),
+    FN(2221, "regtypeout", NULL, STRICT | STABLE | SESSION, COL_TEXT, NULL, FN_REGTYPE),
     FN(2232, "pg_get_function_identity_arguments", NULL, STRICT | STABLE | SESSION, COL_TEXT, NULL, COL_OID),
     FN(2250, "has_database_privilege", NULL, STRICT | STABLE | SESSION, COL_BOOL, NULL, COL_TEXT, COL_TEXT, COL_TEXT),
     FN(2251, "has_database_privilege", NULL, STRICT | STABLE | SESSION, COL_BOOL, NULL, COL_TEXT, COL_OID, COL_TEXT),
@@ -175,7 +179,9 @@ static const struct fn fns[] = {
     FN(3843, "pg_column_is_updatable", NULL, STRICT | STABLE | SESSION, COL_BOOL, NULL, FN_REGCLASS, COL_INT2,
        COL_BOOL),
     FN(4032, "pg_sequence_last_value", NULL, STRICT | VOLATILE | SESSION, COL_INT8, NULL, FN_REGCLASS),
+    FN(4085, "regnamespaceout", NULL, STRICT | STABLE | SESSION, COL_TEXT, NULL, FN_REGNAMESPACE),
     FN(4086, "to_regnamespace", NULL, STRICT | STABLE | SESSION, FN_REGNAMESPACE, NULL, COL_TEXT),
+    FN(4092, "regroleout", NULL, STRICT | STABLE | SESSION, COL_TEXT, NULL, FN_REGROLE),
     FN(4093, "to_regrole", NULL, STRICT | STABLE | SESSION, FN_REGROLE, NULL, COL_TEXT),
     FN(6120, "pg_get_replica_identity_index", NULL, STRICT | STABLE | SESSION, FN_REGCLASS, NULL, FN_REGCLASS),
     FN(6121, "pg_relation_is_publishable", NULL, STRICT | STABLE | SESSION, COL_BOOL, NULL, FN_REGCLASS),
