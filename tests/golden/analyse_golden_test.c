@@ -23,6 +23,7 @@ static void answer(struct sqltree *t, const char *text, struct buf *out) {
         buf_printf(out, "!%s %d %s", err_sqlstate(&err), err.position, err_message(&err));
         return;
     }
+    sqltree_check(&a);
     tree_print(a.query, out);
     for (size_t i = 0; i < a.params; i++) {
         char name[COL_NAME_BYTES];

@@ -29,5 +29,7 @@ void sqltree_init(struct sqltree *t);
 void sqltree_done(struct sqltree *t);
 /* One statement. */
 enum rc sqltree_analyse(struct sqltree *t, const char *text, struct analysed *ret, struct err *err);
+/* Does the tree keep what tree.h promises: types, references, arguments, outer queries? Stops the process if not. */
+void sqltree_check(const struct analysed *a);
 
 #endif

@@ -18,6 +18,7 @@ static void describe(struct sqltree *t, const char *text, struct buf *out) {
             buf_printf(out, " / %s", err.hint);
         return;
     }
+    sqltree_check(&a);
     for (size_t i = 0; i < a.params; i++) {
         struct col c = a.param[i];
         c.typmod = COL_TYPMOD_NONE;
