@@ -124,6 +124,8 @@ static enum rc make_tables(struct node *n, struct err *err) {
         struct table *t;
         struct buf b;
         int64_t ts;
+        if (!system_table_known(id))
+            continue;
         enum rc rc = system_table(id, &t, err);
         if (rc)
             return rc;

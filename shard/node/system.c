@@ -17,12 +17,18 @@ static const struct def defs[SYSTEM_TABLES_END] = {
     [SYSTEM_COUNTERS] = {2, {COL_TEXT, COL_INT8}},
     [SYSTEM_PLACEMENTS] = {5, {COL_TEXT, COL_TEXT, COL_TEXT, COL_TEXT, COL_INT4}},
     [SYSTEM_PLACED] = {2, {COL_INT8, COL_TEXT}},
+    [SYSTEM_OBJECTS] = {7, {COL_INT8, COL_INT4, COL_INT8, COL_INT8, COL_TEXT, COL_INT8, COL_BYTEA}},
+    [SYSTEM_SEQUENCES] = {3, {COL_INT8, COL_INT8, COL_INT8}},
 };
+
+bool system_table_known(uint64_t id) {
+    return id < SYSTEM_TABLES_END && defs[id].n > 0;
+}
 
 enum rc system_table(uint64_t id, struct table **ret, struct err *err) {
     static const struct table_part key = {.col = 0};
     struct table_col cols[SYSTEM_ROW_VALUES_MAX] = {{0}};
-    CHECK(id > 0 && id < SYSTEM_TABLES_END);
+    CHECK(system_table_known(id));
     const struct def *d = &defs[id];
     for (uint16_t i = 0; i < d->n; i++)
         cols[i] =

@@ -7,6 +7,8 @@
  *     system.counters  3  name, value: the last number given
  *     system.placements 4 name, regions, zones, leaders (lists with commas), voters
  *     system.placed    5  group, placement
+ *     system.objects  10  the SQL catalog's objects, and
+ *     system.sequences 11 numbers of sequences: made here, kept by sql/catalog/store.h through transactions
  *
  * The system tablet (number 1) holds the keys before SYSTEM_GROUP_END; tablet 2 begins with all the rest.
  *
@@ -27,7 +29,9 @@ enum {
     SYSTEM_COUNTERS = 3,
     SYSTEM_PLACEMENTS = 4,
     SYSTEM_PLACED = 5,
-    SYSTEM_TABLES_END = 6,
+    SYSTEM_OBJECTS = 10,
+    SYSTEM_SEQUENCES = 11,
+    SYSTEM_TABLES_END = 12,  /* numbers between are free */
     SYSTEM_GROUP_END = 1000, /* table groups below are the system's (the catalog's too) */
     SYSTEM_TABLET = 1,
     SYSTEM_USER_TABLET = 2, /* the first one for everything else */
@@ -36,6 +40,7 @@ enum {
     SYSTEM_ROW_VALUES_MAX = 12,
 };
 
+bool system_table_known(uint64_t id);
 /* Descriptor of one of the tables above. */
 enum rc system_table(uint64_t id, struct table **ret, struct err *err) MUST_CHECK;
 

@@ -19,6 +19,7 @@
 #include "sql/main/commands.h"
 #include "sql/main/run_dir.h"
 #include "sql/main/test_links.h"
+#include "sql/run/sql_server.h"
 #include "truetime/probe.h"
 #include "txn/upper.h"
 
@@ -29,7 +30,10 @@ enum { EXIT_CONFIG = 1, EXIT_BROKEN = 2, CORES_MAX = 8 };
 struct start {
     struct node_conf conf;
     struct node_upper upper;
-    struct env_tls_conf tls;
+    struct sql_server sql;
+    const char *sql_addr, *sql_auth;
+    bool sql_trust;
+    struct env_tls_conf tls, sql_tls;
     const char *clock_text, *log_level, *links_path;
     struct test_links *links;
     char host_dir[ENV_PATH_BYTES];
@@ -51,6 +55,8 @@ static const char help_text[] =
     "\n"
     "  --data DIR            where everything of the node lies\n"
     "  --rpc HOST:PORT       for other nodes and for commands (127.0.0.1:7433; port 0: any free one)\n"
+    "  --sql HOST:PORT       for psql and every other client of PostgreSQL (127.0.0.1:7432)\n"
+    "  --sql-auth trust|scram   whether passwords are asked for (trust on loopback, else scram)\n"
     "  --http HOST:PORT      /healthz and /metrics (127.0.0.1:7480)\n"
     "  --bootstrap           make a new cluster: only ever on its first node\n"
     "  --join HOST:PORT,...  members that can be asked\n"
@@ -98,6 +104,8 @@ static int take(struct start *s, const char *name, const char *value) {
     } texts[] = {{"--data", &c->dir},
                  {"--rpc", &c->rpc_addr},
                  {"--http", &c->http_addr},
+                 {"--sql", &s->sql_addr},
+                 {"--sql-auth", &s->sql_auth},
                  {"--region", &c->region},
                  {"--zone", &c->zone},
                  {"--clock", &s->clock_text},
@@ -127,9 +135,34 @@ static bool name_ok(const char *text) {
            (strlen(text) < NODE_NAME_BYTES && text[strcspn(text, " \t\r\n")] == '\0' && strcmp(text, "-") != 0);
 }
 
+static bool loopback(const char *addr) {
+    return strncmp(addr, "127.", 4) == 0 || strncmp(addr, "[::1]", 5) == 0 || strncmp(addr, "localhost:", 10) == 0;
+}
+
+/* "fd:N": whoever made the socket has answered for it. */
+static bool near(const char *addr) {
+    return loopback(addr) || strncmp(addr, "fd:", 3) == 0;
+}
+
+static int sql_options(struct start *s) {
+    if (strcmp(s->sql_addr, "none") == 0) {
+        s->sql_addr = NULL;
+        return 0;
+    }
+    if (s->sql_auth && strcmp(s->sql_auth, "trust") != 0 && strcmp(s->sql_auth, "scram") != 0)
+        return complain("--sql-auth wants trust or scram");
+    s->sql_trust = s->sql_auth ? strcmp(s->sql_auth, "trust") == 0 : near(s->sql_addr);
+    if (!near(s->sql_addr) && s->sql_trust)
+        return complain("--sql-auth trust is for loopback addresses: others want passwords");
+    if (!near(s->sql_addr) && !s->conf.tls)
+        return complain("an SQL address off loopback wants TLS: give --tls-cert, --tls-key and --tls-ca");
+    return 0;
+}
+
 static int parse(struct start *s, int argc, char **argv) {
     s->conf.rpc_addr = "127.0.0.1:7433";
     s->conf.http_addr = "127.0.0.1:7480";
+    s->sql_addr = "127.0.0.1:7432";
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--bootstrap") == 0) {
             s->conf.bootstrap = true;
@@ -157,16 +190,17 @@ static int parse(struct start *s, int argc, char **argv) {
             return complain("TLS wants all of --tls-cert, --tls-key and --tls-ca");
         s->tls.require_peer = true;
         s->conf.tls = &s->tls;
+        /* Clients of SQL show a password, not a certificate. */
+        s->sql_tls = (struct env_tls_conf){.cert_file = s->tls.cert_file, .key_file = s->tls.key_file};
     }
+    int code = sql_options(s);
+    if (code)
+        return code;
     if (!s->stores) {
         s->stores = sysconf(_SC_NPROCESSORS_ONLN);
         s->stores = s->stores < 1 ? 1 : s->stores > CORES_MAX ? CORES_MAX : s->stores;
     }
     return 0;
-}
-
-static bool loopback(const char *addr) {
-    return strncmp(addr, "127.", 4) == 0 || strncmp(addr, "[::1]", 5) == 0 || strncmp(addr, "localhost:", 10) == 0;
 }
 
 /* ---- the default clock ------------------------------------------------------------------------------------------------ */
@@ -240,7 +274,7 @@ static void on_ready(void *ctx, struct node *n) {
     struct start *s = ctx;
     atomic_store(&s->node, n);
     const char *http = node_http_addr(n);
-    printf("ready: sql=- rpc=%s http=%s\n", node_rpc_addr(n), http ? http : "-");
+    printf("ready: sql=%s rpc=%s http=%s\n", s->sql.addr[0] ? s->sql.addr : "-", node_rpc_addr(n), http ? http : "-");
     fflush(stdout);
 }
 
@@ -322,7 +356,12 @@ static int run(struct start *s) {
         process_new(&conf, &s->process, &err) != RC_OK)
         return complain_err(&err);
     s->conf.stores = conf.stores;
-    txn_upper_init(&s->upper, NULL);
+    struct sql_server_conf sql = {.addr = s->sql_addr,
+                                  .trust = s->sql_trust,
+                                  .tls = s->conf.tls ? &s->sql_tls : NULL,
+                                  .version = MERIDIAN_VERSION};
+    sql_server_init(&s->sql, &sql);
+    txn_upper_init(&s->upper, sql_server_above(&s->sql));
     s->conf.upper = &s->upper;
     s->conf.on_ready = on_ready;
     s->conf.on_failed = on_failed;

@@ -98,7 +98,7 @@ for my $n (1 .. 4) {    # a quorum must be up before one is ready: start them si
         open STDOUT, '>', '/dev/null';
         open STDERR, '>>', "$c->{dir}/n$n.log";
         my $node = $c->{node}{$n};
-        exec $Meridian::Test::Cluster::binary, 'start', '--data', $node->{data}, '--rpc', $node->{rpc}, '--http', $node->{http},
+        exec $Meridian::Test::Cluster::binary, 'start', '--data', $node->{data}, '--rpc', $node->{rpc}, '--http', $node->{http}, '--sql', $node->{sql},
             '--clock', 'host', '--stores', 1;
         die;
     }
@@ -116,10 +116,10 @@ sub wrong {
     my $out  = `$Meridian::Test::Cluster::binary start @args 2>&1`;
     return ($? >> 8, $out);
 }
-($status, $text) = wrong('--data', "$c->{dir}/empty", '--rpc', '127.0.0.1:0', '--http', 'none', '--clock', 'host', '--log', 'off');
+($status, $text) = wrong('--data', "$c->{dir}/empty", '--rpc', '127.0.0.1:0', '--http', 'none', '--sql', 'none', '--clock', 'host', '--log', 'off');
 is($status, 1, 'an empty directory wants to know how');
 like($text, qr/is empty: give --bootstrap for the first node or --join HOST:PORT/, 'and says so');
-($status, $text) = wrong('--data', $c->{node}{1}{data}, '--rpc', '127.0.0.1:0', '--http', 'none', '--clock', 'host', '--log', 'off', '--stores', 1);
+($status, $text) = wrong('--data', $c->{node}{1}{data}, '--rpc', '127.0.0.1:0', '--http', 'none', '--sql', 'none', '--clock', 'host', '--log', 'off', '--stores', 1);
 is($status, 1, 'a directory in use is refused');
 ($status, $text) = wrong('--data', $c->{node}{1}{data}, '--stores', 3, '--clock', 'host', '--log', 'off');
 like($text, qr/number is fixed at the first start/, 'the number of stores is fixed');

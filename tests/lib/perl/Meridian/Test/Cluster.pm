@@ -37,7 +37,7 @@ sub start {
     my $data   = "$self->{dir}/n$n";
     my $region = $self->{regions}[$n - 1] // "region$n";
     my $old    = $self->{node}{$n};
-    my @addr   = $old ? ('--rpc', $old->{rpc}, '--http', $old->{http}) : ('--rpc', '127.0.0.1:0', '--http', '127.0.0.1:0');
+    my @addr   = map { ("--$_", $old ? $old->{$_} : '127.0.0.1:0') } qw(rpc http sql);
     pipe(my $out, my $in) or die "pipe: $!";
     my $pid = fork() // die "fork: $!";
     if (!$pid) {
@@ -47,7 +47,7 @@ sub start {
         die "exec: $!";
     }
     close $in;
-    $self->{node}{$n} = { pid => $pid, out => $out, data => $data, $old ? %$old{qw(rpc http)} : () };
+    $self->{node}{$n} = { pid => $pid, out => $out, data => $data, $old ? %$old{qw(rpc http sql)} : () };
     my $line = eval {
         local $SIG{ALRM} = sub { die "late\n" };
         alarm 60;
@@ -139,6 +139,31 @@ sub wait_replicated {
         return $l && $l->{fully_replicated} && @{ $l->{nodes} } == $want;
     }, 'fully replicated', 60) or die "the cluster was not fully replicated in 60 s";
     return $self;
+}
+
+# Runs SQL through psql on a node (the first that runs): what it printed, unaligned, errors with their SQLSTATE among it.
+sub psql {
+    my ($self, $sql, %how) = @_;
+    my ($host, $port) = split /:/, $self->{node}{ $how{node} // ($self->running)[0] }{sql};
+    my @how = @{ $how{options} // [] };
+    my $pid = open(my $f, '-|') // die "fork: $!";
+    if (!$pid) {
+        $ENV{PGCONNECT_TIMEOUT} = 20;
+        open STDERR, '>&', \*STDOUT or die;
+        open my $tmp, '+>', undef or die;
+        print $tmp $sql;
+        seek $tmp, 0, 0;
+        open STDIN, '<&', $tmp or die;
+        exec 'psql', '-X', '-q', '-A', '-t', '-v', 'VERBOSITY=verbose', '-h', $host, '-p', $port, '-U', $how{user} // 'meridian', '-d',
+          $how{database} // 'meridian', @how;
+        die "exec: $!";
+    }
+    local $/;
+    my $text = <$f> // '';
+    close $f;
+    $text =~ s/^LOCATION:.*\n?//mg;
+    $text =~ s/\n\z//;
+    return $text;
 }
 
 # GET from a node's HTTP port: (status code, body).

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ddl_write.c: how changes reach the catalog and the tablets; rows moved from one table of keys to another. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shard/store/rowbatch.h"
+#include "sql/run/ddl.h"
+
+enum { TRIES = 20, COPY_ROWS = 1000, COPY_BYTES = 512 << 10, COPY_NOTICE_ROWS = 200000, ORPHANS_MAX = 10000 };
+
+#define EARLY_NS INT64_C(30000000000)
+
+enum rc ddl_begin(struct ddl *d, struct utility *u, const char *what, struct err *err) {
+    struct sess *s = u->s;
+    *d = (struct ddl){u, s, &s->scratch};
+    enum rc rc = sess_may_write(s, what, err);
+    if (!rc)
+        rc = sess_txn(s, false, err);
+    if (!rc && s->reads_only_now)
+        rc = err_sql(err, "25006", "cannot execute %s in a read-only transaction", what);
+    if (!rc && !s->change) {
+        rc = cat_change_begin(s->e->catalog, s->txn, &s->change, err);
+        s->refreshed = !rc;
+    }
+    if (!rc) {
+        counter_inc(&s->e->stats.ddl);
+        s->path_version = 0;
+        rc = sess_paths(s, err);
+    }
+    return rc;
+}
+
+struct cat_view ddl_view(struct ddl *d) {
+    return sess_view(d->s);
+}
+
+int32_t ddl_at(const struct ddl *d, int32_t location) {
+    return sess_position(d->u->script, location);
+}
+
+enum rc ddl_error(struct ddl *d, int32_t location, struct err *err, const char *state, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    err_setv(err, RC_SQL, fmt, ap);
+    va_end(ap);
+    if (err) {
+        err_state(err, state);
+        if (location >= 0)
+            err_position(err, ddl_at(d, location));
+    }
+    return RC_SQL;
+}
+
+/* ---- the catalog ------------------------------------------------------------------------------------------------------ */
+
+enum rc ddl_put(struct ddl *d, const struct cat_object *o, struct err *err) {
+    d->s->path_version = 0;
+    return cat_change_put(d->s->change, o, err);
+}
+
+enum rc ddl_put_table(struct ddl *d, const struct cat_object *was, const struct cat_table *t, uint32_t schema,
+                      struct err *err) {
+    struct cat_object o = {.id = t->id,
+                           .kind = CAT_OBJECT_TABLE,
+                           .database = was ? was->database : d->s->database,
+                           .schema = schema,
+                           .owner = t->owner,
+                           .comment = t->comment,
+                           .table = t};
+    snprintf(o.name, sizeof o.name, "%s", t->name);
+    return ddl_put(d, &o, err);
+}
+
+enum rc ddl_drop_object(struct ddl *d, const struct cat_object *was, struct err *err) {
+    struct cat_object o = *was;
+    o.dropped = true;
+    o.comment = NULL;
+    if (o.kind == CAT_OBJECT_TABLE)
+        o.table = NULL;
+    return ddl_put(d, &o, err);
+}
+
+/* ---- tablets ------------------------------------------------------------------------------------------------------------- */
+
+static enum rc schema_alone(struct sess *s, const struct table *t, bool drop, struct err *err) {
+    struct txn_options o = {.mode = TXN_READ_WRITE,
+                            .deadline = reactor_deadline(s->e->reactor, EARLY_NS),
+                            .label = drop ? "drop a table's rows" : "a new table"};
+    struct txn *x = NULL;
+    enum rc rc = txn_begin(s->e->conf.txns, &o, &x, err);
+    for (int tries = 0; !rc; tries++) {
+        rc = txn_schema(x, t, drop, err);
+        if (!rc)
+            rc = txn_commit(x, NULL, err);
+        if (!rc || rc_retry(rc) != RETRY_YES || tries == TRIES || sess_pause(s, tries))
+            break;
+        rc = txn_restart(x, err);
+    }
+    txn_free(x);
+    return rc;
+}
+
+enum rc ddl_make_store(struct ddl *d, const struct table *t, bool early, struct err *err) {
+    struct sess *s = d->s;
+    if (!early && !sess_in_block(s) && s->final)
+        return txn_schema(s->txn, t, false, err);
+    if (s->orphans == s->orphan_cap) {
+        size_t cap = s->orphan_cap ? s->orphan_cap * 2 : 4;
+        struct table **grown = cap <= ORPHANS_MAX ? realloc(s->orphan, cap * sizeof(struct table *)) : NULL;
+        if (!grown)
+            return ddl_nomem(err);
+        s->orphan = grown;
+        s->orphan_cap = cap;
+    }
+    enum rc rc = schema_alone(s, t, false, err);
+    if (!rc)
+        s->orphan[s->orphans++] = table_ref((struct table *)(uintptr_t)t);
+    return rc;
+}
+
+enum rc ddl_change_store(struct ddl *d, const struct table *t, bool drop, struct err *err) {
+    return txn_schema(d->s->txn, t, drop, err);
+}
+
+void ddl_drop_orphan(struct sess *s, const struct table *t) {
+    struct err err;
+    if (schema_alone(s, t, true, &err))
+        diag_warn(&s->e->env->diag, "sql", "table=%" PRIu64 " of a failed transaction was not dropped: %s", t->id,
+                  err_message(&err));
+}
+
+bool ddl_is_new_store(const struct sess *s, uint64_t id) {
+    for (size_t i = 0; i < s->orphans; i++)
+        if (s->orphan[i]->id == id)
+            return true;
+    return false;
+}
+
+enum rc ddl_table_span(struct arena *a, const struct table *t, struct span *ret, struct err *err) {
+    struct buf b;
+    buf_init(&b, 0);
+    enum rc rc = table_key_put(&b, t, NULL, 0, err);
+    if (!rc)
+        rc = span_prefix(a, key_of_buf(&b), ret);
+    if (!rc)
+        rc = span_copy(a, *ret, ret);
+    buf_done(&b);
+    return rc;
+}
+
+/* ---- dropping ---------------------------------------------------------------------------------------------------------------- */
+
+static enum rc drop_stores(struct ddl *d, const struct cat_table *t, struct err *err) {
+    enum rc rc = t->store ? ddl_change_store(d, t->store, true, err) : RC_OK;
+    for (uint16_t i = 0; i < t->indexes && !rc; i++)
+        if (t->index[i].kind == CAT_INDEX_GLOBAL)
+            rc = ddl_change_store(d, t->index[i].store, true, err);
+    return rc;
+}
+
+static enum rc drop_sequences(struct ddl *d, uint32_t table, struct err *err) {
+    struct cat_view v = ddl_view(d);
+    struct cat_list l;
+    enum rc rc = cat_view_list(&v, CAT_OBJECT_SEQUENCE, 0, &l, err);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < l.n && !rc; i++)
+        if (l.v[i]->sequence.owner_table == table)
+            rc = ddl_drop_object(d, l.v[i], err);
+    cat_list_done(&l);
+    return rc;
+}
+
+enum rc ddl_drop_table(struct ddl *d, uint32_t id, struct err *err) {
+    struct cat_view v = ddl_view(d);
+    const struct cat_object *o = cat_view_get(&v, id);
+    if (!o || o->kind != CAT_OBJECT_TABLE)
+        return err_set(err, RC_INTERNAL, "table %u is gone", id);
+    const struct cat_table *t = cat_table_ref(o->table);
+    enum rc rc = ddl_drop_object(d, o, err);
+    if (!rc)
+        rc = drop_stores(d, t, err);
+    if (!rc)
+        rc = drop_sequences(d, id, err);
+    cat_table_unref(t);
+    return rc;
+}
+
+/* ---- moving rows --------------------------------------------------------------------------------------------------------------- */
+
+struct mover {
+    struct ddl *d;
+    const struct ddl_copy *c;
+    struct arena a;    /* of the rows of a chunk */
+    struct value *row; /* COPY_ROWS * to->n_cols */
+    struct txn_write *write;
+    size_t rows;
+    uint64_t total, told;
+};
+
+static enum rc mover_write(struct mover *m, struct err *err) {
+    struct sess *s = m->d->s;
+    struct txn_options o = {.mode = TXN_READ_WRITE, .deadline = s->deadline, .label = "backfill"};
+    struct txn *t = NULL;
+    size_t conflict = 0;
+    if (m->rows == 0)
+        return RC_OK;
+    enum rc rc = txn_begin(s->e->conf.txns, &o, &t, err);
+    for (int tries = 0; !rc; tries++) {
+        rc = txn_write_commit(t, m->write, m->rows, &conflict, NULL, err);
+        if (!rc || rc_retry(rc) != RETRY_YES || tries == TRIES || sess_pause(s, tries))
+            break;
+        rc = txn_restart(t, err);
+    }
+    if (rc == RC_EXISTS && m->c->duplicate)
+        rc = m->c->duplicate(m->c->ctx, m->write[conflict].values, err);
+    txn_free(t);
+    m->total += m->rows;
+    m->rows = 0;
+    arena_reset(&m->a);
+    if (!rc && m->total - m->told >= COPY_NOTICE_ROWS) {
+        m->told = m->total;
+        sess_notice(s, "NOTICE", "00000", "%s: %" PRIu64 " rows so far", m->c->what, m->total);
+    }
+    return rc;
+}
+
+static enum rc mover_row(struct mover *m, const struct value *from, struct err *err) {
+    const struct ddl_copy *c = m->c;
+    const struct table *to = c->to;
+    struct value *row = &m->row[m->rows * to->n_cols];
+    bool keep = true;
+    enum rc rc = RC_OK;
+    for (uint16_t i = 0; i < to->n_cols && !rc; i++) {
+        if (c->column[i] >= 0)
+            row[i] = from[c->column[i]];
+        else
+            rc = c->fill(c->ctx, i, &row[i]);
+        if (!rc)
+            rc = value_copy(&m->a, &row[i]);
+    }
+    if (rc)
+        return err_set(err, rc, "out of memory for a row");
+    if (c->check)
+        rc = c->check(c->ctx, row, &keep, err);
+    if (rc || !keep)
+        return rc;
+    m->write[m->rows] = (struct txn_write){.kind = TXN_INSERT, .table = to, .values = row, .n = to->n_cols};
+    m->rows++;
+    return m->rows == COPY_ROWS || m->a.bytes > COPY_BYTES ? mover_write(m, err) : RC_OK;
+}
+
+static enum rc mover_scan(struct mover *m, struct txn *t, struct err *err) {
+    const struct table *from = m->c->from;
+    struct txn_table version = {from->id, from->version};
+    struct span span;
+    struct buf sql;
+    struct txn_scan *scan = NULL;
+    struct value *v = arena_array(m->d->a, from->n_cols + 1u, sizeof *v);
+    buf_init(&sql, 0);
+    buf_puts(&sql, "SELECT ");
+    for (uint16_t i = 0; i < from->n_cols; i++)
+        buf_printf(&sql, "%sc%u", i ? ", " : "", from->cols[i].id);
+    buf_printf(&sql, " FROM {%" PRIu64 "}", from->id);
+    struct fragment f = {.sql = buf_cstr(&sql), .simple = true};
+    enum rc rc = f.sql && v ? ddl_table_span(m->d->a, from, &span, err) : ddl_nomem(err);
+    if (!rc) {
+        struct txn_scan_conf how = {.fragment = &f, .tables = &version, .n_tables = 1, .spans = &span, .n_spans = 1};
+        rc = txn_scan_open(t, &how, &scan, err);
+    }
+    while (!rc) {
+        struct txn_batch batch;
+        struct rowbatch_reader r;
+        rc = txn_scan_next(scan, &batch, err);
+        if (rc || batch.end)
+            break;
+        rc = rowbatch_open(&r, batch.rows.p, batch.rows.n, err);
+        if (!rc && r.n_cols != from->n_cols)
+            rc = err_set(err, RC_CORRUPT, "a row of %u columns", r.n_cols);
+        while (!rc && !(rc = rowbatch_next(&r, v, err)))
+            rc = mover_row(m, v, err);
+        if (rc == RC_NOTFOUND)
+            rc = RC_OK;
+    }
+    txn_scan_close(scan);
+    buf_done(&sql);
+    return rc ? rc : mover_write(m, err);
+}
+
+enum rc ddl_copy_rows(struct ddl *d, const struct ddl_copy *c, uint64_t *ret_rows, struct err *err) {
+    struct sess *s = d->s;
+    struct txn_options o = {.mode = TXN_READ_STRONG, .deadline = s->deadline, .label = "backfill"};
+    struct mover m = {.d = d, .c = c};
+    struct txn *t = NULL;
+    arena_init(&m.a, SESS_ARENA_BYTES_MAX);
+    m.row = calloc((size_t)COPY_ROWS * c->to->n_cols, sizeof *m.row);
+    m.write = calloc(COPY_ROWS, sizeof *m.write);
+    enum rc rc = m.row && m.write ? txn_begin(s->e->conf.txns, &o, &t, err) : ddl_nomem(err);
+    if (!rc)
+        rc = mover_scan(&m, t, err);
+    txn_free(t);
+    free(m.row);
+    free(m.write);
+    arena_done(&m.a);
+    if (!rc && ret_rows)
+        *ret_rows = m.total;
+    return rc;
+}

@@ -1,0 +1,662 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sysfn.c: functions that need a session: who and where, settings, sequences, and what psql and drivers ask of the catalog. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "sql/run/sess_internal.h"
+
+struct currval {
+    struct map_node node;
+    uint32_t id;
+    int64_t value;
+};
+
+void sess_forget_sequences(struct sess *s) {
+    map_for_each(it, &s->currval) {
+        map_del(&s->currval, it);
+        free(container_of(it, struct currval, node));
+    }
+    s->lastval_seq = 0;
+}
+
+struct call {
+    struct sess *s;
+    const struct value *arg;
+    size_t args;
+    struct arena a; /* the call's own: the result is copied out of it */
+    struct value *ret;
+};
+
+static enum rc text(struct call *c, const char *p, struct err *err) {
+    char *copy = arena_strdup(&c->a, p);
+    if (!copy)
+        return err_set(err, RC_NOMEM, "out of memory");
+    *c->ret = value_text(copy, strlen(copy));
+    return RC_OK;
+}
+
+static enum rc text_buf(struct call *c, struct buf *b, struct err *err) {
+    enum rc rc = buf_cstr(b) ? text(c, buf_cstr(b), err) : err_set(err, RC_NOMEM, "out of memory");
+    buf_done(b);
+    return rc;
+}
+
+/* An argument as a terminated string; "" for NULL. */
+static const char *str(struct call *c, size_t i) {
+    if (i >= c->args || c->arg[i].kind != VALUE_TEXT)
+        return "";
+    char *copy = arena_alloc(&c->a, c->arg[i].bytes + 1u);
+    if (!copy)
+        return "";
+    memcpy(copy, c->arg[i].p, c->arg[i].bytes);
+    copy[c->arg[i].bytes] = '\0';
+    return copy;
+}
+
+static bool null_arg(const struct call *c) {
+    for (size_t i = 0; i < c->args; i++)
+        if (c->arg[i].kind == VALUE_NULL)
+            return true;
+    return false;
+}
+
+/* ---- names --------------------------------------------------------------------------------------------------------- */
+
+/* One identifier of a qualified name; *at is moved behind it and its dot. */
+static bool one_ident(const char **at, char name[static CAT_NAME_BYTES_MAX + 1]) {
+    size_t n = 0;
+    const char *p = *at;
+    if (!*p)
+        return false;
+    if (*p == '"') {
+        for (p++; *p && !(*p == '"' && p[1] != '"'); p++) {
+            p += *p == '"';
+            if (n < CAT_NAME_BYTES_MAX)
+                name[n++] = *p;
+        }
+        p += *p == '"';
+    } else {
+        for (; *p && *p != '.'; p++)
+            if (n < CAT_NAME_BYTES_MAX)
+                name[n++] = *p >= 'A' && *p <= 'Z' ? (char)(*p + 32) : *p;
+    }
+    name[n] = '\0';
+    p += *p == '.';
+    *at = p;
+    return n > 0;
+}
+
+/* A relation by its name as text, or by its number; *ret NULL: there is none. */
+enum rc sess_relation_text(struct sess *s, const char *name, const struct cat_object **ret, struct err *err) {
+    char part[3][CAT_NAME_BYTES_MAX + 1];
+    size_t n = 0;
+    char *end;
+    unsigned long id = strtoul(name, &end, 10);
+    struct cat_view view = sess_view(s);
+    *ret = NULL;
+    if (end != name && !*end) {
+        *ret = id <= UINT32_MAX ? cat_view_get(&view, (uint32_t)id) : NULL;
+        return RC_OK;
+    }
+    for (const char *at = name; n < 3 && one_ident(&at, part[n]); n++) {
+    }
+    if (n == 0)
+        return RC_OK;
+    return sess_relation(s, n > 2 ? part[n - 3] : NULL, n > 1 ? part[n - 2] : NULL, part[n - 1], ret, err);
+}
+
+/* ---- who and where --------------------------------------------------------------------------------------------------- */
+
+static enum rc f_current_user(struct call *c, struct err *err) {
+    return text(c, c->s->user, err);
+}
+
+static enum rc f_current_database(struct call *c, struct err *err) {
+    return text(c, c->s->database_name, err);
+}
+
+static const char *schema_name(struct sess *s, uint32_t id) {
+    struct cat_view v = sess_view(s);
+    const struct cat_object *o = cat_view_get(&v, id);
+    return id == CAT_ID_PG_CATALOG             ? "pg_catalog"
+           : id == CAT_ID_INFORMATION_SCHEMA   ? "information_schema"
+           : id == CAT_ID_MERIDIAN_SCHEMA      ? "meridian"
+           : o && o->kind == CAT_OBJECT_SCHEMA ? o->name
+                                               : NULL;
+}
+
+static enum rc f_current_schema(struct call *c, struct err *err) {
+    enum rc rc = sess_paths(c->s, err);
+    *c->ret = value_null();
+    if (rc || c->s->paths == 0)
+        return rc;
+    const char *name = schema_name(c->s, c->s->path[0]);
+    return name ? text(c, name, err) : RC_OK;
+}
+
+/* An array of text in PostgreSQL's binary form. */
+static enum rc text_array(struct call *c, const char *const *v, size_t n, struct err *err) {
+    enum { OID_TEXT = 25 };
+    struct buf b;
+    buf_init(&b, 0);
+    buf_put_u32be(&b, n ? 1 : 0);
+    buf_put_u32be(&b, 0);
+    buf_put_u32be(&b, OID_TEXT);
+    if (n) {
+        buf_put_u32be(&b, (uint32_t)n);
+        buf_put_u32be(&b, 1);
+    }
+    for (size_t i = 0; i < n; i++) {
+        buf_put_u32be(&b, (uint32_t)strlen(v[i]));
+        buf_puts(&b, v[i]);
+    }
+    void *p = buf_rc(&b) ? NULL : arena_copy(&c->a, b.data, b.len);
+    if (p)
+        *c->ret = value_blob(p, b.len);
+    buf_done(&b);
+    return p ? RC_OK : err_set(err, RC_NOMEM, "out of memory");
+}
+
+static enum rc f_current_schemas(struct call *c, struct err *err) {
+    const char *names[SESS_PATHS_MAX + 1];
+    size_t n = 0;
+    enum rc rc = sess_paths(c->s, err);
+    if (c->args > 0 && c->arg[0].kind == VALUE_INT && c->arg[0].i)
+        names[n++] = "pg_catalog";
+    for (size_t i = 0; i < c->s->paths; i++) {
+        const char *name = schema_name(c->s, c->s->path[i]);
+        if (name && !(n && strcmp(name, "pg_catalog") == 0))
+            names[n++] = name;
+    }
+    return rc ? rc : text_array(c, names, n, err);
+}
+
+static enum rc f_version(struct call *c, struct err *err) {
+    struct buf b;
+    buf_init(&b, 0);
+    buf_printf(&b, "PostgreSQL 15.0 (Meridian %s)", c->s->e->conf.version ? c->s->e->conf.version : "");
+    return text_buf(c, &b, err);
+}
+
+static enum rc f_backend_pid(struct call *c, struct err *err) {
+    (void)err;
+    *c->ret = value_int(c->s->number);
+    return RC_OK;
+}
+
+static enum rc f_null(struct call *c, struct err *err) {
+    (void)err;
+    *c->ret = value_null();
+    return RC_OK;
+}
+
+static enum rc f_false(struct call *c, struct err *err) {
+    (void)err;
+    *c->ret = value_int(0);
+    return RC_OK;
+}
+
+static enum rc f_true(struct call *c, struct err *err) {
+    (void)err;
+    *c->ret = value_int(1);
+    return RC_OK;
+}
+
+/* ---- settings -------------------------------------------------------------------------------------------------------------- */
+
+static enum rc f_current_setting(struct call *c, struct err *err) {
+    char *shown = arena_alloc(&c->a, GUC_VALUE_BYTES_MAX);
+    const char *name = str(c, 0);
+    *c->ret = value_null();
+    if (c->args == 0 || c->arg[0].kind == VALUE_NULL)
+        return RC_OK;
+    if (!guc_get(c->s->gucs, name)) {
+        if (c->args > 1 && c->arg[1].kind == VALUE_INT && c->arg[1].i)
+            return RC_OK;
+        return err_sql(err, "42704", "unrecognized configuration parameter \"%.64s\"", name);
+    }
+    if (!shown)
+        return err_set(err, RC_NOMEM, "out of memory");
+    guc_show(c->s->gucs, name, shown, GUC_VALUE_BYTES_MAX);
+    return text(c, shown, err);
+}
+
+static enum rc f_set_config(struct call *c, struct err *err) {
+    const char *name = str(c, 0), *value = str(c, 1);
+    if (c->args < 3 || c->arg[0].kind == VALUE_NULL)
+        return err_sql(err, "22004", "SET requires parameter name");
+    bool local = c->arg[2].kind == VALUE_INT && c->arg[2].i;
+    enum rc rc = sess_setting(c->s, name, c->arg[1].kind == VALUE_NULL ? NULL : value,
+                              local ? SETTING_LOCAL : SETTING_SESSION, err);
+    return rc ? rc : text(c, guc_get(c->s->gucs, name), err);
+}
+
+/* ---- sequences ---------------------------------------------------------------------------------------------------------------- */
+
+static enum rc sequence(struct call *c, struct cat_object **ret, struct err *err) {
+    char number[16];
+    const struct cat_object *o;
+    const char *name = str(c, 0);
+    if (c->args > 0 && c->arg[0].kind == VALUE_INT) {
+        snprintf(number, sizeof number, "%" PRId64, c->arg[0].i);
+        name = number;
+    }
+    enum rc rc = sess_relation_text(c->s, name, &o, err);
+    if (rc)
+        return rc;
+    if (!o)
+        return err_sql(err, "42P01", "relation \"%.100s\" does not exist", name);
+    if (o->kind != CAT_OBJECT_SEQUENCE)
+        return err_sql(err, "42809", "\"%.63s\" is not a sequence", o->name);
+    *ret = cat_object_ref((struct cat_object *)(uintptr_t)o);
+    return RC_OK;
+}
+
+static struct currval *currval_find(struct sess *s, uint32_t id) {
+    for (struct map_node *n = map_first(&s->currval, hash_u64(id)); n; n = map_next(n))
+        if (container_of(n, struct currval, node)->id == id)
+            return container_of(n, struct currval, node);
+    return NULL;
+}
+
+static enum rc remember(struct sess *s, uint32_t id, int64_t value, struct err *err) {
+    struct currval *v = currval_find(s, id);
+    if (!v) {
+        v = calloc(1, sizeof *v);
+        if (!v)
+            return err_set(err, RC_NOMEM, "out of memory for a sequence's value");
+        v->id = id;
+        map_put(&s->currval, &v->node, hash_u64(id));
+    }
+    v->value = value;
+    s->lastval = value;
+    s->lastval_seq = id;
+    return RC_OK;
+}
+
+static enum rc f_nextval(struct call *c, struct err *err) {
+    struct cat_object *o;
+    int64_t v;
+    if (null_arg(c))
+        return f_null(c, err);
+    enum rc rc = sess_may_write(c->s, "nextval()", err);
+    if (!rc)
+        rc = sequence(c, &o, err);
+    if (rc)
+        return rc;
+    rc = cat_sequence_next(c->s->e->catalog, o, c->s->deadline, &v, err);
+    if (!rc)
+        rc = remember(c->s, o->id, v, err);
+    cat_object_unref(o);
+    *c->ret = value_int(v);
+    return rc;
+}
+
+static enum rc f_currval(struct call *c, struct err *err) {
+    struct cat_object *o;
+    if (null_arg(c))
+        return f_null(c, err);
+    enum rc rc = sequence(c, &o, err);
+    if (rc)
+        return rc;
+    const struct currval *v = currval_find(c->s, o->id);
+    if (!v)
+        rc = err_sql(err, "55000", "currval of sequence \"%.63s\" is not yet defined in this session", o->name);
+    else
+        *c->ret = value_int(v->value);
+    cat_object_unref(o);
+    return rc;
+}
+
+static enum rc f_lastval(struct call *c, struct err *err) {
+    if (!c->s->lastval_seq)
+        return err_sql(err, "55000", "lastval is not yet defined in this session");
+    *c->ret = value_int(c->s->lastval);
+    return RC_OK;
+}
+
+static enum rc f_setval(struct call *c, struct err *err) {
+    struct cat_object *o;
+    if (null_arg(c))
+        return f_null(c, err);
+    bool called = c->args < 3 || c->arg[2].i != 0;
+    enum rc rc = sess_may_write(c->s, "setval()", err);
+    if (!rc)
+        rc = sequence(c, &o, err);
+    if (rc)
+        return rc;
+    rc = cat_sequence_set(c->s->e->catalog, o, c->arg[1].i, called, c->s->deadline, err);
+    if (!rc && called)
+        rc = remember(c->s, o->id, c->arg[1].i, err);
+    cat_object_unref(o);
+    *c->ret = c->arg[1];
+    return rc;
+}
+
+/* pg_get_serial_sequence(table, column) */
+static enum rc f_serial_sequence(struct call *c, struct err *err) {
+    const struct cat_object *o, *seq;
+    const char *table = str(c, 0), *column = str(c, 1);
+    struct buf b;
+    *c->ret = value_null();
+    if (null_arg(c))
+        return RC_OK;
+    enum rc rc = sess_relation_text(c->s, table, &o, err);
+    if (rc)
+        return rc;
+    if (!o || o->kind != CAT_OBJECT_TABLE)
+        return err_sql(err, "42P01", "relation \"%.100s\" does not exist", table);
+    int place = cat_column_find(o->table, column);
+    if (place < 0)
+        return err_sql(err, "42703", "column \"%.63s\" of relation \"%.63s\" does not exist", column, o->name);
+    struct cat_view v = sess_view(c->s);
+    seq = o->table->column[place].sequence ? cat_view_get(&v, o->table->column[place].sequence) : NULL;
+    if (!seq)
+        return RC_OK;
+    buf_init(&b, 0);
+    buf_printf(&b, "%s.%s", o->table->schema_name, seq->name);
+    return text_buf(c, &b, err);
+}
+
+/* ---- the catalog ---------------------------------------------------------------------------------------------------------------- */
+
+static const struct cat_object *by_oid(struct call *c) {
+    struct cat_view v = sess_view(c->s);
+    if (c->args == 0 || c->arg[0].kind != VALUE_INT || c->arg[0].i <= 0 || c->arg[0].i > UINT32_MAX)
+        return NULL;
+    return cat_view_get(&v, (uint32_t)c->arg[0].i);
+}
+
+static enum rc f_table_is_visible(struct call *c, struct err *err) {
+    if (null_arg(c))
+        return f_null(c, err);
+    struct cat_view v = sess_view(c->s);
+    const struct cat_object *o = by_oid(c);
+    uint16_t index = 0;
+    const char *name = o ? o->name : NULL;
+    if (!o && c->arg[0].kind == VALUE_INT && c->arg[0].i > 0 && c->arg[0].i <= UINT32_MAX) {
+        o = cat_view_index_by_id(&v, (uint32_t)c->arg[0].i, &index);
+        name = o ? o->table->index[index].name : NULL;
+    }
+    enum rc rc = sess_paths(c->s, err);
+    /* Relations of the system are always in sight. */
+    *c->ret = value_int(!o && c->arg[0].kind == VALUE_INT && c->arg[0].i < CAT_ID_USER);
+    for (size_t i = 0; o && i < c->s->paths; i++) {
+        uint16_t at;
+        if (c->s->path[i] == o->schema) {
+            *c->ret = value_int(1);
+            break;
+        }
+        if (cat_view_relation(&v, c->s->path[i], name) || cat_view_index(&v, c->s->path[i], name, &at))
+            break; /* something of that name stands in front of it */
+    }
+    return rc;
+}
+
+static enum rc f_userbyid(struct call *c, struct err *err) {
+    const struct cat_object *o = by_oid(c);
+    struct buf b;
+    if (null_arg(c))
+        return f_null(c, err);
+    if (o && o->kind == CAT_OBJECT_ROLE)
+        return text(c, o->name, err);
+    buf_init(&b, 0);
+    buf_printf(&b, "unknown (OID=%" PRId64 ")", c->arg[0].i);
+    return text_buf(c, &b, err);
+}
+
+/* obj_description(oid[, catalog]) */
+static enum rc f_obj_description(struct call *c, struct err *err) {
+    const struct cat_object *o = by_oid(c);
+    *c->ret = value_null();
+    return o && o->comment ? text(c, o->comment, err) : RC_OK;
+}
+
+static enum rc f_col_description(struct call *c, struct err *err) {
+    const struct cat_object *o = by_oid(c);
+    *c->ret = value_null();
+    if (!o || o->kind != CAT_OBJECT_TABLE || c->args < 2 || c->arg[1].kind != VALUE_INT || c->arg[1].i < 1 ||
+        c->arg[1].i > o->table->columns)
+        return RC_OK;
+    const char *comment = o->table->column[c->arg[1].i - 1].comment;
+    return comment ? text(c, comment, err) : RC_OK;
+}
+
+/* pg_get_expr(text, oid[, pretty]): what we show as a tree is its text already. */
+static enum rc f_get_expr(struct call *c, struct err *err) {
+    (void)err;
+    *c->ret = c->args ? c->arg[0] : value_null();
+    return RC_OK;
+}
+
+void sess_quote_ident(struct buf *b, const char *name) {
+    bool plain = *name && !(*name >= '0' && *name <= '9');
+    for (const char *p = name; *p; p++)
+        plain = plain && ((*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || *p == '_');
+    if (plain) {
+        buf_puts(b, name);
+        return;
+    }
+    buf_putc(b, '"');
+    for (const char *p = name; *p; p++) {
+        if (*p == '"')
+            buf_putc(b, '"');
+        buf_putc(b, (uint8_t)*p);
+    }
+    buf_putc(b, '"');
+}
+
+static void put_parts(struct buf *b, const struct cat_table *t, const struct cat_part *part, uint16_t n) {
+    for (uint16_t i = 0; i < n; i++) {
+        if (i)
+            buf_puts(b, ", ");
+        sess_quote_ident(b, t->column[part[i].col].name);
+        if (part[i].desc)
+            buf_puts(b, " DESC");
+    }
+}
+
+void sess_index_def(struct buf *b, const struct cat_table *t, const struct cat_index *x) {
+    buf_printf(b, "CREATE %sINDEX ", x->unique ? "UNIQUE " : "");
+    sess_quote_ident(b, x->name);
+    buf_puts(b, " ON ");
+    sess_quote_ident(b, t->schema_name);
+    buf_putc(b, '.');
+    sess_quote_ident(b, t->name);
+    buf_puts(b, " USING btree (");
+    put_parts(b, t, x->part, x->parts);
+    buf_putc(b, ')');
+    for (uint16_t i = 0; i < x->includes; i++) {
+        buf_puts(b, i ? ", " : " INCLUDE (");
+        sess_quote_ident(b, t->column[x->include[i]].name);
+        if (i + 1 == x->includes)
+            buf_putc(b, ')');
+    }
+    if (x->kind == CAT_INDEX_LOCAL)
+        buf_puts(b, " WITH (scope='local')");
+    if (x->where_sql)
+        buf_printf(b, " WHERE (%s)", x->where_sql);
+}
+
+/* pg_get_indexdef(oid[, column, pretty]) */
+static enum rc f_indexdef(struct call *c, struct err *err) {
+    struct cat_view v = sess_view(c->s);
+    uint16_t index = 0;
+    struct buf b;
+    *c->ret = value_null();
+    if (null_arg(c) || c->arg[0].i <= 0 || c->arg[0].i > UINT32_MAX)
+        return RC_OK;
+    uint32_t id = (uint32_t)c->arg[0].i;
+    const struct cat_object *o = cat_view_index_by_id(&v, id, &index);
+    const struct cat_index *x = o ? &o->table->index[index] : NULL;
+    struct cat_index primary;
+    if (!o && (o = virtual_pkey_table(&v, id))) {
+        primary = (struct cat_index){.name = o->table->key_name,
+                                     .unique = true,
+                                     .kind = CAT_INDEX_GLOBAL,
+                                     .parts = o->table->keys,
+                                     .part = o->table->key};
+        x = &primary;
+    }
+    if (!x)
+        return RC_OK;
+    buf_init(&b, 0);
+    int64_t column = c->args > 1 ? c->arg[1].i : 0;
+    if (column > 0 && column <= x->parts)
+        sess_quote_ident(&b, o->table->column[x->part[column - 1].col].name);
+    else if (column == 0)
+        sess_index_def(&b, o->table, x);
+    return text_buf(c, &b, err);
+}
+
+/* pg_get_constraintdef(oid[, pretty]) */
+static enum rc f_constraintdef(struct call *c, struct err *err) {
+    struct cat_view v = sess_view(c->s);
+    struct buf b;
+    *c->ret = value_null();
+    if (null_arg(c) || c->arg[0].i <= 0 || c->arg[0].i > UINT32_MAX)
+        return RC_OK;
+    buf_init(&b, 0);
+    if (!virtual_constraint_def(&v, (uint32_t)c->arg[0].i, &b)) {
+        buf_done(&b);
+        return RC_OK;
+    }
+    return text_buf(c, &b, err);
+}
+
+static enum rc f_encoding_to_char(struct call *c, struct err *err) {
+    return null_arg(c) ? f_null(c, err) : text(c, c->arg[0].i == 6 ? "UTF8" : "", err);
+}
+
+static enum rc f_to_regclass(struct call *c, struct err *err) {
+    const struct cat_object *o;
+    *c->ret = value_null();
+    if (null_arg(c))
+        return RC_OK;
+    enum rc rc = sess_relation_text(c->s, str(c, 0), &o, err);
+    if (!rc && o)
+        *c->ret = value_int(o->id);
+    return rc;
+}
+
+static enum rc f_zero(struct call *c, struct err *err) {
+    (void)err;
+    *c->ret = value_int(0);
+    return RC_OK;
+}
+
+/* ---- Meridian's own ---------------------------------------------------------------------------------------------------------------- */
+
+static enum rc f_commit_timestamp(struct call *c, struct err *err) {
+    (void)err;
+    *c->ret = c->s->last_commit_ts ? value_int(c->s->last_commit_ts) : value_null();
+    return RC_OK;
+}
+
+static enum rc f_commit_token(struct call *c, struct err *err) {
+    struct buf b;
+    buf_init(&b, 0);
+    txn_token_print(c->s->txn ? txn_token(c->s->txn) : &c->s->last_token, &b);
+    return text_buf(c, &b, err);
+}
+
+static enum rc f_txn_status(struct call *c, struct err *err) {
+    struct txn_token token;
+    enum txn_verdict verdict;
+    int64_t ts;
+    if (null_arg(c))
+        return f_null(c, err);
+    const char *t = str(c, 0);
+    enum rc rc = txn_token_parse(t, strlen(t), &token, err);
+    if (!rc)
+        rc = txn_status(c->s->e->conf.txns, &token, c->s->deadline, &verdict, &ts, err);
+    return rc ? rc : text(c, txn_verdict_name(verdict), err);
+}
+
+/* ---- all of them --------------------------------------------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    enum rc (*call)(struct call *c, struct err *err);
+} functions[] = {
+    {"current_user", f_current_user},
+    {"session_user", f_current_user},
+    {"user", f_current_user},
+    {"current_role", f_current_user},
+    {"current_catalog", f_current_database},
+    {"current_database", f_current_database},
+    {"current_schema", f_current_schema},
+    {"current_schemas", f_current_schemas},
+    {"version", f_version},
+    {"pg_backend_pid", f_backend_pid},
+    {"inet_client_addr", f_null},
+    {"inet_server_addr", f_null},
+    {"inet_client_port", f_null},
+    {"inet_server_port", f_null},
+    {"pg_is_in_recovery", f_false},
+    {"current_setting", f_current_setting},
+    {"set_config", f_set_config},
+    {"nextval", f_nextval},
+    {"currval", f_currval},
+    {"lastval", f_lastval},
+    {"setval", f_setval},
+    {"pg_get_serial_sequence", f_serial_sequence},
+    {"pg_table_is_visible", f_table_is_visible},
+    {"pg_type_is_visible", f_true},
+    {"pg_function_is_visible", f_true},
+    {"pg_operator_is_visible", f_true},
+    {"pg_get_userbyid", f_userbyid},
+    {"obj_description", f_obj_description},
+    {"shobj_description", f_obj_description},
+    {"col_description", f_col_description},
+    {"pg_get_expr", f_get_expr},
+    {"pg_get_indexdef", f_indexdef},
+    {"pg_get_constraintdef", f_constraintdef},
+    {"pg_get_viewdef", f_null},
+    {"pg_get_partkeydef", f_null},
+    {"pg_get_statisticsobjdef_columns", f_null},
+    {"pg_encoding_to_char", f_encoding_to_char},
+    {"to_regclass", f_to_regclass},
+    {"has_schema_privilege", f_true},
+    {"has_table_privilege", f_true},
+    {"has_database_privilege", f_true},
+    {"has_column_privilege", f_true},
+    {"has_any_column_privilege", f_true},
+    {"has_sequence_privilege", f_true},
+    {"has_function_privilege", f_true},
+    {"pg_has_role", f_true},
+    {"pg_relation_size", f_zero},
+    {"pg_table_size", f_zero},
+    {"pg_total_relation_size", f_zero},
+    {"pg_indexes_size", f_zero},
+    {"pg_database_size", f_zero},
+    {"pg_relation_is_publishable", f_false},
+    {"pg_is_other_temp_schema", f_false},
+    {"pg_my_temp_schema", f_zero},
+    {"commit_timestamp", f_commit_timestamp},
+    {"commit_token", f_commit_token},
+    {"txn_status", f_txn_status},
+};
+
+enum rc sysfn_call(void *ctx, uint32_t fn, const struct value *arg, size_t args, struct value *ret, struct err *err) {
+    struct sess *s = ctx;
+    const struct fn *f = fn_by_id(fn);
+    struct value v = value_null();
+    struct call c = {.s = s, .arg = arg, .args = args, .ret = &v};
+    size_t i = 0;
+    while (f && i < ARRAY_LEN(functions) && strcmp(functions[i].name, f->name) != 0)
+        i++;
+    if (!f || i == ARRAY_LEN(functions))
+        return err_set(err, RC_UNSUPPORTED, "function %.63s is not supported", f ? f->name : "?");
+    arena_init(&c.a, SESS_ARENA_BYTES_MAX);
+    enum rc rc = functions[i].call(&c, err);
+    if (!rc)
+        rc = value_copy(s->env.arena, &v) ? err_set(err, RC_NOMEM, "out of memory") : RC_OK;
+    arena_done(&c.a);
+    if (!rc)
+        *ret = v;
+    return rc;
+}
