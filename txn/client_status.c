@@ -6,7 +6,7 @@
 
 #include "txn/client_internal.h"
 
-enum { TOKEN_BYTES_MAX = 128, TRIES_MAX = 50 };
+enum { TOKEN_BYTES_MAX = 128, TRIES_MAX = 10000 };
 static const int64_t PAUSE_NS = 50000000, TRY_NS = 2000000000;
 
 /* ---- as text --------------------------------------------------------------------------------------------------------------- */

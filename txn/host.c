@@ -264,11 +264,16 @@ static void forget_one(void *ctx, const struct txn_id *id) {
 static enum rc keep(struct txn_host *h, const struct txn_record *r, struct err *err) {
     switch (r->type) {
     case TXN_REC_PREPARE:
+        if (env_mutant(h->all->env, "T-11: prepared transactions are not kept"))
+            return RC_OK;
+        return host_keep_prepared(h, &r->ref.id, err);
     case TXN_REC_OUTCOME:
         return host_keep_prepared(h, &r->ref.id, err);
     case TXN_REC_COMMIT:
     case TXN_REC_ABORT:
     case TXN_REC_SETTLED:
+        if (env_mutant(h->all->env, "P-10: outcomes are not kept"))
+            return RC_OK;
         return host_keep_outcome(h, &r->ref.id, err);
     case TXN_REC_FORGET:
         return host_keep_horizons(h, err);
@@ -313,10 +318,12 @@ static enum rc host_apply(void *state, px_slot slot, int64_t ts, const struct co
 
 /* Also the floor that the entry leaves behind (N-4): an outcome's time is its coordinator's, not the entry's. */
 static int64_t host_gate(void *state, int64_t ts, const struct command *c) {
-    (void)state, (void)ts;
+    (void)ts;
     if (c->kind != COMMAND_UPPER || c->body.n < GATE_BYTES)
         return 0; /* what cannot be read is told by apply */
     int64_t gate = (int64_t)get_u64le(c->body.p);
+    if (env_mutant(((struct txn_host *)state)->all->env, "T-4: entries are not gated"))
+        return 0;
     return gate > 0 ? gate : 0;
 }
 
@@ -373,7 +380,7 @@ static int64_t host_safe_cap(void *state, struct mvcc_bytes start, struct mvcc_b
     struct txn_span range = site_range(h->site);
     struct txn_span span = start.n || end.n ? (struct txn_span){{start.p, start.n}, {end.p, end.n}} : range;
     int64_t below = site_safe_below(h->site, &span);
-    if (chaos_mutant(h->all->env->chaos, "R-3"))
+    if (env_mutant(h->all->env, "R-3: reads do not wait for prepared transactions"))
         below = INT64_MAX;
     return below == INT64_MAX ? below : below - 1;
 }

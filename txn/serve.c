@@ -220,7 +220,7 @@ static enum rc lock_one(struct exec *e, struct span span, enum lock_mode mode, s
 static enum rc lock_all(struct exec *e, struct err *err) {
     const struct exec_ask *ask = e->ask;
     enum rc rc = RC_OK;
-    for (size_t i = 0; i < ask->n_spans && !rc; i++)
+    for (size_t i = 0; i < ask->n_spans && !rc && !env_mutant(e->hs->env, "K-5: reads take no locks"); i++)
         rc = lock_one(e, ask->spans[i], ask->lock == LOCK_NONE ? LOCK_SHARED : ask->lock, err);
     for (size_t i = 0; i < e->n_writes && !rc; i++)
         if (e->w[i].kind < WRITE_TABLE)
@@ -408,7 +408,10 @@ static enum rc in_transaction(struct exec *e, struct err *err) {
     if (!h->closed) {
         f = host_facts(h);
         if (rc && ask->then) {
-            site_request_void(h->site, &ask->ref->id, &f);
+            if (env_mutant(e->hs->env, "T-1: a failed commit request counts"))
+                site_request_end(h->site, &ask->ref->id, &f);
+            else
+                site_request_void(h->site, &ask->ref->id, &f);
             e->ret->requests = ask->seq;
         } else {
             site_request_end(h->site, &ask->ref->id, &f);
