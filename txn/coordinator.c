@@ -257,13 +257,16 @@ void coord_on_commit(struct site *s, const struct txn_msg *m, const struct txn_f
     if (o || same) { /* it comes twice; or an earlier attempt with this token has committed */
         o = o ? o : same;
         answer(s, &m->ref, o->committed ? TXN_COMMITTED : TXN_ABORTED, o->s, &o->why, 0);
-        struct part *p = part_find(s, &m->ref.id);
-        if (p && p->state == PART_ACTIVE)
-            part_lose(s, p, &o->why, false, f);
+        struct part *late = part_find(s, &m->ref.id);
+        if (late && late->state == PART_ACTIVE)
+            part_lose(s, late, &o->why, false, f);
         return;
     }
     if (coord_find(s, &m->ref.id) || s->splitting)
         return;
+    struct part *p = part_find(s, &m->ref.id);
+    if (p && p->state == PART_ACTIVE && p->running)
+        return; /* a scan that its gateway has closed is still ending here: asked again */
     if (d && d->verdict == TXN_COMMITTED) { /* a reader */
         answer(s, &m->ref, TXN_COMMITTED, d->ts, NULL, d->ts);
         return;
