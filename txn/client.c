@@ -21,7 +21,7 @@ static struct txn *find(struct txn_client *c, const struct txn_id *id) {
 }
 
 /* A site speaks to this gateway. */
-static void on_message(struct txn_client *c, const struct txn_msg *m) {
+static void on_message(struct txn_client *c, const struct txn_msg *m, const struct host_times *times) {
     if (m->type == TXN_MSG_TOKEN)
         return; /* asked for by calls */
     struct txn *t = find(c, &m->ref.id);
@@ -35,6 +35,7 @@ static void on_message(struct txn_client *c, const struct txn_msg *m) {
         t->verdict = m->verdict;
         t->commit_ts = m->s_min;
         t->abort_why = m->why;
+        t->done_times = *times;
         waitq_wake_all(&t->news, RC_OK);
         break;
     case TXN_MSG_WOUNDED:

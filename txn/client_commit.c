@@ -83,7 +83,8 @@ static enum rc outcome(struct txn *t, const struct txn_msg *commit, struct err *
         hosts_send_msg(c->hosts, commit->anchor, 0, commit); /* it may have been lost */
         pause = 2 * pause < REPEAT_NS_MAX ? 2 * pause : REPEAT_NS_MAX;
     }
-    times_add(t, TXN_CAUSE_LOG, began, env_now_ns(c->env), 0, 0);
+    struct visit *at = visit_find(t, key_of(commit->anchor.p, commit->anchor.n));
+    times_of_commit(t, began, env_now_ns(c->env), at ? at->store : client_self(c), commit->n_parts > 1);
     if (t->verdict == TXN_COMMITTED) {
         t->phase = TXN_DONE;
         return RC_OK;

@@ -70,6 +70,7 @@ struct txn {
     bool answered;     /* DONE came */
     enum txn_verdict verdict;
     struct txn_why abort_why;
+    struct host_times done_times;   /* of the commit's entry, as DONE told */
     bool committing, unknown, lost; /* lost: a tablet has said that it is over there */
     struct txn_times times;
     struct txn_leg leg[LEGS_KEPT];
@@ -147,6 +148,8 @@ bool rc_did_nothing(enum rc rc);
 /* ---- client_times.c ---- */
 void times_add(struct txn *t, enum txn_cause cause, int64_t from, int64_t to, uint64_t tablet, px_store store);
 void times_of_call(struct call *call, int64_t from, int64_t to);
+/* From the commit message to its answer. */
+void times_of_commit(struct txn *t, int64_t from, int64_t to, px_store coordinator, bool many);
 
 /* ---- client_write.c ---- */
 /* Sends what is pending to the tablets that own it; those without a visit get one. */

@@ -46,6 +46,33 @@ void times_of_call(struct call *call, int64_t from, int64_t to) {
         times_add(t, TXN_CAUSE_NETWORK, at, to, tablet, store);
 }
 
+void times_of_commit(struct txn *t, int64_t from, int64_t to, px_store coordinator, bool many) {
+    static const enum txn_cause causes[HOST_TIMES] = {TXN_CAUSE_LOG, TXN_CAUSE_FSYNC, TXN_CAUSE_QUORUM, TXN_CAUSE_WAIT,
+                                                      TXN_CAUSE_SQLITE};
+    bool far = coordinator != client_self(t->c);
+    int64_t sum = 0, rest, at = from;
+    for (int i = 0; i < HOST_TIMES; i++)
+        sum += t->done_times.ns[i];
+    if (sum > to - from) { /* its entry was proposed before this wait began */
+        from = to - sum;
+        at = from;
+    }
+    /* What is left: until all others had prepared, and the way there and back. */
+    rest = to - from - sum;
+    int64_t back = far ? rest / 4 : 0;
+    times_add(t,
+              many  ? TXN_CAUSE_QUORUM
+              : far ? TXN_CAUSE_NETWORK
+                    : TXN_CAUSE_LOG,
+              at, at + rest - back, 0, coordinator);
+    at += rest - back;
+    for (int i = 0; i < HOST_TIMES; i++) {
+        times_add(t, causes[i], at, at + t->done_times.ns[i], 0, coordinator);
+        at += t->done_times.ns[i];
+    }
+    times_add(t, TXN_CAUSE_NETWORK, at, to, 0, coordinator);
+}
+
 const struct txn_times *txn_times(const struct txn *t) {
     struct txn *mine = (struct txn *)(uintptr_t)t; /* the rest is the gateway's, as of now */
     int64_t sum = 0;

@@ -266,7 +266,7 @@ void coord_on_commit(struct site *s, const struct txn_msg *m, const struct txn_f
         return;
     struct part *p = part_find(s, &m->ref.id);
     if (p && p->state == PART_ACTIVE && p->running)
-        return; /* a scan that its gateway has closed is still ending here: asked again */
+        return;                             /* a scan that its gateway has closed is still ending here: asked again */
     if (d && d->verdict == TXN_COMMITTED) { /* a reader */
         answer(s, &m->ref, TXN_COMMITTED, d->ts, NULL, d->ts);
         return;

@@ -10,6 +10,14 @@
 
 #include "txn/host_internal.h"
 
+/* An entry of ours that is under way. */
+struct proposal {
+    struct replica_proposal p;
+    struct ilist link;
+    struct txn_id id;
+    bool commits;
+};
+
 /* ---- small things ------------------------------------------------------------------------------------------------ */
 
 void host_ref(struct txn_host *h) {
@@ -163,6 +171,7 @@ struct txn_host *host_new(struct txn_hosts *hs, struct tablet *t) {
     map_init(&h->guests);
     map_init(&h->waits);
     waitq_init(&h->safe);
+    ilist_init(&h->proposals);
     arena_init(&h->scratch, 0);
     buf_init(&h->buf, 0);
     ilist_push_back(&hs->hosts, &h->link);
@@ -175,6 +184,8 @@ void host_drop(struct txn_host *h) {
     site_free(h->site); /* NULL is fine */
     h->site = NULL;
     ilist_del(&h->link);
+    ilist_for_each(it, &h->proposals) /* they end by themselves */
+        ilist_del(&ilist_entry(it, struct proposal, link)->link);
     waitq_wake_all(&h->safe, RC_MOVED);
     host_unref(h);
 }
@@ -400,15 +411,12 @@ static enum rc host_safe_wait(void *state, struct mvcc_bytes start, struct mvcc_
 
 /* ---- what the site wants ------------------------------------------------------------------------------------------- */
 
-struct proposal {
-    struct replica_proposal p;
-    struct txn_hosts *all;
-};
-
 /* It was applied, or its leadership ended: either way the site knows. */
 static void proposal_done(struct replica_proposal *p, enum rc rc) {
+    struct proposal *mine = container_of(p, struct proposal, p);
     (void)rc;
-    free(container_of(p, struct proposal, p));
+    ilist_del(&mine->link);
+    free(mine);
 }
 
 static bool propose(struct txn_host *h, const struct site_out *o) {
@@ -426,17 +434,43 @@ static bool propose(struct txn_host *h, const struct site_out *o) {
     struct px_value *v = buf_rc(&b) ? NULL : px_value_new(PX_COMMAND, b.data, b.len);
     buf_done(&b);
     p = v ? calloc(1, sizeof *p) : NULL;
-    if (p)
+    if (p) {
         p->p.on_done = proposal_done;
+        p->id = o->id;
+        p->commits = o->record == TXN_REC_COMMIT;
+        ilist_init(&p->link);
+    }
     enum rc rc = p ? replica_submit(r, v, o->ts, &p->p, NULL) : RC_NOMEM;
     px_value_unref(v);
     if (rc) {
         free(p);
         return false;
     }
+    ilist_push_back(&h->proposals, &p->link);
     if (o->exact)
         CHECK(p->p.ts == o->ts);
     return true;
+}
+
+/* What became of the commit's entry on its way here. */
+static bool times_of(struct txn_host *h, const struct txn_id *id, struct host_times *ret) {
+    ilist_for_each(it, &h->proposals) {
+        const struct proposal *p = ilist_entry(it, struct proposal, link);
+        const struct replica_proposal *r = &p->p;
+        if (!p->commits || !txn_id_eq(&p->id, id) || !r->apply_ns)
+            continue;
+        int64_t at[HOST_TIMES + 1] = {r->since_ns,  r->logged_ns, r->durable_ns,
+                                      r->chosen_ns, r->apply_ns,  env_now_ns(h->all->env)};
+        for (int i = 1; i <= HOST_TIMES;
+             i++) { /* what did not happen, or later than the next, took no time of its own */
+            if (i == 2 && r->chosen_ns && r->chosen_ns < at[i])
+                at[i] = r->chosen_ns; /* others were faster than this disk */
+            at[i] = at[i] < at[i - 1] ? at[i - 1] : at[i];
+            ret->ns[i - 1] = at[i] - at[i - 1];
+        }
+        return true;
+    }
+    return false;
 }
 
 static void tell_lock(struct txn_host *h, const struct lock_event *e) {
@@ -452,6 +486,7 @@ static void tell_lock(struct txn_host *h, const struct lock_event *e) {
 
 static void do_one(struct txn_host *h, const struct site_out *o) {
     struct replica *r = tablet_replica(h->tablet);
+    struct host_times times;
     struct guest *g;
     switch (o->type) {
     case SITE_OUT_FLOOR:
@@ -468,7 +503,8 @@ static void do_one(struct txn_host *h, const struct site_out *o) {
         }
         break;
     case SITE_OUT_SEND:
-        hosts_send_at(h->all, o->key, o->gateway, o->bytes, o->n, o->ts);
+        hosts_send_at(h->all, o->key, o->gateway, o->bytes, o->n, o->ts,
+                      o->msg == TXN_MSG_DONE && times_of(h, &o->id, &times) ? &times : NULL);
         break;
     case SITE_OUT_LOCK:
         tell_lock(h, &o->lock);

@@ -50,6 +50,12 @@ enum {
 
 struct txn_client;
 
+/* Where the time of a commit's entry went, with DONE. */
+enum host_time { HOST_TIME_QUEUE, HOST_TIME_FSYNC, HOST_TIME_QUORUM, HOST_TIME_WAIT, HOST_TIME_APPLY, HOST_TIMES };
+struct host_times {
+    int64_t ns[HOST_TIMES];
+};
+
 /* Rows that a fragment may be reading: whoever writes meanwhile makes a copy. */
 struct guest_rows {
     struct txn_overlay *overlay;
@@ -82,6 +88,7 @@ struct txn_host {
     uint64_t id;
     struct site *site;
     struct map guests, waits;
+    struct ilist proposals;
     struct waitq safe; /* something was decided: who waits for a timestamp looks again */
     uint64_t next_request;
     uint32_t refs;
@@ -104,7 +111,7 @@ struct txn_hosts {
     struct reactor *reactor;
     struct env *env;
     struct txn_client *client; /* takes messages to this store as a gateway; NULL: they are dropped */
-    void (*to_gateway)(struct txn_client *c, const struct txn_msg *m);
+    void (*to_gateway)(struct txn_client *c, const struct txn_msg *m, const struct host_times *times);
     struct ilist hosts;
     struct fiber_group fibers;
     struct waitq ticker, mail;

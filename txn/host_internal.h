@@ -53,7 +53,7 @@ enum rc host_split_left(void *state, px_slot slot, struct mvcc_bytes key, uint64
 
 /* host_mail.c */
 void hosts_send_at(struct txn_hosts *hs, struct txn_key key, uint64_t gateway, const void *msg, size_t bytes,
-                   int64_t not_before);
+                   int64_t not_before, const struct host_times *times);
 
 /* serve.c */
 enum rc serve_register(struct txn_hosts *hs) MUST_CHECK;

@@ -25,6 +25,7 @@ struct mail {
     int64_t not_before;
     struct store_addr from;
     uint64_t tablet;
+    struct host_times times;
     size_t key_bytes, msg_bytes;
     uint8_t bytes[]; /* key, then message */
 };
@@ -63,6 +64,10 @@ static void send_frame(struct txn_hosts *hs, px_store to, const struct mail *m) 
     e.gateway = m->gateway;
     e.hops = m->hops + 1;
     e.tablet = m->tablet;
+    int64_t times[HOST_TIMES];
+    memcpy(times, m->times.ns, sizeof times);
+    e.times = times;
+    e.n_times = m->gateway ? HOST_TIMES : 0;
     counter_inc(&hs->stats.messages_out);
     IGNORE(rpc_send(hs->store->rpc, px_store_addr(to), HOST_TYPE_ENVELOPE, &e.base, NULL, NULL)); /* may be lost */
 }
@@ -173,11 +178,13 @@ static void later_main(void *arg) {
 }
 
 void hosts_send_at(struct txn_hosts *hs, struct txn_key key, uint64_t gateway, const void *msg, size_t bytes,
-                   int64_t not_before) {
+                   int64_t not_before, const struct host_times *times) {
     struct mail *m = hs->stopping ? NULL : mail_new(hs, key, gateway, msg, bytes);
     if (!m)
         return;
     m->not_before = not_before;
+    if (times)
+        m->times = *times;
     if (not_before <= 0 || tt_after(&hs->store->clock, not_before))
         post(hs, m);
     else if (fiber_spawn(hs->reactor, &hs->fibers, FIBER_SMALL, "txn commit wait", later_main, m) != RC_OK)
@@ -185,7 +192,7 @@ void hosts_send_at(struct txn_hosts *hs, struct txn_key key, uint64_t gateway, c
 }
 
 void hosts_send(struct txn_hosts *hs, struct txn_key key, uint64_t gateway, const void *msg, size_t bytes) {
-    hosts_send_at(hs, key, gateway, msg, bytes, 0);
+    hosts_send_at(hs, key, gateway, msg, bytes, 0, NULL);
 }
 
 void hosts_send_msg(struct txn_hosts *hs, struct txn_key key, uint64_t gateway, const struct txn_msg *m) {
@@ -194,7 +201,7 @@ void hosts_send_msg(struct txn_hosts *hs, struct txn_key key, uint64_t gateway, 
     arena_init(&a, 0);
     buf_init(&b, 0);
     if (txn_msg_encode(m, &a, &b) == RC_OK)
-        hosts_send_at(hs, key, gateway, b.data, b.len, 0);
+        hosts_send_at(hs, key, gateway, b.data, b.len, 0, NULL);
     buf_done(&b);
     arena_done(&a);
 }
@@ -252,7 +259,7 @@ static void deliver(struct txn_hosts *hs, struct mail *m) {
             host_drain(h);
             host_poke(h);
         } else if (hs->client) {
-            hs->to_gateway(hs->client, &msg);
+            hs->to_gateway(hs->client, &msg, &m->times);
         }
     }
     arena_done(&a);
@@ -291,6 +298,8 @@ static void on_envelope(void *ctx, struct rpc_request *q) {
     m->hops = e->hops;
     m->from = q->from;
     m->tablet = e->tablet;
+    for (size_t i = 0; i < e->n_times && i < HOST_TIMES; i++)
+        m->times.ns[i] = e->times[i];
     into_inbox(hs, m);
 }
 

@@ -147,6 +147,7 @@ bool site_send(struct site *s, const struct txn_msg *m, struct txn_key to, uint6
         memcpy(n->bytes + s->enc.len, to.p, to.n);
     n->out.type = SITE_OUT_SEND;
     n->out.id = m->ref.id;
+    n->out.msg = m->type;
     n->out.n = s->enc.len;
     n->out.key = (struct txn_key){n->bytes + s->enc.len, to.n};
     n->out.gateway = gateway;

@@ -140,7 +140,8 @@ struct site_out {
     enum txn_record_type record;
     int64_t ts;
     bool exact;
-    int64_t gate; /* PROPOSE: txn_record_gate of the record */
+    int64_t gate;          /* PROPOSE: txn_record_gate of the record */
+    enum txn_msg_type msg; /* SEND */
     uint64_t gateway;
     struct txn_key key;
     const uint8_t *bytes;

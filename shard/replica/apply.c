@@ -117,6 +117,7 @@ static void claim(struct replica *r, struct run *run) {
         if (run->entry[i].slot != p->slot || px_ballot_cmp(&run->entry[i].value->origin, &p->origin) != 0)
             continue;
         p->applying = true;
+        p->apply_ns = reactor_now(r->rs->reactor);
         run->entry[i].own = p->own;
     }
 }

@@ -18,6 +18,39 @@ enum { OUT_BYTES_FULL = 1 << 20, OUT_MESSAGES_FULL = 8192, READ_ENTRIES_MAX = 10
 static const int64_t ASK_NS = 10000000000, LEAVING_ASK_NS = 1000000000, ELECT_AGAIN_NS = 2000000000,
                      PREFERRED_NS = 1000000000, ELECT_SPREAD_NS = 250000000;
 
+/* ---- where a proposal's time goes ---------------------------------------------------------------------------------- */
+
+static void note_logged(struct replica *r, px_slot slot) {
+    ilist_for_each(it, &r->proposals) {
+        struct replica_proposal *p = ilist_entry(it, struct replica_proposal, link);
+        if (p->slot > slot)
+            return;
+        if (p->slot == slot && !p->seq) {
+            p->seq = r->record_seq;
+            p->logged_ns = reactor_now(r->rs->reactor);
+        }
+    }
+}
+
+static void note_durable(struct replica *r, uint64_t seq) {
+    ilist_for_each(it, &r->proposals) {
+        struct replica_proposal *p = ilist_entry(it, struct replica_proposal, link);
+        if (p->seq && p->seq <= seq && !p->durable_ns)
+            p->durable_ns = reactor_now(r->rs->reactor);
+    }
+}
+
+static void note_chosen(struct replica *r) {
+    px_slot commit = px_commit(r->g);
+    ilist_for_each(it, &r->proposals) {
+        struct replica_proposal *p = ilist_entry(it, struct replica_proposal, link);
+        if (p->slot > commit)
+            return;
+        if (!p->chosen_ns)
+            p->chosen_ns = reactor_now(r->rs->reactor);
+    }
+}
+
 static void wal_ticket_done(struct wal_ticket *t, enum rc rc);
 
 /* ---- references -------------------------------------------------------------------------------------------------- */
@@ -67,6 +100,7 @@ static void wal_ticket_done(struct wal_ticket *t, enum rc rc) {
         replicas_die(rs, rc, "a write or sync of the log failed");
     if (!rc && !r->gone && !rs->killed && !env_mutant(rs->env, "P-2: count on what is not durable")) {
         struct px_now now = replicas_now(rs);
+        note_durable(r, p->seq);
         px_durable(r->g, &now, p->seq);
         replica_after_event(r);
     }
@@ -319,6 +353,7 @@ void replica_after_event(struct replica *r) {
     if (r->rs->phase == REPLICAS_OPENING || r->rs->killed)
         return;
     note_role(r);
+    note_chosen(r);
     apply_later(r);
     replica_touch(r);
 }
@@ -355,6 +390,8 @@ static void put_records(struct replica *r) {
                 ilist_push_back(&rs->stuck, &r->stuck_link);
             return;
         }
+        if (r->record->type == PX_REC_ENTRY)
+            note_logged(r, r->record->entry.slot);
         r->record++;
         r->records--;
     }

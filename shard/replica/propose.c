@@ -62,6 +62,8 @@ enum rc replica_submit(struct replica *r, struct px_value *v, int64_t min_ts, st
     p->replica = r;
     p->since_ns = now.mono_ns;
     p->applying = false;
+    p->seq = 0;
+    p->logged_ns = p->durable_ns = p->chosen_ns = p->apply_ns = 0;
     ilist_init(&p->link);
     const struct replica_proposal *last =
         ilist_empty(&r->proposals) ? NULL : ilist_entry(r->proposals.prev, struct replica_proposal, link);

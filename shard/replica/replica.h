@@ -221,6 +221,10 @@ struct replica_proposal {
     struct px_ballot origin;
     int64_t since_ns;
     bool applying;
+    uint64_t seq; /* of its record in the log */
+    /* Where the time went, monotonic, as far as it has come (0: not yet): given to the log, durable here, chosen, its application
+     * began. */
+    int64_t logged_ns, durable_ns, chosen_ns, apply_ns;
 };
 
 /* Proposes v (takes a reference only if it returns RC_OK), with a timestamp of at least min_ts unless that is 0 (p->ts).

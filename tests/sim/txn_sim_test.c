@@ -53,6 +53,24 @@ static enum rc get(struct txnworld *w, struct txn *t, int64_t key, int64_t *ret,
     return txnworld_get(w, t, key, LOCK_SHARED, ret, err);
 }
 
+/* Every cause together is the time that was spent in calls, and the commit's entry says where its part went. */
+static void times_add_up(const struct txn *t) {
+    const struct txn_times *x = txn_times(t);
+    struct txn_leg leg[64];
+    int64_t sum = 0, last = 0;
+    for (int i = 0; i < TXN_CAUSES; i++)
+        sum += x->ns[i];
+    OKF(sum >= x->total_ns - 20000 && sum <= x->total_ns + 20000 + x->total_ns / 50, "%lld of %lld ns have a cause",
+        (long long)sum, (long long)x->total_ns);
+    OK(x->ns[TXN_CAUSE_FSYNC] + x->ns[TXN_CAUSE_QUORUM] > 0);
+    size_t n = txn_legs(t, leg, 64);
+    OK(n > 0);
+    for (size_t i = 0; i < n; i++) {
+        OK(leg[i].from_ns >= last && leg[i].to_ns > leg[i].from_ns);
+        last = leg[i].to_ns;
+    }
+}
+
 /* C2: a transaction sees what it wrote, and nobody else does before it commits; then everybody. */
 static void writes_and_reads(struct txnworld *w, struct txn_client *c) {
     int64_t v, ts = 0;
@@ -73,6 +91,7 @@ static void writes_and_reads(struct txnworld *w, struct txn_client *c) {
     GOOD(txn_commit(t, &ts, e));
     OK(ts > 0 && txn_phase(t) == TXN_DONE);
     OKF(ts < txnworld_now(w), "its time has passed");
+    times_add_up(t);
     txn_free(t);
     r = begin(c, TXN_READ_STRONG);
     GOOD(get(w, r, 2, &v, e));
