@@ -194,11 +194,17 @@ static void failed(struct replica *r, enum rc rc, const struct err *err) {
     rc = r->ops->reload(r->sm, &st, &why);
     if (r->gone || rs->killed)
         return;
-    if (!rc && st.applied > r->state.applied)
-        rc = err_set(&why, RC_CORRUPT, "the data claim slot %llu, and %llu was applied", (unsigned long long)st.applied,
-                     (unsigned long long)r->state.applied);
+    if (!rc && st.applied > px_commit(r->g))
+        rc = err_set(&why, RC_CORRUPT, "the data claim slot %llu, and %llu is chosen", (unsigned long long)st.applied,
+                     (unsigned long long)px_commit(r->g));
     if (!rc) {
         counter_inc(&rs->stats.reloads);
+        if (st.applied > r->told) { /* the error came after the data had it all: nobody knows what became of it */
+            struct px_now now = replicas_now(rs);
+            r->told = st.applied;
+            px_applied(r->g, &now, r->told);
+            proposals_end(r, st.applied, RC_CLOSED);
+        }
         r->state = st;
         r->failed = false;
     } else {

@@ -498,6 +498,8 @@ enum rc tablets_open(struct reactor *r, const struct tablets_conf *conf, struct 
     }
     if (!rc)
         rc = dir_sync(r, conf->dir, err);
+    if (!rc) /* a file that took its name when only the process died: what it holds will be acknowledged */
+        rc = dir_sync(r, ts->dir, err);
     if (!rc)
         rc = replicas_open(rc_conf, &ts->rs, ret_damage, err);
     if (!rc)

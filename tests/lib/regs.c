@@ -64,6 +64,12 @@ static enum rc load(struct regs *g, struct err *err) {
     enum rc rc = env_file_open(reactor_env(g->conf.reactor), path, ENV_OPEN_READONLY, &f, err);
     if (rc)
         return rc;
+    /* The file is durable under its name, but the name may not be: a process that died while it gave it leaves it to us. */
+    rc = dir_sync(g->conf.reactor, g->dir, err);
+    if (rc) {
+        env_file_close(f);
+        return rc;
+    }
     rc = env_file_read(f, b, sizeof b, 0, &n, err);
     env_file_close(f);
     if (rc)
