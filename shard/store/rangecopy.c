@@ -14,7 +14,7 @@
 #include "shard/store/mvcc_internal.h"
 #include "shard/store/rowbatch.h"
 
-enum { FLUSH_ROWS = 2000, CHECKPOINT_WAL_BYTES = 16 << 20, GC_NOTES_MAX = 1024 };
+enum { FLUSH_ROWS = 2000, CHECKPOINT_WAL_BYTES = 4 << 20, GC_NOTES_MAX = 1024 };
 
 /* A key that changed. */
 struct changed {
@@ -51,6 +51,7 @@ struct rangecopy {
     bool stale;           /* too much, or a schema change */
     int64_t current_slot; /* of from, when all was copied and durable; INT64_MIN: it is not */
     uint64_t rows;
+    int64_t pause_ns;
     struct value *row;
     size_t row_cap;
 };
@@ -140,7 +141,13 @@ static enum rc nomem(struct err *err) {
 static enum rc breathe(struct rangecopy *c, struct err *err) WAITS {
     int64_t durable = 0;
     enum rc rc = RC_OK;
-    if (++c->rows % FLUSH_ROWS)
+    if (++c->rows % RANGECOPY_PACE)
+        return RC_OK;
+    if (c->pause_ns)
+        rc = fiber_sleep(c->from->s->r, c->pause_ns);
+    if (rc)
+        return err_set(err, rc, "%s", rc_text(rc));
+    if (c->rows % FLUSH_ROWS)
         return RC_OK;
     if (mvcc_wal_bytes(c->to) > CHECKPOINT_WAL_BYTES)
         rc = mvcc_checkpoint(c->to, true, &durable, err);
@@ -429,6 +436,7 @@ static enum rc check_still(const struct rangecopy *c, int64_t slot, struct err *
 
 enum rc rangecopy_settle(struct rangecopy *c, struct err *err) {
     int64_t slot = c->from->state.slot;
+    c->pause_ns = 0;
     enum rc rc = rangecopy_catch_up(c, err);
     if (!rc)
         rc = check_still(c, slot, err);
@@ -484,8 +492,8 @@ enum rc rangecopy_seal(struct rangecopy *c, struct err *err) {
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
-enum rc rangecopy_begin(struct mvcc *from, const char *path, const struct mvcc_state *state, struct rangecopy **ret,
-                        struct err *err) {
+enum rc rangecopy_begin(struct mvcc *from, const char *path, const struct mvcc_state *state, int64_t pause_ns,
+                        struct rangecopy **ret, struct err *err) {
     if (from->copy)
         return err_set(err, RC_BUSY, "a range of tablet %" PRIu64 " is being copied already", from->state.tablet);
     struct rangecopy *c = calloc(1, sizeof *c);
@@ -496,6 +504,7 @@ enum rc rangecopy_begin(struct mvcc *from, const char *path, const struct mvcc_s
     first.gc_threshold = from->state.gc_threshold;
     first.floor = from->state.floor > state->floor ? from->state.floor : state->floor;
     c->from = from;
+    c->pause_ns = pause_ns;
     c->current_slot = INT64_MIN;
     map_init(&c->set.by_key);
     enum rc rc = mvcc_create(from->s, path, &first, err);
@@ -615,27 +624,29 @@ enum rc rangecopy_split_off(struct mvcc *from, struct mvcc_bytes start, struct m
 
 /* ---- trimming ---------------------------------------------------------------------------------------------------- */
 
-static enum rc delete_row(struct mvcc *m, const struct table *t, bool history, int64_t id, const struct value *key,
-                          struct err *err) {
+static enum rc prepare_delete(struct mvcc *m, const struct table *t, bool history, sqlite3_stmt **ret,
+                              struct err *err) {
     struct buf sql;
-    sqlite3_stmt *s = NULL;
-    int code = SQLITE_OK;
     buf_init(&sql, 0);
     buf_printf(&sql, "DELETE FROM t%" PRIu64 "%s WHERE ", t->id, history ? "_h" : "");
     if (history)
         buf_puts(&sql, "_id=?1");
     else
         put_key_condition(&sql, t, 1);
-    enum rc rc = prepare_buf(m->conn.db, &sql, &s, err);
-    if (rc)
-        return rc;
+    return prepare_buf(m->conn.db, &sql, ret, err);
+}
+
+static enum rc delete_row(struct mvcc *m, sqlite3_stmt *s, const struct table *t, bool history, int64_t id,
+                          const struct value *key, struct err *err) {
+    int code = SQLITE_OK;
     if (history)
         sqlite3_bind_int64(s, 1, id);
     for (uint16_t i = 0; !history && i < t->n_key && code == SQLITE_OK; i++)
         code = value_bind(s, i + 1, &key[i], VALUE_BORROWED) ? SQLITE_NOMEM : SQLITE_OK;
-    if (code != SQLITE_OK || sqlite3_step(s) != SQLITE_DONE)
-        rc = err_sqlite(err, m->conn.db, "trim a tablet");
-    sqlite3_finalize(s);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(s);
+    enum rc rc = code == SQLITE_DONE ? RC_OK : err_sqlite(err, m->conn.db, "trim a tablet");
+    sqlite3_reset(s);
     return rc;
 }
 
@@ -643,7 +654,7 @@ static enum rc delete_row(struct mvcc *m, const struct table *t, bool history, i
 static enum rc trim_end(struct mvcc *m, const struct table *t, bool history, bool backwards, int *rows_left,
                         struct err *err) {
     struct buf sql;
-    sqlite3_stmt *s = NULL;
+    sqlite3_stmt *s = NULL, *gone = NULL;
     int code = SQLITE_DONE;
     bool ours = false;
     buf_init(&sql, 0);
@@ -655,6 +666,8 @@ static enum rc trim_end(struct mvcc *m, const struct table *t, bool history, boo
         buf_printf(&sql, "%sc%u%s", i ? "," : " ORDER BY ", t->cols[t->key[i].col].id,
                    t->key[i].desc != backwards ? " DESC" : "");
     enum rc rc = prepare_buf(m->conn.db, &sql, &s, err);
+    if (!rc)
+        rc = prepare_delete(m, t, history, &gone, err);
     while (!rc && !ours && *rows_left > 0 && (code = sqlite3_step(s)) == SQLITE_ROW) {
         struct value key[TABLE_KEY_MAX];
         for (uint16_t i = 0; i < t->n_key && !rc; i++)
@@ -664,11 +677,12 @@ static enum rc trim_end(struct mvcc *m, const struct table *t, bool history, boo
         if (rc)
             err_set(err, rc, "%s", rc_text(rc));
         else if (!ours)
-            rc = delete_row(m, t, history, sqlite3_column_int64(s, 0), key, err);
+            rc = delete_row(m, gone, t, history, sqlite3_column_int64(s, 0), key, err);
         *rows_left -= !ours;
     }
     if (!rc && code != SQLITE_DONE && code != SQLITE_ROW)
         rc = err_sqlite(err, m->conn.db, "read what is to be trimmed");
+    sqlite3_finalize(gone);
     sqlite3_finalize(s);
     return rc;
 }

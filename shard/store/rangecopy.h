@@ -33,19 +33,22 @@
 
 enum {
     RANGECOPY_KEYS_MAX = 200000,
-    RANGECOPY_BYTES_MAX = 64 << 20
+    RANGECOPY_BYTES_MAX = 64 << 20,
+    RANGECOPY_PACE = 200,
 }; /* changes remembered; past them the copy is stale */
 
 struct rangecopy;
 
 /* Makes path for the tablet of *state: its range lies in that of `from`, its floor and threshold become those of `from`.
- * RC_BUSY: a copy from this tablet is under way already; RC_EXISTS. */
-enum rc rangecopy_begin(struct mvcc *from, const char *path, const struct mvcc_state *state, struct rangecopy **ret,
-                        struct err *err) WAITS MUST_CHECK;
+ * pause_ns: how long it and the catch-ups pause after each RANGECOPY_PACE rows (about a millisecond), so that those who are
+ * waited for are not kept from the processor and the disk; 0: they never do. RC_BUSY: a copy from this tablet is under way
+ * already; RC_EXISTS. */
+enum rc rangecopy_begin(struct mvcc *from, const char *path, const struct mvcc_state *state, int64_t pause_ns,
+                        struct rangecopy **ret, struct err *err) WAITS MUST_CHECK;
 /* RC_OVERLOAD: too much changed, or the schema did, since it began: begin anew. */
 enum rc rangecopy_catch_up(struct rangecopy *c, struct err *err) WAITS MUST_CHECK;
 enum rc rangecopy_finish(struct rangecopy *c, struct err *err) WAITS MUST_CHECK;
-/* As rangecopy_finish, but for the disk. */
+/* As rangecopy_finish, but for the disk and the pauses. */
 enum rc rangecopy_settle(struct rangecopy *c, struct err *err) WAITS MUST_CHECK;
 /* The new tablet, until rangecopy_seal. */
 struct mvcc *rangecopy_file(struct rangecopy *c);

@@ -8,8 +8,8 @@
 #include "shard/store/rangecopy.h"
 #include "shard/tablet/tablet_internal.h"
 
-static const int64_t LOOK_NS = 100000000, GC_EVERY_NS = INT64_C(10000000000);
-enum { GC_STEPS_MAX = 4, TRIM_ROWS = 200, TRIM_STEPS_MAX = 20 };
+static const int64_t LOOK_NS = 100000000, GC_EVERY_NS = INT64_C(10000000000), TRIM_PAUSE_NS = 3000000;
+enum { GC_STEPS_MAX = 4, TRIM_ROWS = 100, TRIM_STEPS_MAX = 20 };
 
 enum rc tablet_checkpoint(struct tablet *t, bool reset, struct err *err) {
     int64_t slot;
@@ -66,7 +66,7 @@ static enum rc trim(struct tablet *t, bool *ret_more, struct err *err) {
     *ret_more = true;
     for (int i = 0; i < TRIM_STEPS_MAX && !rc && *ret_more && !t->removed && t->m; i++) {
         rc = rangecopy_trim(t->m, TRIM_ROWS, ret_more, err);
-        if (!rc && *ret_more && fiber_yield(r) != RC_OK)
+        if (!rc && *ret_more && fiber_sleep(r, TRIM_PAUSE_NS) != RC_OK)
             break;
     }
     return rc;

@@ -22,7 +22,7 @@
 #include "shard/tablet/tablet_internal.h"
 
 static const int64_t FOLLOW_NS = 100000000, RETRY_NS = 500000000, FORGET_NS = 30000000000, ASK_NS = 2000000000,
-                     ASK_AGAIN_NS = 20000000, DECIDE_NS = 60000000000;
+                     ASK_AGAIN_NS = 20000000, PAUSE_NS = 1500000, DECIDE_NS = 60000000000;
 enum { NEAR_KEYS = 2000, BUILD_TRIES = 4, ARENA_BYTES_MAX = 1 << 20 };
 
 /* ---- the half that is being built ----------------------------------------------------------------------------------- */
@@ -90,7 +90,7 @@ static bool half_is(const struct half *h, struct mvcc_bytes key, uint64_t right,
            memcmp(h->key.data, key.p, key.n) == 0 && h->generation == mvcc_state(h->t->m)->generation + 1;
 }
 
-static enum rc build(struct half *h, struct err *err) {
+static enum rc build(struct half *h, int64_t pause_ns, struct err *err) {
     struct tablet *t = h->t;
     struct mvcc_state s = {.tablet = h->right,
                            .generation = h->generation,
@@ -98,12 +98,12 @@ static enum rc build(struct half *h, struct err *err) {
                            .end = {h->end.data, h->end.len},
                            .config = {h->config.data, h->config.len}};
     enum rc rc = mvcc_remove(t->ts->conf.store, h->path, err);
-    return rc ? rc : rangecopy_begin(t->m, h->path, &s, &h->copy, err);
+    return rc ? rc : rangecopy_begin(t->m, h->path, &s, pause_ns, &h->copy, err);
 }
 
 /* One step nearer. */
 static enum rc advance(struct half *h, struct err *err) {
-    enum rc rc = h->copy ? RC_OK : build(h, err);
+    enum rc rc = h->copy ? RC_OK : build(h, PAUSE_NS, err);
     if (!rc && (!h->ready || rangecopy_behind(h->copy) > 0))
         rc = rangecopy_finish(h->copy, err);
     return rc == RC_BUSY && h->copy ? RC_OK : rc; /* slots were applied meanwhile: there is always a rest */
@@ -300,7 +300,7 @@ static enum rc first_slot(struct tablet *t, const struct split *s, struct tablet
 static enum rc settle(struct half *h, struct err *err) {
     enum rc rc = RC_OK;
     for (int i = 0; i < BUILD_TRIES; i++) {
-        rc = h->copy ? RC_OK : build(h, err);
+        rc = h->copy ? RC_OK : build(h, 0, err);
         if (!rc)
             rc = rangecopy_settle(h->copy, err);
         if (!rc || !h->copy || rc == RC_CANCELLED)

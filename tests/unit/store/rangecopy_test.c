@@ -166,10 +166,10 @@ static void split(struct world *w) {
     struct mvcc_bytes none = {NULL, 0}, at = {w->split.data, w->split.len};
     struct mvcc_state state = {.tablet = 2, .generation = 1, .start = at, .floor = 5};
     struct rangecopy *second = NULL;
-    MUST(w, rangecopy_begin(w->m, w->half_path, &state, &w->copy, &w->err));
+    MUST(w, rangecopy_begin(w->m, w->half_path, &state, 0, &w->copy, &w->err));
     if (!w->ok)
         return;
-    EQ_INT(rangecopy_begin(w->m, "other", &state, &second, &w->err), RC_BUSY);
+    EQ_INT(rangecopy_begin(w->m, "other", &state, 0, &second, &w->err), RC_BUSY);
     for (int i = 0; i < 3 && w->ok; i++) {
         work(w, 20);
         if (i < 2)
