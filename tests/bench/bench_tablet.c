@@ -133,8 +133,9 @@ static struct waits look(struct bench *b) {
     struct waits w = {.n = b->n};
     qsort(b->took, b->n, sizeof *b->took, by_value);
     if (b->n) {
-        w.p50 = (double)b->took[b->n / 2] / 1e6;
-        w.p99 = (double)b->took[b->n * 99 / 100] / 1e6;
+        size_t middle = b->n / 2, late = b->n * 99 / 100;
+        w.p50 = (double)b->took[middle] / 1e6;
+        w.p99 = (double)b->took[late] / 1e6;
         w.longest = (double)b->took[b->n - 1] / 1e6;
     }
     b->n = 0;
