@@ -81,7 +81,7 @@ static enum rc image(struct exec *e, const struct set_col *set, const struct val
         if (rc)
             return rc;
     }
-    return exec_keep(e, v, t->columns, ret, err);
+    return exec_keep_image(e, v, t->columns, ret, err);
 }
 
 static enum rc flush(struct exec *e, bool end, struct err *err) {
@@ -254,7 +254,7 @@ static enum rc update_instead(struct exec *e, const struct value *old, const str
     return rc;
 }
 
-/* ON CONFLICT looks before it writes, so each row's writes go out before the next one is looked at. */
+/* ON CONFLICT looks before it writes: what was written before has been sent. */
 static enum rc insert_or(struct exec *e, struct value *new, bool *ret_done, struct err *err) {
     const struct dml_conflict *c = e->plan->dml->conflict;
     struct value *old = NULL;
@@ -262,9 +262,7 @@ static enum rc insert_or(struct exec *e, struct value *new, bool *ret_done, stru
     *ret_done = false;
     if (!c)
         return RC_OK;
-    enum rc rc = e->dml->writes.n > 0 ? flush(e, false, err) : RC_OK;
-    if (!rc)
-        rc = c->any ? find_any_conflict(e, new, &old, err) : find_conflict(e, c->index, new, &old, err);
+    enum rc rc = c->any ? find_any_conflict(e, new, &old, err) : find_conflict(e, c->index, new, &old, err);
     if (rc || !old)
         return rc ? rc : first_time(e, new, &first, err);
     *ret_done = true;
@@ -276,7 +274,9 @@ static enum rc insert(struct exec *e, const struct value *read, struct err *err)
     struct dml_run *x = e->dml;
     struct value *new = NULL;
     bool done = false;
-    enum rc rc = image(e, d->set, NULL, read, NULL, &new, err);
+    enum rc rc = d->conflict && x->writes.n > 0 ? flush(e, false, err) : RC_OK;
+    if (!rc)
+        rc = image(e, d->set, NULL, read, NULL, &new, err);
     if (!rc)
         rc = write_check(e, d, new, err);
     if (!rc)
@@ -288,7 +288,7 @@ static enum rc insert(struct exec *e, const struct value *read, struct err *err)
         rc = writes_add(&x->writes, NULL, new, err);
     e->affected += !rc;
     x->pending++;
-    if (!rc && !d->reads_itself && x->pending > EXEC_WRITE_ROWS)
+    if (!rc && !d->reads_itself && (x->pending > EXEC_WRITE_ROWS || e->batch.bytes > EXEC_WRITE_BYTES))
         rc = flush(e, false, err);
     return rc;
 }
@@ -304,6 +304,8 @@ enum rc dml_run(struct exec *e, struct err *err) {
     x->writes = (struct writes){.e = e, .dml = d};
     x->last = &x->first;
     map_init(&x->seen);
+    if (d->kind == QUERY_INSERT && !d->reads_itself)
+        e->images = &e->batch;
     enum rc rc = read_open(&e->read, e, &d->read, err);
     while (!rc) {
         const struct value *row = NULL;

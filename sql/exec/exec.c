@@ -77,17 +77,32 @@ enum rc exec_slots(struct exec *e, const struct text *t, const struct value **re
     return RC_OK;
 }
 
-enum rc exec_keep(struct exec *e, const struct value *from, size_t n, struct value **ret, struct err *err) {
-    struct value *v = arena_array(&e->arena, n + 1, sizeof *v);
+static enum rc copy_row(struct arena *a, const struct value *from, size_t n, struct value **ret, size_t *ret_bytes,
+                        struct err *err) {
+    struct value *v = arena_array(a, n + 1, sizeof *v);
     if (!v)
         return nomem(err);
-    size_t bytes = n * sizeof *v;
+    *ret_bytes = n * sizeof *v;
     for (size_t i = 0; i < n; i++) {
         v[i] = from[i];
-        bytes += v[i].bytes;
-        if (value_copy(&e->arena, &v[i]))
+        *ret_bytes += v[i].bytes;
+        if (value_copy(a, &v[i]))
             return nomem(err);
     }
+    *ret = v;
+    return RC_OK;
+}
+
+enum rc exec_keep_image(struct exec *e, const struct value *from, size_t n, struct value **ret, struct err *err) {
+    size_t bytes;
+    return e->images == &e->arena ? exec_keep(e, from, n, ret, err) : copy_row(e->images, from, n, ret, &bytes, err);
+}
+
+enum rc exec_keep(struct exec *e, const struct value *from, size_t n, struct value **ret, struct err *err) {
+    size_t bytes = 0;
+    enum rc rc = copy_row(&e->arena, from, n, ret, &bytes, err);
+    if (rc)
+        return rc;
     e->memory += bytes;
     if (e->memory > e->memory_max) {
         err_set(err, RC_LIMIT, "the statement needs more memory than it may have");
@@ -95,7 +110,6 @@ enum rc exec_keep(struct exec *e, const struct value *from, size_t n, struct val
         err_state(err, "53200");
         return RC_LIMIT;
     }
-    *ret = v;
     return RC_OK;
 }
 
@@ -126,6 +140,8 @@ enum rc exec_values(const struct plan *p, const struct exec_env *env, const stru
     e->memory_max = env->memory_max ? env->memory_max : EXEC_MEMORY_BYTES;
     arena_init(&e->arena, 0);
     arena_init(&e->row_arena, 0);
+    arena_init(&e->batch, 0);
+    e->images = &e->arena;
     e->fn = *env->fn;
     enum rc rc = compute(e, err);
     if (rc)
@@ -167,6 +183,7 @@ void exec_close(struct exec *e) {
     plan_unref(e->plan);
     arena_done(&e->arena);
     arena_done(&e->row_arena);
+    arena_done(&e->batch);
     free(e);
 }
 

@@ -9,7 +9,7 @@
  *     write.c    row images, indexes, and the errors of rows that may not be
  *     dml.c      INSERT, UPDATE, DELETE
  *
- * Memory: e->arena lives as long as the run, e->row_arena until the next row.
+ * Memory: e->arena lives as long as the run, e->row_arena until the next row, e->images until what is written is sent.
  * Relies on   plan_internal.h.
  * Threads     the reactor's own, one fiber.
  */
@@ -25,6 +25,7 @@
 enum {
     EXEC_MEMORY_BYTES = 64 << 20,
     EXEC_WRITE_ROWS = 512, /* of an INSERT that streams, at once */
+    EXEC_WRITE_BYTES = 4 << 20,
 };
 
 struct stage;
@@ -75,7 +76,9 @@ struct exec {
     const struct exec_env *env;
     const struct value *params;
     struct arena arena, row_arena;
-    struct fn_env fn; /* with row_arena */
+    struct arena batch;   /* images of rows that are written, until they are sent */
+    struct arena *images; /* where images lie: batch of an INSERT that streams, else arena */
+    struct fn_env fn;     /* with row_arena */
     struct value *calc;
     size_t memory_max, memory;
     struct read read;
@@ -102,6 +105,9 @@ enum rc exec_run_prog(struct exec *e, const struct prog *p, const struct row_val
                       struct err *err) WAITS MUST_CHECK;
 /* A copy in the run's arena, counted. RC_LIMIT past the memory. */
 enum rc exec_keep(struct exec *e, const struct value *from, size_t n, struct value **ret, struct err *err) MUST_CHECK;
+/* The same in images; what is dropped with the batch is not counted. */
+enum rc exec_keep_image(struct exec *e, const struct value *from, size_t n, struct value **ret,
+                        struct err *err) MUST_CHECK;
 enum rc exec_slots(struct exec *e, const struct text *t, const struct value **ret, struct err *err) MUST_CHECK;
 /* May be NULL: no memory for notes. */
 struct scan_note *exec_note(struct exec *e, const struct text *text, const struct table *table, size_t spans);

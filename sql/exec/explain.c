@@ -166,6 +166,8 @@ static void say_source(struct explain *x, int indent, const struct select *sel, 
         say_actual(x, indent + 6, s->by_keys);
         say_text(x, indent + 6, "Fragment", sel, s->text.sql);
         say_actual(x, indent + 6, &s->text);
+        for (int i = 0; i < POINT_PARTS_MAX; i++)
+            say_actual(x, indent + 6, &s->point[i]);
     }
 }
 

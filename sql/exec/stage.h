@@ -33,7 +33,8 @@ struct vsource {
     struct kept_row *first, **last;
     uint64_t rows;
     struct hash_index *indexes;
-    bool few; /* by its keys */
+    unsigned points; /* looks that were answered by reading only what they asked for */
+    bool few;        /* by its keys */
 };
 
 struct stage {

@@ -5,6 +5,9 @@
  * SQLite has no hash join. So a table accepts equality on any columns: at the first such look its rows are read into memory and
  * hashed by those columns. Keys are normalised, so that 1 = 1.0 and numeric 1.0 = 1.00; SQLite compares once more itself.
  *
+ * Few looks by the beginning of the table's key need not the whole table: each of the first POINTS_MAX reads and locks what it
+ * asks for, and no more. A join that goes on asking gets the hash.
+ *
  * idxNum 1: by equality, idxStr names the columns, in the order of the arguments; 0: all rows.
  */
 #include <stdio.h>
@@ -12,6 +15,8 @@
 #include <string.h>
 
 #include "sql/exec/stage.h"
+
+enum { POINTS_MAX = 24 };
 
 struct vtab {
     sqlite3_vtab base;
@@ -278,10 +283,98 @@ static void next_hit(struct vcursor *c, struct map_node *n) {
     c->hit = n;
 }
 
+static int stream_next(struct vcursor *c) {
+    struct vsource *s = c->source;
+    enum rc rc = feed_next(&c->feed, s->stage->e, &c->row, &s->stage->err);
+    return rc ? fail(s, rc) : SQLITE_OK;
+}
+
+/* The place of a key's column among those looked up by, or -1. */
+static int place_among(const struct source *src, uint16_t part, const char *columns) {
+    const struct table *t = src->table->store;
+    int place = 0;
+    for (const char *at = columns; *at; place++) {
+        char *end;
+        unsigned long col = strtoul(at, &end, 10);
+        if (col < src->table->columns && src->table->column[col].id == t->cols[t->key[part].col].id)
+            return place;
+        at = *end ? end + 1 : end;
+    }
+    return -1;
+}
+
+/* How many of the key's first columns are known, with values that they can have. -1: a value that no row has. */
+static int known_parts(const struct source *src, const char *columns, sqlite3_value **argv, struct value *key) {
+    const struct table *t = src->table->store;
+    int n = 0;
+    while (n < t->n_key && n < POINT_PARTS_MAX) {
+        int at = place_among(src, (uint16_t)n, columns);
+        if (at < 0 || value_from_sqlite(argv[at], &key[n]))
+            break;
+        if (key[n].kind == VALUE_NULL || col_check(&t->cols[t->key[n].col].col, &key[n], NULL))
+            return -1;
+        n++;
+    }
+    return n;
+}
+
+static enum rc open_point(struct vsource *s, struct feed *f, const struct value *key, uint16_t n, struct err *err) {
+    struct exec *e = s->stage->e;
+    const struct source *src = s->source;
+    const struct text *text = &src->point[n - 1];
+    struct txn_table *table = arena_new(&e->arena, struct txn_table);
+    struct span *span = arena_new(&e->arena, struct span);
+    struct value *params = arena_array(&e->arena, text->slots + n, sizeof *params);
+    if (!table || !span || !params)
+        return err_set(err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
+    *table = (struct txn_table){src->table->store->id, src->table->store->version};
+    struct txn_scan_conf how = {.fragment = &text->fragment,
+                                .params = params,
+                                .tables = table,
+                                .n_tables = 1,
+                                .spans = span,
+                                .n_spans = 1,
+                                .lock = src->lock,
+                                .locked = src->locked};
+    for (uint32_t i = 0; i < text->slots; i++)
+        params[i] = e->calc[text->slot[i]];
+    for (uint16_t i = 0; i < n; i++) {
+        params[text->slots + i] = key[i];
+        if (value_copy(&e->arena, &params[text->slots + i]))
+            return err_set(err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
+    }
+    enum rc rc = span_of_row(&e->arena, src->table->store, key, n, span, err);
+    return rc ? rc : feed_open(f, e, &how, text, err);
+}
+
+/* Reads only what is asked for. *ret_done false: it is not that kind of a look. */
+static int look_at_point(struct vcursor *c, const char *columns, sqlite3_value **argv, bool *ret_done) {
+    struct vsource *s = c->source;
+    struct value key[POINT_PARTS_MAX];
+    *ret_done = false;
+    if (s->loaded || s->source->virtual_rows || !s->source->point[0].sql || s->points >= POINTS_MAX)
+        return SQLITE_OK;
+    int n = known_parts(s->source, columns, argv, key);
+    if (n == 0)
+        return SQLITE_OK;
+    *ret_done = true;
+    c->row = NULL;
+    if (n < 0)
+        return SQLITE_OK;
+    s->points++;
+    c->streams = true;
+    enum rc rc = open_point(s, &c->feed, key, (uint16_t)n, &s->stage->err);
+    return rc ? fail(s, rc) : stream_next(c);
+}
+
 static int look_up(struct vcursor *c, const char *columns, int argc, sqlite3_value **argv) {
     struct vsource *s = c->source;
     struct hash_index *x = NULL;
     const char *at = columns;
+    bool done;
+    int code = look_at_point(c, columns, argv, &done);
+    if (done || code != SQLITE_OK)
+        return code;
     enum rc rc = load(s);
     if (!rc)
         rc = find_index(s, columns, &x);
@@ -303,12 +396,6 @@ static int look_up(struct vcursor *c, const char *columns, int argc, sqlite3_val
         return SQLITE_NOMEM;
     next_hit(c, map_first(&x->map, hash_bytes(c->key.data, c->key.len, 0)));
     return SQLITE_OK;
-}
-
-static int stream_next(struct vcursor *c) {
-    struct vsource *s = c->source;
-    enum rc rc = feed_next(&c->feed, s->stage->e, &c->row, &s->stage->err);
-    return rc ? fail(s, rc) : SQLITE_OK;
 }
 
 static int on_filter(sqlite3_vtab_cursor *vc, int by_equality, const char *columns, int argc, sqlite3_value **argv) {

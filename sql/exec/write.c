@@ -159,7 +159,7 @@ enum rc write_index_row(struct exec *e, const struct dml *d, const struct cat_in
     enum rc rc = in_index(e, d, x, row, ret_there, err);
     if (rc || !*ret_there)
         return rc;
-    struct value *v = arena_array(&e->arena, s->n_cols, sizeof *v);
+    struct value *v = arena_array(e->images, s->n_cols, sizeof *v);
     if (!v)
         return nomem(err);
     for (uint16_t i = 0; i < s->n_cols; i++) {
@@ -172,7 +172,7 @@ enum rc write_index_row(struct exec *e, const struct dml *d, const struct cat_in
 
 static enum rc key_of_row(struct exec *e, const struct table *t, const struct value *row, struct value **ret,
                           struct err *err) {
-    struct value *v = arena_array(&e->arena, t->n_key, sizeof *v);
+    struct value *v = arena_array(e->images, t->n_key, sizeof *v);
     if (!v)
         return nomem(err);
     for (uint16_t i = 0; i < t->n_key; i++)
@@ -199,8 +199,8 @@ static enum rc add(struct writes *w, enum txn_write_kind kind, const struct tabl
                    const struct cat_index *x, const struct value *row, struct err *err) {
     if (w->n == w->max) {
         size_t max = w->max ? w->max * 2 : 8;
-        struct txn_write *more = arena_array(&w->e->arena, max, sizeof *more);
-        struct write_origin *from = arena_array(&w->e->arena, max, sizeof *from);
+        struct txn_write *more = arena_array(w->e->images, max, sizeof *more);
+        struct write_origin *from = arena_array(w->e->images, max, sizeof *from);
         if (!more || !from)
             return nomem(err);
         if (w->n) {
@@ -271,8 +271,8 @@ static enum rc sorted(struct writes *w, struct err *err) {
         deletes += w->w[i].kind == TXN_DELETE;
     if (deletes == 0 || deletes == w->n)
         return RC_OK;
-    struct txn_write *to = arena_array(&w->e->arena, w->n, sizeof *to);
-    struct write_origin *from = arena_array(&w->e->arena, w->n, sizeof *from);
+    struct txn_write *to = arena_array(w->e->images, w->n, sizeof *to);
+    struct write_origin *from = arena_array(w->e->images, w->n, sizeof *from);
     if (!to || !from)
         return nomem(err);
     rest = deletes;
@@ -299,6 +299,8 @@ enum rc writes_send(struct writes *w, bool commit, struct err *err) {
     if (rc == RC_EXISTS && conflict < w->n)
         return exists(e, w->dml->table, &w->origin[conflict], err);
     e->committed = e->committed || (!rc && commit);
-    w->n = 0;
+    *w = (struct writes){.e = e, .dml = w->dml};
+    if (e->images == &e->batch)
+        arena_reset(&e->batch);
     return rc;
 }

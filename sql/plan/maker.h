@@ -50,6 +50,9 @@ struct out {
     uint32_t *slot;
     uint32_t slots, slots_max;
     unsigned depth;
+    /* Functions among the targets that give rows: joined to FROM, from the query's first on. */
+    const struct expr **joined;
+    uint32_t joins, joins_max, sets_max;
 };
 
 /* ---- maker.c ----------------------------------------------------------------------------------------------------- */
@@ -130,6 +133,7 @@ void print_ordered(struct out *o, const struct expr *e);
 void print_conjuncts(struct out *o, const char *before, const struct expr *where, const struct expr *const *more,
                      uint32_t mores);
 void print_scalar(struct out *o, const struct expr *e);
+void print_set_target(struct out *o, const struct expr *e);
 void print_sublink(struct out *o, const struct expr *e);
 void print_aggregate(struct out *o, const struct expr *e);
 void print_window(struct out *o, const struct expr *e);

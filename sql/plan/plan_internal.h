@@ -105,6 +105,8 @@ struct lookup {
     struct text text; /* gives primary keys */
 };
 
+enum { POINT_PARTS_MAX = 4 };
+
 struct source {
     const struct rel *rel;
     const struct cat_table *table;
@@ -121,7 +123,9 @@ struct source {
     struct lookup *via;  /* NULL: by keys alone */
     struct text text;
     struct text by_keys[BY_KEYS_FORMS]; /* with via */
-    const char *shape;                  /* the declaration of the virtual table */
+    /* In a join: rows by the first, the first two, ... columns of the key, whose values come behind the slots. */
+    struct text point[POINT_PARTS_MAX];
+    const char *shape; /* the declaration of the virtual table */
 };
 
 /* How rows of a single-table query come out of many tablets. */
@@ -130,6 +134,12 @@ struct spread {
     struct text by_keys[BY_KEYS_FORMS]; /* with via */
     bool ordered, reverse;
     uint32_t limit, offset; /* calcs */
+};
+
+/* A call of a function that gives rows, in the final stage. */
+struct set_call {
+    const struct fn *fn; /* NULL: the argument itself is the only row */
+    struct fn_call types;
 };
 
 struct select {
@@ -144,6 +154,8 @@ struct select {
     struct text final;
     struct source *source;
     uint32_t sources;
+    struct set_call *set;
+    uint32_t sets;
     bool only_final; /* something needs the gateway */
     bool keeps_rows; /* RIGHT and FULL joins: SQLite remembers rows by their rowid, so rows are read once and kept */
     const char *why_final; /* for EXPLAIN */

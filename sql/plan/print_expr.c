@@ -175,6 +175,7 @@ static const struct expr *for_sql(struct maker *m, const struct expr *e) {
     case EXPR_AGG:
     case EXPR_WINDOW:
     case EXPR_GROUPING:
+    case EXPR_SET:
         return leaf(m, e);
     default:
         break;
@@ -199,10 +200,6 @@ void print_scalar(struct out *o, const struct expr *e) {
     struct expr_program p = {0};
     if (m->rc)
         return;
-    if (e->kind == EXPR_SET) {
-        maker_unsupported(m, e->location, "a set-returning function is not supported here");
-        return;
-    }
     const struct expr *in = for_sql(m, e);
     enum rc rc = m->rc ? m->rc : expr_compile(m->arena, in, &p, m->err);
     if (rc) {
@@ -430,6 +427,9 @@ void print_expr(struct out *o, const struct expr *e) {
         return;
     case EXPR_WINDOW:
         print_window(o, e);
+        return;
+    case EXPR_SET:
+        print_set_target(o, e);
         return;
     case EXPR_RELABEL:
         if (plan_same_form(&e->type, &e->arg[0]->type)) {

@@ -405,23 +405,54 @@ static void print_values(struct out *o, const struct rel *r) {
     out_puts(o, "))");
 }
 
-/* pgset(fn, types, args...) AS r: a virtual table with hidden columns. A function that gives one value gives one row. */
-static void print_function(struct out *o, const struct rel *r) {
-    const struct expr *call = r->rows ? r->row[0] : NULL;
-    if (r->rows != 1) {
-        maker_unsupported(o->m, call ? call->location : -1, "ROWS FROM is not supported");
+/* pgset(call, argument, ...): a virtual table with hidden columns. */
+static void print_set_call(struct out *o, const struct expr *e) {
+    struct maker *m = o->m;
+    bool set = (e->kind == EXPR_CALL || e->kind == EXPR_SET) && e->call.fn && e->call.fn->kind == FN_SET;
+    if (o->mode != OUT_FINAL) {
+        maker_fail(m, RC_INTERNAL);
         return;
     }
-    bool set = (call->kind == EXPR_CALL || call->kind == EXPR_SET) && call->call.fn && call->call.fn->kind == FN_SET;
+    if (!maker_room(m, &o->sel->set, o->sel->sets, &o->sets_max, sizeof *o->sel->set))
+        return;
+    struct set_call *call = &o->sel->set[o->sel->sets++];
+    *call = (struct set_call){.fn = set ? e->call.fn : NULL};
+    out_printf(o, "pgset(%u", o->sel->sets - 1);
     if (set) {
-        out_printf(o, "pgset(%u, ", call->call.fn->id);
-        print_spec(o, call);
-        print_arguments(o, call);
+        struct col *type = maker_alloc(m, e->args ? e->args : 1, sizeof *type);
+        for (uint32_t i = 0; i < e->args && type; i++) {
+            type[i] = e->arg[i]->type;
+            if (type[i].type == COL_NUMERIC)
+                type[i].typmod = COL_TYPMOD_NONE;
+            out_puts(o, ", ");
+            print_as(o, e->arg[i], &type[i]);
+        }
+        call->types = (struct fn_call){.arg = type, .ret = e->type};
     } else {
-        out_puts(o, "pgset(0, NULL, ");
-        print_expr(o, call);
+        out_puts(o, ", ");
+        print_expr(o, e);
     }
     out_puts(o, ")");
+}
+
+static void print_function(struct out *o, const struct rel *r) {
+    if (r->rows != 1) {
+        maker_unsupported(o->m, r->rows ? r->row[0]->location : -1, "ROWS FROM is not supported");
+        return;
+    }
+    print_set_call(o, r->row[0]);
+}
+
+void print_set_target(struct out *o, const struct expr *e) {
+    uint32_t i = 0;
+    while (i < o->joins && o->joined[i] != e)
+        i++;
+    if (i == o->joins) {
+        if (!maker_room(o->m, &o->joined, o->joins, &o->joins_max, sizeof *o->joined))
+            return;
+        o->joined[o->joins++] = e;
+    }
+    out_printf(o, "j%u.c0", i);
 }
 
 static void print_rel(struct out *o, const struct rel *r);
@@ -493,6 +524,20 @@ static void print_rel(struct out *o, const struct rel *r) {
         return;
     }
     out_printf(o, " AS r%u", n);
+}
+
+/* Behind FROM: the functions among the targets. */
+static void print_joined(struct out *o, const struct query *q, uint32_t first) {
+    if (o->joins > first && (q->aggregates || q->groups || o->joins > first + 1))
+        maker_unsupported(o->m, o->joined[first]->location,
+                          o->joins > first + 1 ? "several set-returning functions among the targets are not supported"
+                                               : "a set-returning function beside aggregates is not supported");
+    for (uint32_t i = first; i < o->joins && !o->m->rc; i++) {
+        out_puts(o, q->froms || i > first ? ", " : " FROM ");
+        print_set_call(o, o->joined[i]);
+        out_printf(o, " AS j%u", i);
+    }
+    o->joins = first;
 }
 
 void print_from(struct out *o, const struct query *q) {
@@ -706,7 +751,7 @@ static void print_group(struct out *o, const struct query *q) {
 
 /* SELECT DISTINCT ON: the first row of each. */
 static void print_distinct_on(struct out *o, const struct query *q, const struct plan_column *as) {
-    uint32_t n = visible(q);
+    uint32_t n = visible(q), first = o->joins;
     out_puts(o, "SELECT ");
     print_columns(o, n, " FROM (SELECT ");
     print_targets(o, q, as, false);
@@ -723,6 +768,7 @@ static void print_distinct_on(struct out *o, const struct query *q, const struct
     print_sorts(o, q->sort, q->sorts);
     out_puts(o, ") AS n");
     print_from(o, q);
+    print_joined(o, q, first);
     print_conjuncts(o, " WHERE ", q->where, NULL, 0);
     print_group(o, q);
     out_puts(o, ") WHERE n = 1");
@@ -761,8 +807,10 @@ void print_query(struct out *o, const struct query *q, const struct plan_column 
         return;
     }
     out_puts(o, q->distinct ? "SELECT DISTINCT " : "SELECT ");
+    uint32_t first = o->joins;
     print_targets(o, q, as, q->distinct);
     print_from(o, q);
+    print_joined(o, q, first);
     print_conjuncts(o, " WHERE ", q->where, NULL, 0);
     print_group(o, q);
     print_order(o, q);

@@ -261,12 +261,17 @@ static bool test_right_join(const struct rel *r, void *ctx) {
     return r->kind == REL_JOIN && (r->join == JOIN_RIGHT || r->join == JOIN_FULL);
 }
 
+static bool test_set(const struct expr *e, void *ctx) {
+    (void)ctx;
+    return e->kind == EXPR_SET;
+}
+
 static void find_why(const struct query *q, struct select *sel) {
     if (sel->only_final)
         return;
     if (query_any(q, test_session, NULL))
         sel->why_final = "functions of the session";
-    else if (query_any_rel(q, test_lateral_function, NULL))
+    else if (query_any_rel(q, test_lateral_function, NULL) || query_any(q, test_set, NULL))
         sel->why_final = "set-returning functions";
     else
         return;
@@ -453,6 +458,20 @@ static bool print_source(struct out *o, struct maker *m, const struct source *s,
     return before[1] == 'A';
 }
 
+static void make_points(struct maker *m, struct source *s, const struct partial_rows *p) {
+    const struct table *t = s->table->store;
+    for (uint16_t n = 1; n <= t->n_key && n <= POINT_PARTS_MAX && !m->rc; n++) {
+        struct out o;
+        bool where = print_source(&o, m, s, p);
+        uint32_t slots = o.slots;
+        for (uint16_t k = 0; k < n; k++)
+            out_printf(&o, "%sr%u.c%u = ?%u", k || where ? " AND " : " WHERE ", maker_rel(m, s->rel),
+                       t->cols[t->key[k].col].id, slots + k + 1);
+        out_done(&o, &s->point[n - 1], true);
+        s->point[n - 1].fragment.n_params = (uint16_t)(slots + n);
+    }
+}
+
 static void make_source(struct maker *m, const struct query *q, const struct select *sel, struct source *s) {
     struct out o;
     struct partial_rows p;
@@ -467,6 +486,8 @@ static void make_source(struct maker *m, const struct query *q, const struct sel
         bool where = print_source(&o, m, s, &p);
         print_by_keys(&o, s, where, by_keys_rows[i], &s->by_keys[i]);
     }
+    if (sel->sources > 1 && !sel->keeps_rows)
+        make_points(m, s, &p);
 }
 
 static void shape_source(struct maker *m, struct source *s) {
