@@ -8,6 +8,8 @@
 
 #include "geo-sim/report/report_internal.h"
 
+enum { PAGE_BYTES_MAX = 32 << 20 };
+
 static const char style[] =
     ":root{--bg:#fbfaf8;--ink:#22252a;--soft:#6c727b;--faint:#a9aeb5;--line:#e4e2dd;--grid:#ecebe7;--card:#fff;--land:#"
     "d9d6cf;"
@@ -196,10 +198,14 @@ static void put_top(struct page *p) {
     page_text(out, of(j, "scenario", "?"));
     buf_puts(out, "</div>\n<h1>");
     page_text(out, of(j, "title", "A run"));
-    buf_printf(out, "</h1>\n<div class=\"pill %s\">%s: %u of %u checks hold</div>\n<p class=about>",
-               passed ? "ok" : "no", passed ? "passed" : "FAILED", good, checks);
-    page_text(out, of(j, "about", ""));
-    buf_puts(out, "</p>\n<p class=meta>topology <b>");
+    buf_printf(out, "</h1>\n<div class=\"pill %s\">%s: %u of %u checks hold</div>\n", passed ? "ok" : "no",
+               passed ? "passed" : "FAILED", good, checks);
+    if (of(j, "about", "")[0]) {
+        buf_puts(out, "<p class=about>");
+        page_text(out, of(j, "about", ""));
+        buf_puts(out, "</p>\n");
+    }
+    buf_puts(out, "<p class=meta>topology <b>");
     page_text(out, of(j, "topology", "?"));
     buf_puts(out, "</b> &middot; back end <b>");
     page_text(out, of(j, "backend", "?"));
@@ -292,9 +298,18 @@ enum rc report_html(const struct json *results, struct buf *out, struct err *err
 
 enum rc report_map_svg(const struct json *results, struct buf *out, struct err *err) {
     struct page p;
-    page_init(&p, results, out);
+    struct buf map;
+    buf_init(&map, PAGE_BYTES_MAX);
+    page_init(&p, results, &map);
     if (json_int(json_get(results, "format"), 0) != 1 || p.regions == 0)
         return err_set(err, RC_INVAL, "this is no results file of format 1");
     chart_map(&p);
-    return buf_rc(out) ? err_set(err, buf_rc(out), "the picture is too large") : RC_OK;
+    const char *text = buf_cstr(&map), *body = text ? strchr(text, '\n') : NULL;
+    if (body) { /* the first line is the element's own */
+        buf_put(out, text, (size_t)(body - text));
+        buf_printf(out, "\n<style>\n%ssvg{background:var(--card)}</style>", style);
+        buf_puts(out, body);
+    }
+    buf_done(&map);
+    return !body || buf_rc(out) ? err_set(err, RC_NOMEM, "the picture is too large") : RC_OK;
 }

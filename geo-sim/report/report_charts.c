@@ -45,13 +45,15 @@ static void row_labels(struct page *p, const struct rows *rows) {
         const char *region = text_of(rows->row[i], "region");
         int r = page_region_of(p, region);
         if (strcmp(last, region) != 0) {
-            buf_printf(p->out, "<circle cx=8 cy=%.1f r=4.5 fill=\"var(--r%u)\"/>\n<text class=bold x=19 y=%.1f>",
+            buf_printf(p->out,
+                       "<circle cx=\"8\" cy=\"%.1f\" r=\"4.5\" fill=\"var(--r%u)\"/>\n<text class=\"bold\" x=\"19\" "
+                       "y=\"%.1f\">",
                        rows->y[i] - 4, r < 0 ? 0 : (unsigned)r % REGION_COLORS, rows->y[i]);
             page_text(p->out, region);
             buf_puts(p->out, "</text>\n");
         }
         last = region;
-        buf_printf(p->out, "<text class=\"soft end\" x=%d y=%.1f>", LEFT - 12, rows->y[i]);
+        buf_printf(p->out, "<text class=\"soft end\" x=\"%d\" y=\"%.1f\">", LEFT - 12, rows->y[i]);
         page_text(p->out, text_of(rows->row[i], "operation"));
         buf_puts(p->out, "</text>\n");
     }
@@ -59,8 +61,8 @@ static void row_labels(struct page *p, const struct rows *rows) {
 
 static void nothing(struct page *p, const char *id, const char *label) {
     buf_printf(p->out,
-               "<svg viewBox=\"0 0 %d 40\" role=img aria-label=\"%s\">\n<g id=\"%s\">\n<text class=soft x=8 "
-               "y=24>not measured in this run</text>\n</g>\n</svg>\n",
+               "<svg viewBox=\"0 0 %d 40\" role=\"img\" aria-label=\"%s\">\n<g id=\"%s\">\n<text class=\"soft\" "
+               "x=\"8\" y=\"24\">not measured in this run</text>\n</g>\n</svg>\n",
                PAGE_WIDTH, label, id);
 }
 
@@ -100,12 +102,12 @@ static void log_axis(struct page *p, const struct log_scale *s, double top, doub
                  : v >= 1  ? v
                            : v * 1000);
         buf_printf(p->out,
-                   "<line class=axis x1=%.1f x2=%.1f y1=%.1f y2=%.1f />\n<text class=\"small soft mid num\" "
-                   "x=%.1f y=%.1f>%s</text>\n",
+                   "<line class=\"axis\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" />\n<text class=\"small soft "
+                   "mid num\" x=\"%.1f\" y=\"%.1f\">%s</text>\n",
                    log_x(s, v), log_x(s, v), top, bottom, log_x(s, v), bottom + 16, text);
         for (int k = 2; k < 10 && d < (int)s->high; k++)
-            buf_printf(p->out, "<line class=grid x1=%.1f x2=%.1f y1=%.1f y2=%.1f />\n", log_x(s, k * v),
-                       log_x(s, k * v), top, bottom);
+            buf_printf(p->out, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" />\n",
+                       log_x(s, k * v), log_x(s, k * v), top, bottom);
     }
 }
 
@@ -120,17 +122,18 @@ void chart_latency(struct page *p) {
     struct log_scale s = scale_of(&rows);
     double bottom = rows.end - ROW + 10;
     buf_printf(p->out,
-               "<svg viewBox=\"0 0 %d %.0f\" role=img aria-label=\"latency by region and operation\">\n"
-               "<g id=\"latency\">\n",
+               "<svg viewBox=\"0 0 %d %.0f\" role=\"img\" aria-label=\"latency by region and operation\">\n<g "
+               "id=\"latency\">\n",
                PAGE_WIDTH, bottom + 26);
     log_axis(p, &s, TOP, bottom);
-    buf_printf(p->out,
-               "<g class=\"small soft\"><circle cx=%d cy=12 r=5 fill=\"var(--soft)\"/><text class=\"small soft\" "
-               "x=%d y=16>median</text><circle cx=%d cy=12 r=3.5 fill=\"var(--card)\" stroke=\"var(--soft)\" "
-               "stroke-width=1.5 /><text class=\"small soft\" x=%d y=16>95th</text><line x1=%d x2=%d y1=7 y2=17 "
-               "stroke=\"var(--soft)\" stroke-width=2 /><text class=\"small soft\" x=%d y=16>99th percentile</text>"
-               "<text class=\"small soft end\" x=%d y=16>median</text></g>\n",
-               LEFT + 5, LEFT + 15, LEFT + 75, LEFT + 84, LEFT + 125, LEFT + 125, LEFT + 131, PAGE_WIDTH - 4);
+    buf_printf(
+        p->out,
+        "<g class=\"small soft\"><circle cx=\"%d\" cy=\"12\" r=\"5\" fill=\"var(--soft)\"/><text class=\"small soft\" "
+        "x=\"%d\" y=\"16\">median</text><circle cx=\"%d\" cy=\"12\" r=\"3.5\" fill=\"var(--card)\" "
+        "stroke=\"var(--soft)\" stroke-width=\"1.5\" /><text class=\"small soft\" x=\"%d\" y=\"16\">95th</text><line "
+        "x1=\"%d\" x2=\"%d\" y1=\"7\" y2=\"17\" stroke=\"var(--soft)\" stroke-width=\"2\" /><text class=\"small soft\" "
+        "x=\"%d\" y=\"16\">99th percentile</text><text class=\"small soft end\" x=\"%d\" y=\"16\">median</text></g>\n",
+        LEFT + 5, LEFT + 15, LEFT + 75, LEFT + 84, LEFT + 125, LEFT + 125, LEFT + 131, PAGE_WIDTH - 4);
     for (unsigned i = 0; i < rows.count; i++) {
         const struct json *l = rows.row[i];
         double p50 = json_number(json_get(l, "p50_ms"), 0), p95 = json_number(json_get(l, "p95_ms"), 0);
@@ -139,13 +142,14 @@ void chart_latency(struct page *p) {
         unsigned color = r < 0 ? 0 : (unsigned)r % REGION_COLORS;
         char text[32];
         buf_printf(p->out,
-                   "<line x1=%.1f x2=%.1f y1=%.1f y2=%.1f stroke=\"var(--r%u)\" stroke-width=2.5 opacity=.45 />\n"
-                   "<line x1=%.1f x2=%.1f y1=%.1f y2=%.1f stroke=\"var(--r%u)\" stroke-width=2 />\n"
-                   "<circle cx=%.1f cy=%.1f r=3.5 fill=\"var(--card)\" stroke=\"var(--r%u)\" stroke-width=1.5 />\n"
-                   "<circle cx=%.1f cy=%.1f r=5 fill=\"var(--r%u)\"/>\n",
+                   "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"var(--r%u)\" stroke-width=\"2.5\" "
+                   "opacity=\".45\" />\n<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"var(--r%u)\" "
+                   "stroke-width=\"2\" />\n<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3.5\" fill=\"var(--card)\" "
+                   "stroke=\"var(--r%u)\" stroke-width=\"1.5\" />\n<circle cx=\"%.1f\" cy=\"%.1f\" r=\"5\" "
+                   "fill=\"var(--r%u)\"/>\n",
                    log_x(&s, p50), log_x(&s, p99), y, y, color, log_x(&s, p99), log_x(&s, p99), y - 5, y + 5, color,
                    log_x(&s, p95), y, color, log_x(&s, p50), y, color);
-        buf_printf(p->out, "<text class=\"end num\" x=%d y=%.1f>%s</text>\n", PAGE_WIDTH - 4, rows.y[i],
+        buf_printf(p->out, "<text class=\"end num\" x=\"%d\" y=\"%.1f\">%s</text>\n", PAGE_WIDTH - 4, rows.y[i],
                    page_ms(p50, text));
     }
     row_labels(p, &rows);
@@ -168,8 +172,8 @@ static void cause_legend(struct page *p, const struct json *causes, const bool *
         if (!used[i % CAUSE_COLORS])
             continue;
         buf_printf(p->out,
-                   "<rect x=%.1f y=3 width=11 height=11 rx=2 fill=\"var(--c%u)\"/>\n<text class=\"small\" x=%.1f "
-                   "y=13>",
+                   "<rect x=\"%.1f\" y=\"3\" width=\"11\" height=\"11\" rx=\"2\" fill=\"var(--c%u)\"/>\n<text "
+                   "class=\"small\" x=\"%.1f\" y=\"13\">",
                    x, i % CAUSE_COLORS, x + 16);
         page_text(p->out, c->name);
         buf_puts(p->out, "</text>\n");
@@ -194,7 +198,8 @@ void chart_causes(struct page *p) {
         nothing(p, "causes", "where the time went");
         return;
     }
-    buf_printf(p->out, "<svg viewBox=\"0 0 %d %.0f\" role=img aria-label=\"where the time went\">\n<g id=\"causes\">\n",
+    buf_printf(p->out,
+               "<svg viewBox=\"0 0 %d %.0f\" role=\"img\" aria-label=\"where the time went\">\n<g id=\"causes\">\n",
                PAGE_WIDTH, rows.end + 4);
     cause_legend(p, json_get(rows.row[0], "causes_ms"), used);
     for (unsigned i = 0; i < rows.count; i++) {
@@ -206,12 +211,12 @@ void chart_causes(struct page *p) {
             double w = fmax(json_number(c, 0), 0) * scale;
             if (w > 0.3)
                 buf_printf(p->out,
-                           "<rect x=%.1f y=%.1f width=%.1f height=13 fill=\"var(--c%u)\"><title>%s %s</title>"
-                           "</rect>\n",
+                           "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"13\" fill=\"var(--c%u)\"><title>%s "
+                           "%s</title></rect>\n",
                            x, rows.y[i] - 11, w, k % CAUSE_COLORS, c->name, page_ms(json_number(c, 0), text));
             x += w;
         }
-        buf_printf(p->out, "<text class=\"num\" x=%.1f y=%.1f>%s</text>\n", x + 8, rows.y[i],
+        buf_printf(p->out, "<text class=\"num\" x=\"%.1f\" y=\"%.1f\">%s</text>\n", x + 8, rows.y[i],
                    page_ms(sum_of(causes), text));
     }
     row_labels(p, &rows);
@@ -243,16 +248,16 @@ static void cell(struct page *p, double x, double y, double width, double asked,
     bool good = measured > 0 && fabs(off) <= allowed;
     const char *fill = measured <= 0 ? "grid" : good ? "goodbg" : "badbg";
     buf_printf(p->out,
-               "<rect x=%.1f y=%.1f width=%.1f height=%d rx=6 fill=\"var(--%s)\"/>\n<text class=\"small soft mid "
-               "num\" x=%.1f y=%.1f>%.1f ms asked for</text>\n",
+               "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" rx=\"6\" fill=\"var(--%s)\"/>\n<text "
+               "class=\"small soft mid num\" x=\"%.1f\" y=\"%.1f\">%.1f ms asked for</text>\n",
                x + 2, y + 2, width - 4, CELL_H - 4, fill, x + width / 2, y + 18, asked);
     if (measured > 0)
         buf_printf(p->out,
-                   "<text class=\"mid num bold\" x=%.1f y=%.1f>%.1f ms <tspan class=\"small soft\">%+.2f</tspan>"
-                   "</text>\n",
+                   "<text class=\"mid num bold\" x=\"%.1f\" y=\"%.1f\">%.1f ms <tspan class=\"small "
+                   "soft\">%+.2f</tspan></text>\n",
                    x + width / 2, y + 34, measured, off);
     else
-        buf_printf(p->out, "<text class=\"small faint mid\" x=%.1f y=%.1f>not measured</text>\n", x + width / 2,
+        buf_printf(p->out, "<text class=\"small faint mid\" x=\"%.1f\" y=\"%.1f\">not measured</text>\n", x + width / 2,
                    y + 34);
 }
 
@@ -270,16 +275,16 @@ void chart_rtt(struct page *p) {
         return;
     }
     double left = 110, width = fmin(180, (PAGE_WIDTH - left) / (m.places - 1));
-    buf_printf(p->out, "<svg viewBox=\"0 0 %d %u\" role=img aria-label=\"round trips\">\n<g id=\"rtt\">\n", PAGE_WIDTH,
-               24 + CELL_H * (m.places - 1));
+    buf_printf(p->out, "<svg viewBox=\"0 0 %d %u\" role=\"img\" aria-label=\"round trips\">\n<g id=\"rtt\">\n",
+               PAGE_WIDTH, 24 + CELL_H * (m.places - 1));
     for (unsigned j = 1; j < m.places; j++) {
-        buf_printf(p->out, "<text class=\"small bold mid\" x=%.1f y=14>", left + (j - 0.5) * width);
+        buf_printf(p->out, "<text class=\"small bold mid\" x=\"%.1f\" y=\"14\">", left + (j - 0.5) * width);
         page_text(p->out, m.place[j]);
         buf_puts(p->out, "</text>\n");
     }
     for (unsigned i = 0; i + 1 < m.places; i++) {
         double y = 22 + CELL_H * i;
-        buf_printf(p->out, "<text class=\"small bold\" x=2 y=%.1f>", y + 26);
+        buf_printf(p->out, "<text class=\"small bold\" x=\"2\" y=\"%.1f\">", y + 26);
         page_text(p->out, m.place[i]);
         buf_puts(p->out, "</text>\n");
         for (unsigned j = i + 1; j < m.places; j++)

@@ -36,8 +36,8 @@ static void put_arc(struct buf *out, double x1, double y1, double x2, double y2,
     double dx = x2 - x1, dy = y2 - y1, length = sqrt(dx * dx + dy * dy), bend = 0.16 * length;
     double cx = (x1 + x2) / 2, cy = (y1 + y2) / 2 - bend - 8;
     buf_printf(out,
-               "<path d=\"M%.1f %.1fQ%.1f %.1f %.1f %.1f\" fill=none stroke=\"var(--faint)\" stroke-width=1.4 "
-               "stroke-linecap=round />\n",
+               "<path d=\"M%.1f %.1fQ%.1f %.1f %.1f %.1f\" fill=\"none\" stroke=\"var(--faint)\" stroke-width=\"1.4\" "
+               "stroke-linecap=\"round\" />\n",
                x1, y1, cx, cy, x2, y2);
     *ret_x = (x1 + 2 * cx + x2) / 4;
     *ret_y = (y1 + 2 * cy + y2) / 4;
@@ -95,19 +95,22 @@ static void put_region(struct page *p, unsigned i, bool leads) {
     double tx = left ? r->x - 14 : r->x + 14;
     char text[32];
     if (leads)
-        buf_printf(out, "<circle cx=%.1f cy=%.1f r=12 fill=none stroke=\"var(--r%u)\" stroke-width=2 />\n", r->x, r->y,
-                   i % REGION_COLORS);
-    buf_printf(out, "<circle cx=%.1f cy=%.1f r=7 fill=\"var(--r%u)\" stroke=\"var(--card)\" stroke-width=2 />\n", r->x,
-               r->y, i % REGION_COLORS);
-    buf_printf(out, "<text class=\"bold halo%s\" x=%.1f y=%.1f>", left ? " end" : "", tx, r->y + 4);
+        buf_printf(
+            out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"12\" fill=\"none\" stroke=\"var(--r%u)\" stroke-width=\"2\" />\n",
+            r->x, r->y, i % REGION_COLORS);
+    buf_printf(
+        out,
+        "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"7\" fill=\"var(--r%u)\" stroke=\"var(--card)\" stroke-width=\"2\" />\n",
+        r->x, r->y, i % REGION_COLORS);
+    buf_printf(out, "<text class=\"bold halo%s\" x=\"%.1f\" y=\"%.1f\">", left ? " end" : "", tx, r->y + 4);
     page_text(out, r->name);
     buf_puts(out, "</text>\n");
     if (write > 0)
-        buf_printf(out, "<text class=\"small soft num halo%s\" x=%.1f y=%.1f>write %s</text>\n", left ? " end" : "", tx,
-                   r->y + 18, page_ms(write, text));
+        buf_printf(out, "<text class=\"small soft num halo%s\" x=\"%.1f\" y=\"%.1f\">write %s</text>\n",
+                   left ? " end" : "", tx, r->y + 18, page_ms(write, text));
     if (stale > 0)
-        buf_printf(out, "<text class=\"small soft num halo%s\" x=%.1f y=%.1f>past %s</text>\n", left ? " end" : "", tx,
-                   r->y + (write > 0 ? 31 : 18), page_ms(stale, text));
+        buf_printf(out, "<text class=\"small soft num halo%s\" x=\"%.1f\" y=\"%.1f\">past %s</text>\n",
+                   left ? " end" : "", tx, r->y + (write > 0 ? 31 : 18), page_ms(stale, text));
 }
 
 void chart_map(struct page *p) {
@@ -117,12 +120,12 @@ void chart_map(struct page *p) {
     int leader = last_leader(p);
     place_regions(p);
     buf_printf(p->out,
-               "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" role=img aria-label=\"map of the "
-               "regions\">\n<clipPath id=\"edge\"><rect x=0 y=0 width=%d height=%d /></clipPath>\n"
-               "<g id=\"map\" clip-path=\"url(#edge)\">\n",
+               "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"map of the "
+               "regions\">\n<clipPath id=\"edge\"><rect x=\"0\" y=\"0\" width=\"%d\" height=\"%d\" /></clipPath>\n<g "
+               "id=\"map\" clip-path=\"url(#edge)\">\n",
                PAGE_WIDTH, HEIGHT, PAGE_WIDTH, HEIGHT);
     if (p->region[0].on_map) {
-        buf_puts(p->out, "<path stroke=\"var(--land)\" stroke-width=4.4 stroke-linecap=round d=\"");
+        buf_puts(p->out, "<path stroke=\"var(--land)\" stroke-width=\"4.4\" stroke-linecap=\"round\" d=\"");
         map_dots(put_dot, p->out);
         buf_puts(p->out, "\"/>\n");
     }
@@ -136,7 +139,7 @@ void chart_map(struct page *p) {
         put_link(p, (unsigned)a, (unsigned)b, json_number(json_get(j, "measured_ms"), asked), &label[labels++]);
     }
     for (unsigned i = 0; i < labels; i++)
-        buf_printf(p->out, "<text class=\"small soft mid num halo\" x=%.1f y=%.1f>%s</text>\n", label[i].x,
+        buf_printf(p->out, "<text class=\"small soft mid num halo\" x=\"%.1f\" y=\"%.1f\">%s</text>\n", label[i].x,
                    label[i].y + 4, label[i].text);
     for (unsigned i = 0; i < p->regions; i++)
         put_region(p, i, (int)i == leader);

@@ -23,8 +23,8 @@ static void time_axis(struct page *p, double y) {
     double step = nice_step(p->duration_s, 10);
     int ticks = (int)(p->duration_s / step + 0.001);
     for (int i = 0; i <= ticks; i++)
-        buf_printf(p->out, "<text class=\"small soft mid num\" x=%.1f y=%.1f>%.0f%s</text>\n", at_x(p, i * step), y,
-                   i * step, i == ticks ? " s" : "");
+        buf_printf(p->out, "<text class=\"small soft mid num\" x=\"%.1f\" y=\"%.1f\">%.0f%s</text>\n",
+                   at_x(p, i * step), y, i * step, i == ticks ? " s" : "");
 }
 
 static void value_axis(struct page *p, double top, double bottom, double max, const char *unit, int decimals) {
@@ -33,8 +33,8 @@ static void value_axis(struct page *p, double top, double bottom, double max, co
     for (int i = 0; i <= ticks; i++) {
         double y = bottom - i * step / max * (bottom - top);
         buf_printf(p->out,
-                   "<line class=grid x1=%d x2=%d y1=%.1f y2=%.1f />\n<text class=\"small soft end num\" x=%d "
-                   "y=%.1f>%.*f%s</text>\n",
+                   "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\" />\n<text class=\"small soft end "
+                   "num\" x=\"%d\" y=\"%.1f\">%.*f%s</text>\n",
                    LEFT, PAGE_WIDTH - RIGHT, y, y, LEFT - 8, y + 4, step < 1 ? decimals : 0, i * step,
                    i == ticks ? unit : "");
     }
@@ -44,8 +44,8 @@ static void legend(struct page *p, double y) {
     double x = LEFT;
     for (unsigned i = 0; i < p->regions; i++) {
         buf_printf(p->out,
-                   "<rect x=%.1f y=%.1f width=10 height=10 rx=2 fill=\"var(--r%u)\"/>\n<text class=\"small\" "
-                   "x=%.1f y=%.1f>",
+                   "<rect x=\"%.1f\" y=\"%.1f\" width=\"10\" height=\"10\" rx=\"2\" fill=\"var(--r%u)\"/>\n<text "
+                   "class=\"small\" x=\"%.1f\" y=\"%.1f\">",
                    x, y - 9, i % REGION_COLORS, x + 15, y);
         page_text(p->out, p->region[i].name);
         buf_puts(p->out, "</text>\n");
@@ -92,12 +92,12 @@ static void events(struct page *p, double top, double bottom, double first_row) 
             row++;
         busy_until[row] = from + width;
         double y = first_row + row * ROW_PX;
-        buf_printf(p->out,
-                   "<line x1=%.1f x2=%.1f y1=%.1f y2=%.1f stroke=\"var(--%s)\" stroke-width=1.2 "
-                   "stroke-dasharray=\"3 3\"/>\n<text class=\"small halo%s\" style=\"fill:var(--%s)\" x=%.1f "
-                   "y=%.1f>",
-                   x, x, y - 9, bottom, fault ? "bad" : "good", left ? " end" : "", fault ? "bad" : "good",
-                   left ? x - 4 : x + 4, y);
+        buf_printf(
+            p->out,
+            "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"var(--%s)\" stroke-width=\"1.2\" "
+            "stroke-dasharray=\"3 3\"/>\n<text class=\"small halo%s\" style=\"fill:var(--%s)\" x=\"%.1f\" y=\"%.1f\">",
+            x, x, y - 9, bottom, fault ? "bad" : "good", left ? " end" : "", fault ? "bad" : "good",
+            left ? x - 4 : x + 4, y);
         page_text(p->out, text);
         buf_puts(p->out, "</text>\n");
         (void)top;
@@ -109,8 +109,8 @@ static void leaders(struct page *p, double y) {
     double from = -1;
     int who = -1;
     buf_printf(p->out,
-               "<text class=\"small soft end\" x=%d y=%.1f>leader</text>\n<rect x=%d y=%.1f width=%d height=10 "
-               "rx=3 fill=\"var(--shade)\"/>\n",
+               "<text class=\"small soft end\" x=\"%d\" y=\"%.1f\">leader</text>\n<rect x=\"%d\" y=\"%.1f\" "
+               "width=\"%d\" height=\"10\" rx=\"3\" fill=\"var(--shade)\"/>\n",
                LEFT - 8, y + 9, LEFT, y, PAGE_WIDTH - LEFT - RIGHT);
     const struct json *e = json_first(json_get(json_get(p->results, "timeline"), "events"));
     for (bool more = true; more; e = e ? e->next : NULL) {
@@ -121,8 +121,9 @@ static void leaders(struct page *p, double y) {
         if (!begins && strcmp(kind, "lost") != 0)
             continue;
         if (who >= 0 && at > from)
-            buf_printf(p->out, "<rect x=%.1f y=%.1f width=%.1f height=10 rx=3 fill=\"var(--r%u)\"/>\n", at_x(p, from),
-                       y, at_x(p, at) - at_x(p, from), (unsigned)who % REGION_COLORS);
+            buf_printf(p->out,
+                       "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"10\" rx=\"3\" fill=\"var(--r%u)\"/>\n",
+                       at_x(p, from), y, at_x(p, at) - at_x(p, from), (unsigned)who % REGION_COLORS);
         who = begins ? page_region_of(p, json_text(json_get(e, "text"), "")) : -1;
         from = at;
     }
@@ -154,15 +155,16 @@ void chart_timeline(struct page *p) {
     sum_up(p, "ok", slots, high);
     sum_up(p, "failed", slots, bad);
     double max = fmax(largest(high, slots) / p->slot_s, 1), scale = (ZERO - TOP) / max / p->slot_s;
-    buf_printf(p->out, "<svg viewBox=\"0 0 %d %d\" role=img aria-label=\"what happened when\">\n<g id=\"timeline\">\n",
+    buf_printf(p->out,
+               "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"what happened when\">\n<g id=\"timeline\">\n",
                PAGE_WIDTH, HEIGHT);
     double gap = json_number(json_get(timeline, "longest_write_gap_ms"), 0) / 1000;
     double gap_from = json_number(json_get(timeline, "gap_from_s"), 0);
     bool near_end = gap_from + gap / 2 > 0.85 * p->duration_s;
     if (gap > 1)
         buf_printf(p->out,
-                   "<rect x=%.1f y=%d width=%.1f height=%d fill=\"var(--shade)\" opacity=.7 />\n<text "
-                   "class=\"small soft halo%s\" x=%.1f y=%d>%.2f s without a write</text>\n",
+                   "<rect x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\" fill=\"var(--shade)\" opacity=\".7\" "
+                   "/>\n<text class=\"small soft halo%s\" x=\"%.1f\" y=\"%d\">%.2f s without a write</text>\n",
                    at_x(p, gap_from), TOP - 18, at_x(p, gap_from + gap) - at_x(p, gap_from), ZERO + FAIL_PX - TOP + 18,
                    near_end ? " end" : "", at_x(p, near_end ? gap_from : gap_from + gap) + (near_end ? -5 : 5), TOP - 6,
                    gap);
@@ -185,8 +187,8 @@ void chart_timeline(struct page *p) {
         bad[k] = -bad[k];
     band(p, slots, none, bad, ZERO + 2, (FAIL_PX - 4) / bad_max, "var(--bad)");
     buf_printf(p->out,
-               "<line class=axis x1=%d x2=%d y1=%d y2=%d />\n<text class=\"small soft end\" x=%d y=%d>failed"
-               "</text>\n",
+               "<line class=\"axis\" x1=\"%d\" x2=\"%d\" y1=\"%d\" y2=\"%d\" />\n<text class=\"small soft end\" "
+               "x=\"%d\" y=\"%d\">failed</text>\n",
                LEFT, PAGE_WIDTH - RIGHT, ZERO, ZERO, LEFT - 8, ZERO + 20);
     events(p, TOP, ZERO + FAIL_PX, 14);
     leaders(p, ZERO + FAIL_PX + 6);
@@ -214,7 +216,9 @@ static void unknown_shades(struct page *p, const struct json *clocks, double top
             if (now && !in)
                 from = i;
             if (in && !now)
-                buf_printf(p->out, "<rect x=%.1f y=%.1f width=%.1f height=%.1f fill=\"var(--shade)\" opacity=.8 />\n",
+                buf_printf(p->out,
+                           "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"var(--shade)\" "
+                           "opacity=\".8\" />\n",
                            at_x(p, from * p->slot_s), top, (double)(i - from) * (at_x(p, p->slot_s) - at_x(p, 0)),
                            bottom - top);
             in = now;
@@ -226,11 +230,11 @@ void chart_clock(struct page *p) {
     const struct json *clocks = json_get(p->results, "clock");
     enum { TOP = 14, BOTTOM = 176, HEIGHT = 226 };
     buf_printf(p->out,
-               "<svg viewBox=\"0 0 %d %d\" role=img aria-label=\"uncertainty of the clocks\">\n<g id=\"clock\">\n",
+               "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"uncertainty of the clocks\">\n<g id=\"clock\">\n",
                PAGE_WIDTH, HEIGHT);
     double max = clock_max(clocks) * 1.05;
     if (max <= 0) {
-        buf_printf(p->out, "<text class=soft x=%d y=40>not measured in this run</text>\n", LEFT);
+        buf_printf(p->out, "<text class=\"soft\" x=\"%d\" y=\"40\">not measured in this run</text>\n", LEFT);
         buf_puts(p->out, "</g>\n</svg>\n");
         return;
     }
@@ -240,7 +244,8 @@ void chart_clock(struct page *p) {
         int region = page_region_of(p, json_text(json_get(c, "region"), ""));
         unsigned i = 0;
         bool pen = false;
-        buf_printf(p->out, "<path fill=none stroke=\"var(--r%u)\" stroke-width=1.6 stroke-linejoin=round d=\"",
+        buf_printf(p->out,
+                   "<path fill=\"none\" stroke=\"var(--r%u)\" stroke-width=\"1.6\" stroke-linejoin=\"round\" d=\"",
                    region < 0 ? 0 : (unsigned)region % REGION_COLORS);
         for (const struct json *v = json_first(json_get(c, "half_ms")); v && i < p->slots; v = v->next, i++) {
             double half = json_number(v, -1);

@@ -22,7 +22,9 @@ for my $story (qw(leader-region-loss follower-reads)) {
     unlike($html, qr{(?:src|href)=|url\((?!#)|<script|\@import}, 'the page needs nothing else');
 }
 is(system("$bin/meridian-geo report $dir/follower-reads.json --out $dir/map.svg >/dev/null"), 0, 'the map alone');
-like(slurp("$dir/map.svg"), qr{^<svg xmlns="http://www.w3.org/2000/svg".*</svg>\s*$}s, 'is an SVG file');
+my $svg = slurp("$dir/map.svg");
+like($svg, qr{^<svg xmlns="http://www.w3.org/2000/svg".*</svg>\s*$}s, 'is an SVG file');
+unlike($svg, qr{<[^>]* [\w-]+=[^"\s>]}, 'with every attribute in quotes, as XML wants it');
 open my $f, '>', "$dir/evil.json" or die;
 print $f '{"format":1,"title":"<script>alert(1)</script>","regions":[{"name":"a<b"}],"duration_s":1e-9,"timeline":{"slot_ms":1e300}}';
 close $f;
