@@ -38,29 +38,6 @@ has '^all [0-9]* checks ok'
 ! grep -q "$(printf '\033')" "$out"
 ok $? "no colours where no terminal is"
 
-sim=build/dev/bin/meridian-sim
-trace() { sed -n 's/.*trace \([0-9a-f]*\)$/\1/p' "$out"; }
-if [ -x $sim ]; then
-    for seed in 1 2 3 4 5 6; do
-        $sim wan --seed $seed </dev/null >"$out" 2>&1
-        status=$?
-        ok $status "seed $seed under ASan and UBSan"
-        [ $status -eq 0 ] || sed 's/^/# /' "$out" >&2
-    done
-    first=$(trace)
-    $sim wan --seed 6 </dev/null >"$out" 2>&1
-    [ -n "$first" ] && [ "$first" = "$(trace)" ]
-    ok $? "the same seed is the same run: trace $first"
-    $sim wan --seed 7 </dev/null >"$out" 2>&1
-    [ "$first" != "$(trace)" ]
-    ok $? "another seed is another run"
-    for seed in 1 2 3; do
-        $sim register --seed $seed </dev/null >"$out" 2>&1
-        status=$?
-        ok $status "register, seed $seed, under ASan and UBSan"
-        [ $status -eq 0 ] || sed 's/^/# /' "$out"
-    done
-fi
 build/release/bin/meridian sim --help | grep -q 'wan'
 ok $? "meridian sim --help lists the scenarios"
 build/release/bin/meridian sim nonsense >"$out" 2>&1
