@@ -114,17 +114,15 @@ enum rc exec_keep(struct exec *e, const struct value *from, size_t n, struct val
 }
 
 struct scan_note *exec_note(struct exec *e, const struct text *text, const struct table *table, size_t spans) {
-    for (uint32_t i = 0; i < e->n_notes; i++)
-        if (e->notes[i].text == text)
-            return &e->notes[i];
-    if (e->n_notes == PLAN_SOURCES_MAX)
+    for (struct scan_note *n = e->notes; n; n = n->next)
+        if (n->text == text)
+            return n;
+    struct scan_note *n = arena_new(&e->arena, struct scan_note);
+    if (!n)
         return NULL;
-    if (!e->notes)
-        e->notes = arena_array(&e->arena, PLAN_SOURCES_MAX, sizeof *e->notes);
-    if (!e->notes)
-        return NULL;
-    e->notes[e->n_notes] = (struct scan_note){.text = text, .table = table, .spans = spans};
-    return &e->notes[e->n_notes++];
+    *n = (struct scan_note){.next = e->notes, .text = text, .table = table, .spans = spans};
+    e->notes = n;
+    return n;
 }
 
 /* ---- a run ------------------------------------------------------------------------------------------------------- */

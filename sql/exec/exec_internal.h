@@ -33,6 +33,7 @@ struct dml_run;
 
 /* What EXPLAIN (ANALYZE) says of a scan. */
 struct scan_note {
+    struct scan_note *next;
     const struct text *text;
     const struct table *table;
     struct txn_scan_stats stats;
@@ -88,7 +89,6 @@ struct exec {
     bool committed, done;
     int64_t commit_ts;
     struct scan_note *notes;
-    uint32_t n_notes, notes_max;
 };
 
 /* ---- exec.c ------------------------------------------------------------------------------------------------------ */

@@ -92,8 +92,7 @@ static void say_text(struct explain *x, int indent, const char *what, const stru
 }
 
 static void say_actual(struct explain *x, int indent, const struct text *t) {
-    for (uint32_t i = 0; x->ran && i < x->ran->n_notes; i++) {
-        const struct scan_note *n = &x->ran->notes[i];
+    for (const struct scan_note *n = x->ran ? x->ran->notes : NULL; n; n = n->next) {
         if (n->text != t)
             continue;
         say(x, indent,

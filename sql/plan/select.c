@@ -122,6 +122,56 @@ static void choose_index(struct maker *m, struct source *s, const struct conjunc
         print_lookup(m, s, s->via, c);
 }
 
+/* ---- what follows from equalities */
+
+static const struct expr *plain_column(const struct expr *e) {
+    e = expr_base(expr_strip(e));
+    return e->kind == EXPR_COL ? e : NULL;
+}
+
+static bool same_column(const struct expr *a, const struct expr *b) {
+    return a->col.rel == b->col.rel && a->col.col == b->col.col;
+}
+
+/* The value that a column is equal to, by the conjuncts. */
+static const struct expr *value_of(const struct conjuncts *c, const struct expr *col) {
+    for (uint32_t i = 0; i < c->n; i++) {
+        const struct expr *e = c->v[i];
+        if (e->kind != EXPR_CALL || expr_comparison(e) != '=')
+            continue;
+        for (int side = 0; side < 2; side++) {
+            const struct expr *x = plain_column(e->arg[side]), *v = e->arg[1 - side];
+            if (x && same_column(x, col) && expr_fixed(v) && tree_volatility(v) != FN_VOLATILE)
+                return v;
+        }
+    }
+    return NULL;
+}
+
+/* r.x = other.y and other.y = 5: then r.x = 5. */
+static void add_implied(struct maker *m, const struct rel *r, const struct conjuncts *all, struct conjuncts *mine) {
+    for (uint32_t i = 0; i < all->n; i++) {
+        const struct expr *e = all->v[i];
+        if (e->kind != EXPR_CALL || expr_comparison(e) != '=')
+            continue;
+        for (int side = 0; side < 2; side++) {
+            const struct expr *x = plain_column(e->arg[side]), *y = plain_column(e->arg[1 - side]);
+            const struct expr *v = x && y && x->col.rel == r && y->col.rel != r ? value_of(all, y) : NULL;
+            if (!v || plan_class(&expr_strip(v)->type) != plan_class(&x->type))
+                continue;
+            struct expr *copy = maker_alloc(m, 1, sizeof *copy);
+            struct expr **arg = maker_alloc(m, 2, sizeof *arg);
+            if (!copy || !arg || !maker_room(m, &mine->v, mine->n, &mine->max, sizeof *mine->v))
+                return;
+            *copy = *e;
+            copy->arg = arg;
+            arg[0] = (struct expr *)x;
+            arg[1] = (struct expr *)v;
+            mine->v[mine->n++] = copy;
+        }
+    }
+}
+
 static void add_source(struct gather *g, const struct rel *r, const struct conjuncts *c) {
     struct maker *m = g->m;
     struct select *sel = g->sel;
@@ -160,6 +210,7 @@ static void add_source(struct gather *g, const struct rel *r, const struct conju
     for (uint32_t i = 0; i < c->n; i++)
         if (pushable(c->v[i], r) && maker_room(m, &mine.v, mine.n, &mine.max, sizeof *mine.v))
             mine.v[mine.n++] = c->v[i];
+    add_implied(m, r, c, &mine);
     keys_find(m, r, t, place, mine.v, mine.n, &s->keys);
     choose_index(m, s, &mine);
     for (uint32_t i = 0; i < mine.n; i++)

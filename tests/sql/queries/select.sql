@@ -102,3 +102,17 @@ SELECT a1.id FROM a a1 JOIN (SELECT x, max(id) AS m FROM a GROUP BY x) q ON q.m 
 SELECT q.x, q.c FROM (SELECT x, count(*) AS c FROM a GROUP BY x) q WHERE q.c > 1 ORDER BY q.x;
 SELECT upper(s), length(s), s || '!' FROM a ORDER BY upper(s), id;
 SELECT id FROM a FOR UPDATE;
+SELECT a.id, b.id, b.v FROM a JOIN b ON b.id = a.id WHERE a.id = 4;
+SELECT a.id, b.id FROM a LEFT JOIN b ON b.id = a.id WHERE a.id = 4;
+SELECT a.id, b.id FROM a JOIN b ON b.id = a.id JOIN c ON c.k2 = b.id WHERE c.k2 = 3;
+SELECT a.id, c.k FROM a JOIN c ON c.k = a.s WHERE a.s = 'apple';
+SELECT a.id FROM a JOIN b ON b.id = a.id AND b.id = 100;
+SELECT DISTINCT x, s IS NULL FROM a ORDER BY 1, 2;
+SELECT DISTINCT x % 20 FROM a ORDER BY 1 DESC;
+SELECT id, x FROM a ORDER BY x % 7, id LIMIT 3 OFFSET 2;
+SELECT x % 20 AS m, count(*) + 1, max(n) * 2 FROM a GROUP BY x % 20 HAVING sum(id) > 3 ORDER BY m;
+SELECT id + 1, count(*) FROM a GROUP BY id + 1 ORDER BY 1;
+SELECT id, s, count(*) FROM a GROUP BY id ORDER BY id;
+SELECT avg(n), sum(v), bool_or(x > 50) FROM a LEFT JOIN b ON b.a_id = a.id;
+SELECT avg(n), bool_or(x > 50), string_agg(s, '-' ORDER BY s) FROM a WHERE id > 99;
+SELECT stddev(x), variance(n) FROM a;
