@@ -16,6 +16,7 @@ enum rc sess_engine_new(const struct sess_engine_conf *conf, struct sess_engine 
     e->conf = *conf;
     e->env = conf->store->env;
     e->reactor = conf->store->reactor;
+    e->started_us = env_clock_ns(e->env, ENV_CLOCK_REAL) / 1000 - PG_EPOCH_US;
     ilist_init(&e->sessions);
     plans_init(&e->plans);
     e->regexes = fn_regexes_new();
@@ -37,6 +38,7 @@ void sess_engine_free(struct sess_engine *e) {
         return;
     CHECK(ilist_empty(&e->sessions));
     plans_done(&e->plans);
+    virtual_done(e);
     fn_regexes_free(e->regexes);
     cat_cache_free(e->catalog);
     zone_cache_free(e->zones);
@@ -149,6 +151,7 @@ static enum rc engine_open(void *engine, const struct sess_open *how, struct ses
     s->client = how->client;
     s->ctx = how->ctx;
     s->epoch = 1;
+    s->opened_us = sess_now_us(s);
     s->deadline = reactor_deadline(e->reactor, OPEN_NS);
     snprintf(s->peer, sizeof s->peer, "%s", how->peer ? how->peer : "");
     map_init(&s->prepared);

@@ -57,8 +57,8 @@ static enum rc source_table(struct cat_source *source, uint32_t schema, const ch
     if (is_system_schema(schema)) {
         const struct cat_table *t = virtual_find(s->e, schema, name);
         /* What such a relation shows is as strong as any other name. */
-        if (t && look_again(s, &rc, err)) {
-        }
+        if (t)
+            (void)look_again(s, &rc, err); /* rc tells */
         *ret = t && !rc ? cat_table_ref(t) : NULL;
         return rc;
     }
@@ -87,8 +87,33 @@ static enum rc source_table_by_id(struct cat_source *source, uint32_t id, const 
     return rc;
 }
 
+static uint32_t relation_id(struct sess *s, uint32_t schema, const char *name) {
+    struct cat_view view = sess_view(s);
+    uint16_t index;
+    const struct cat_object *o = cat_view_relation(&view, schema, name);
+    if (o)
+        return o->id;
+    o = cat_view_index(&view, schema, name, &index);
+    return o ? o->table->index[index].id : virtual_pkey_named(&view, schema, name);
+}
+
+static enum rc source_relation(struct cat_source *source, uint32_t schema, const char *name, uint32_t *ret,
+                               struct err *err) {
+    struct sess *s = container_of(source, struct sess_catalog, source)->s;
+    enum rc rc = RC_OK;
+    if (is_system_schema(schema)) {
+        const struct cat_table *t = virtual_find(s->e, schema, name);
+        *ret = t ? t->id : 0;
+        return RC_OK;
+    }
+    *ret = relation_id(s, schema, name);
+    if (!*ret && look_again(s, &rc, err))
+        *ret = relation_id(s, schema, name);
+    return rc;
+}
+
 const struct cat_source_ops sess_catalog_ops = {
-    .table = source_table, .table_by_id = source_table_by_id, .schema = source_schema};
+    .table = source_table, .table_by_id = source_table_by_id, .schema = source_schema, .relation = source_relation};
 
 /* ---- for DDL ----------------------------------------------------------------------------------------------------------- */
 

@@ -74,9 +74,11 @@ struct sess_engine {
     struct zone_cache *zones;
     struct fn_regexes *regexes; /* NULL: patterns are compiled each time */
     struct plans plans;
+    struct cat_table **virtuals; /* descriptors of relations that are no tables, made when they are first asked for */
     struct ilist sessions;
     struct sess_engine_stats stats;
     uint32_t next_number;
+    int64_t started_us;
 };
 
 /* ---- a session ------------------------------------------------------------------------------------------------------- */
@@ -137,7 +139,7 @@ struct sess {
     struct txn *txn;
     uint64_t epoch;
     uint64_t block_statements; /* that used s->txn in this block */
-    int64_t begin_us;
+    int64_t begin_us, opened_us;
     struct savepoint *savepoint;
     size_t savepoints, savepoint_cap;
     struct cat_change *change;
@@ -163,7 +165,6 @@ struct sess {
     struct map currval;
     int64_t lastval;
     uint32_t lastval_seq;
-    uint64_t advisory; /* advisory locks held: counted, not enforced across sessions (sysfn.c) */
 };
 
 /* ---- statements ------------------------------------------------------------------------------------------------------ */
@@ -355,9 +356,13 @@ enum rc sess_relation_text(struct sess *s, const char *name, const struct cat_ob
 void sess_quote_ident(struct buf *b, const char *name);
 void sess_index_def(struct buf *b, const struct cat_table *t, const struct cat_index *x);
 /* Primary keys and constraints have no number of their own in the catalog: pg_class and pg_constraint show made-up ones. */
+uint32_t virtual_pkey_named(const struct cat_view *v, uint32_t schema, const char *name); /* 0: there is none */
 const struct cat_object *virtual_pkey_table(const struct cat_view *v, uint32_t oid);
 bool virtual_constraint_def(const struct cat_view *v, uint32_t oid, struct buf *to);
 /* Name of a system relation's descriptor; NULL: there is none. */
+size_t virtual_count(void);
+const struct cat_table *virtual_at(struct sess_engine *e, size_t i); /* NULL: no memory */
+void virtual_done(struct sess_engine *e);
 const struct cat_table *virtual_find(struct sess_engine *e, uint32_t schema, const char *name);
 
 #endif
