@@ -405,7 +405,7 @@ void txnworld_heal(struct txnworld *w) {
     w->committed_before = w->committed;
     sim_run(w->sim, sim_now(w->sim) + 3 * SECOND);
     /* An answer that the simulator loses costs who asked its deadline, and whoever waits for its locks as well. */
-    if (!w->broken[0] && !sim_run_until(w->sim, goes_on, w, sim_now(w->sim) + 20 * SECOND))
+    if (!w->broken[0] && !sim_run_until(w->sim, goes_on, w, sim_now(w->sim) + 60 * SECOND))
         txnworld_broke(w, "LIVE-1: nothing is committed any more after the last fault");
     w->over = true;
     sim_run(w->sim, sim_now(w->sim) + 15 * SECOND);
