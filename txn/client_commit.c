@@ -11,7 +11,7 @@
 
 #include "txn/client_internal.h"
 
-static const int64_t REPEAT_NS = 50000000, REPEAT_NS_MAX = 1000000000, OUTCOME_NS = 60000000000;
+static const int64_t REPEAT_NS = 50000000, REPEAT_NS_MAX = 1000000000, OUTCOME_NS = 60000000000, TOKEN_NS = 15000000000;
 
 /* ---- who takes part -------------------------------------------------------------------------------------------------------- */
 
@@ -262,7 +262,7 @@ static enum rc commit_many(struct txn *t, size_t n, struct arena *a, struct err 
 static void set_token_deadline(struct txn *t) {
     tt_interval now = tt_now(&t->c->store->clock);
     if (t->opt.token.deadline == INT64_MAX && tt_is_known(now))
-        t->opt.token.deadline = now.latest + OUTCOME_NS;
+        t->opt.token.deadline = now.latest + TOKEN_NS; /* short: until then its outcome takes room (outcome.h) */
 }
 
 static enum rc commit(struct txn *t, uint64_t *ret_conflict, struct err *err) {

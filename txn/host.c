@@ -202,7 +202,7 @@ static enum rc host_open(void *ctx, struct tablet *t, void **ret_state, struct e
         return err_set(err, RC_NOMEM, "out of memory");
     struct site_init init = {.range = {{s->start.p, s->start.n}, {s->end.p, s->end.n}},
                              .generation = s->generation,
-                             .limits = {.outcomes = OUTCOMES_MAX},
+                             .limits = {.outcomes = OUTCOMES_MAX, .done = DONE_MAX},
                              .seed = env_random(hs->env),
                              .chaos = hs->env->chaos,
                              .writes = own_writes,

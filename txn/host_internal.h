@@ -5,7 +5,7 @@
 
 #include "txn/host.h"
 
-enum { SECTION_NAME_BYTES = 64, GATE_BYTES = 8, OUTCOMES_MAX = 128 << 10 };
+enum { SECTION_NAME_BYTES = 64, GATE_BYTES = 8, OUTCOMES_MAX = 256 << 10, DONE_MAX = 128 << 10 };
 
 /* A fiber that waits for a lock. */
 struct host_wait {

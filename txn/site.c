@@ -597,15 +597,23 @@ void site_message(struct site *s, const struct txn_msg *m, const struct txn_fact
     site_drain_locks(s, f);
 }
 
-/* A horizon in the middle of the attempts that are remembered. */
-static int64_t middle_age(const struct site *s) {
+/* Room for new ones: the oldest eighth of the attempts that are remembered goes, with what their tokens could ask for unless the
+ * deadline of a token has not passed yet. */
+static void forget_early(const struct site *s, const struct txn_facts *f, struct txn_record *r) {
     int64_t oldest = INT64_MAX, newest = INT64_MIN;
     for (const struct ilist *it = s->outcomes.all.next; it != &s->outcomes.all; it = it->next) {
         int64_t began = container_of(it, struct outcome, all)->ref.began;
         oldest = ts_min(oldest, began);
         newest = ts_max(newest, began);
     }
-    return oldest / 2 + newest / 2;
+    if (oldest > newest)
+        return;
+    r->horizon = ts_max(r->horizon, oldest + (newest - oldest) / 8 + 1);
+    for (const struct ilist *it = s->outcomes.all.next; it != &s->outcomes.all; it = it->next) {
+        const struct outcome *o = container_of(it, struct outcome, all);
+        if (o->ref.began < r->horizon && o->token.deadline < f->tt.earliest)
+            r->token_horizon = ts_max(r->token_horizon, o->token.deadline + 1);
+    }
 }
 
 static void forget_tick(struct site *s, const struct txn_facts *f) {
@@ -620,8 +628,7 @@ static void forget_tick(struct site *s, const struct txn_facts *f) {
     r.token_horizon = f->tt.earliest - l->remember_token_ns;
     if (full) {
         site_probe(s, "txn: outcomes are forgotten early, for lack of room");
-        r.horizon = ts_max(r.horizon, middle_age(s));
-        r.token_horizon = ts_max(r.token_horizon, r.horizon);
+        forget_early(s, f, &r);
     }
     if (s->outcomes.count)
         IGNORE(site_propose(s, &r, 0, false)); /* the next one will do */

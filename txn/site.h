@@ -43,7 +43,7 @@ struct site_limits { /* zeros: defaults */
     int64_t retry_ns;      /* a coordinator repeats Prepare and outcomes after this; 300 ms */
     int64_t vote_ns;       /* and gives up after this; 10 s */
     /* Outcomes, for late messages; 1 h. An attempt that takes longer cannot commit. When `outcomes` of them are nearly
-     * reached, the older half of what may be forgotten goes, and with it what tokens of that age could ask for:
+     * reached, the oldest eighth of what may be forgotten goes, and with it what tokens of that age could ask for:
      * "expired". */
     int64_t remember_ns;
     int64_t remember_token_ns; /* and for tokens: 7 days (N-15) */
