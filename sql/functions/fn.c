@@ -22,7 +22,10 @@ static const struct fn_table *const tables[] = {
     &fn_table_match,
     &fn_table_numeric,
     &fn_table_session,
+    &fn_table_set,
     &fn_table_text,
+    &fn_table_time,
+    &fn_table_time_part,
 };
 /* clang-format on */
 

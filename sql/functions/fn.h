@@ -136,6 +136,17 @@ const struct fn *fn_by_id(uint32_t id); /* NULL: unknown here (a newer version's
 size_t fn_count(void);
 const struct fn *fn_at(size_t i);
 
+/* ---- functions that give rows -------------------------------------------------------------------------------------- */
+
+struct fn_rows;
+/* f: FN_SET. Arguments as in a program (numeric: text), copied. */
+enum rc fn_set_open(const struct fn_env *env, const struct fn *f, const struct fn_call *call, const struct value *arg,
+                    size_t args, struct fn_rows **ret, struct err *err) MUST_CHECK;
+/* The next row's value (numeric: text); it lies in env->arena or with the rows. *ret_end: there was none. */
+enum rc fn_set_next(struct fn_rows *r, const struct fn_env *env, struct value *ret, bool *ret_end,
+                    struct err *err) MUST_CHECK;
+void fn_set_close(struct fn_rows *r); /* NULL is fine */
+
 /* ---- what the compiler of expressions needs ------------------------------------------------------------------------ */
 
 enum fn_internal_id {

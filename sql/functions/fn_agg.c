@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "sql/functions/fn_time.h"
+
 enum rc fn_bad_part(struct err *err) {
     return err_set(err, RC_CORRUPT, "a part of an aggregate is damaged");
 }
@@ -117,6 +119,65 @@ FN_AGG_MERGE(min_merge) {
 
 static const struct fn_agg max = {sizeof(struct best), max_step, NULL, best_final, best_save, max_merge};
 static const struct fn_agg min = {sizeof(struct best), min_step, NULL, best_final, best_save, min_merge};
+
+/* ---- intervals ---------------------------------------------------------------------------------------------------------- */
+
+struct spans {
+    int64_t n;
+    struct interval sum;
+};
+
+FN_AGG_STEP(spans_step) {
+    struct spans *s = state;
+    struct interval i = interval_load(arg->p);
+    (void)env, (void)call, (void)args;
+    s->n++;
+    return fn_interval_add(&s->sum, &i, &s->sum, err);
+}
+
+FN_AGG_FINAL(spans_sum) {
+    const struct spans *s = state;
+    (void)call;
+    return s->n ? fn_give_interval(env, &s->sum, ret, err) : RC_OK;
+}
+
+FN_AGG_FINAL(spans_avg) {
+    const struct spans *s = state;
+    struct interval i;
+    (void)call;
+    if (!s->n)
+        return RC_OK;
+    enum rc rc = fn_interval_div(&s->sum, (double)s->n, &i, err);
+    return rc ? rc : fn_give_interval(env, &i, ret, err);
+}
+
+/* n (8), the sum as it is stored */
+FN_AGG_FINAL(spans_save) {
+    const struct spans *s = state;
+    uint8_t sum[INTERVAL_BYTES];
+    struct buf b;
+    (void)call;
+    fn_buf(&b);
+    interval_store(&s->sum, sum);
+    buf_put_u64le(&b, (uint64_t)s->n);
+    buf_put(&b, sum, sizeof sum);
+    return fn_give(env, &b, VALUE_BLOB, ret, err);
+}
+
+FN_AGG_MERGE(spans_merge) {
+    struct spans *s = state;
+    (void)env, (void)call;
+    if (part->kind != VALUE_BLOB || part->bytes != 8 + INTERVAL_BYTES)
+        return fn_bad_part(err);
+    int64_t n = (int64_t)get_u64le(part->p);
+    struct interval i = interval_load((const uint8_t *)part->p + 8);
+    if (n < 0 || __builtin_add_overflow(s->n, n, &s->n))
+        return fn_bad_part(err);
+    return fn_interval_add(&s->sum, &i, &s->sum, err);
+}
+
+static const struct fn_agg interval_sum = {sizeof(struct spans), spans_step, NULL, spans_sum, spans_save, spans_merge};
+static const struct fn_agg interval_avg = {sizeof(struct spans), spans_step, NULL, spans_avg, spans_save, spans_merge};
 
 /* ---- and, or ----------------------------------------------------------------------------------------------------------- */
 
@@ -406,6 +467,8 @@ static const struct fn_agg array_agg_array = {
 static const struct fn fns[] = {
     AGG(2050, "max", STRICT, FN_ANYARRAY, max, FN_ANYARRAY),
     AGG(2051, "min", STRICT, FN_ANYARRAY, min, FN_ANYARRAY),
+    AGG(2106, "avg", STRICT, COL_INTERVAL, interval_avg, COL_INTERVAL),
+    AGG(2113, "sum", STRICT, COL_INTERVAL, interval_sum, COL_INTERVAL),
     AGG(2115, "max", STRICT, COL_INT8, max, COL_INT8),
     AGG(2116, "max", STRICT, COL_INT4, max, COL_INT4),
     AGG(2117, "max", STRICT, COL_INT2, max, COL_INT2),

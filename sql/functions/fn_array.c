@@ -2,6 +2,7 @@
 /* fn_array.c: functions and operators of arrays. Arrays are walked and written element by element (fn_elements.c). */
 #include <string.h>
 
+#include "sql/functions/fn_match.h"
 #include "sql/functions/fn_text.h"
 
 typedef struct fn_elements walk;
@@ -469,6 +470,11 @@ FN_IMPL(string_to_array) {
     if (!buf_rc(&b) && n)
         set_u32be(b.data + LENGTH_AT, n);
     return fn_give(env, &b, VALUE_BLOB, ret, err);
+}
+
+enum rc fn_string_to_array(const struct fn_env *env, const struct fn_call *call, const struct value *arg, size_t args,
+                           struct value *ret, struct err *err) {
+    return string_to_array(env, call, arg, args, ret, err);
 }
 
 /* ---- array_fill -------------------------------------------------------------------------------------------------------------- */

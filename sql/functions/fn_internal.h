@@ -73,6 +73,9 @@ static inline enum rc fn_int(struct value *ret, int64_t i) {
     return RC_OK;
 }
 
+/* Is v of the storage class that a function may trust a value of type c to have? As in programs; not for NULL. */
+bool fn_fits(const struct col *c, const struct value *v);
+
 /* ---- numeric ------------------------------------------------------------------------------------------------------- */
 
 /* In programs: canonical text. d must be initialised. */

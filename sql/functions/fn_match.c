@@ -2,6 +2,7 @@
 /* fn_match.c: the functions and operators that use regular expressions. */
 #include <string.h>
 
+#include "sql/functions/fn_match.h"
 #include "sql/functions/fn_regex.h"
 #include "sql/functions/fn_text.h"
 
@@ -280,14 +281,14 @@ FN_IMPL(regexp_match) {
     return rc;
 }
 
-FN_IMPL(regexp_split_to_array) {
-    FN_UNUSED;
+static enum rc split(const struct fn_env *env, const char *name, const struct value *arg, size_t args,
+                     struct value *ret, struct err *err) {
     uint32_t flags;
     struct texts t;
     struct walk w = {.text = &arg[0], .all = true, .split = true};
     size_t at = 0;
     bool found = true;
-    enum rc rc = options(arg, args, 2, "regexp_split_to_array", NULL, &flags, err);
+    enum rc rc = options(arg, args, 2, name, NULL, &flags, err);
     if (!rc)
         rc = fn_regex_get(env, &arg[1], flags, &w.x, err);
     if (rc)
@@ -303,6 +304,53 @@ FN_IMPL(regexp_split_to_array) {
     if (!rc)
         return texts_give(env, &t, ret, err);
     buf_done(&t.b);
+    return rc;
+}
+
+FN_IMPL(regexp_split_to_array) {
+    FN_UNUSED;
+    return split(env, "regexp_split_to_array", arg, args, ret, err);
+}
+
+enum rc fn_regexp_split(const struct fn_env *env, const struct fn_call *call, const struct value *arg, size_t args,
+                        struct value *ret, struct err *err) {
+    (void)call;
+    return split(env, "regexp_split_to_table", arg, args, ret, err);
+}
+
+static enum rc list_add(const struct fn_env *env, struct fn_list *l, struct value v, struct err *err) {
+    if (l->n == l->cap) {
+        size_t cap = l->cap ? 2 * l->cap : 16;
+        struct value *to = arena_array(env->arena, cap, sizeof *to);
+        if (!to)
+            return fn_no_memory(err);
+        if (l->n)
+            memcpy(to, l->v, l->n * sizeof *to);
+        l->v = to;
+        l->cap = cap;
+    }
+    l->v[l->n++] = v;
+    return RC_OK;
+}
+
+enum rc fn_regexp_all(const struct fn_env *env, const struct value *arg, size_t args, struct fn_list *ret,
+                      struct err *err) {
+    uint32_t flags;
+    struct walk w = {.text = &arg[0]};
+    bool found = true;
+    enum rc rc = options(arg, args, 2, NULL, NULL, &flags, err);
+    if (!rc)
+        rc = fn_regex_get(env, &arg[1], flags, &w.x, err);
+    if (rc)
+        return rc;
+    w.all = flags & REGEX_GLOBAL;
+    while (!rc && (rc = walk_next(&w, &found, err)) == RC_OK && found) {
+        struct value groups;
+        rc = give_groups(env, w.x, &arg[0], &groups, err);
+        if (!rc)
+            rc = list_add(env, ret, groups, err);
+    }
+    fn_regex_done(env, w.x);
     return rc;
 }
 

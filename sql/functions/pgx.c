@@ -141,6 +141,10 @@ enum pgx_want pgx_want_of(const struct col *c, bool scaled) {
     return k == VALUE_INT ? WANT_INT : k == VALUE_TEXT ? WANT_TEXT : WANT_BLOB;
 }
 
+bool fn_fits(const struct col *c, const struct value *v) {
+    return pgx_fits(pgx_want_of(c, false), v);
+}
+
 static enum rc load_call(struct pgx *p, struct rd *r, struct ins *i, struct err *err) {
     for (int k = 0; k < 3; k++)
         i->x[k] = rd_u16le(r);

@@ -76,6 +76,8 @@ agg($_, '', 'timestamptz:2020-01-02 03:04:05+00;2019-05-06 00:00:00+00') for qw(
 agg($_, '', 'time:03:04:05;!') for qw(min max);
 agg($_, '', 'interval:1 day;24 hours;1 mon') for qw(count min max array_agg);
 agg('array_agg', 'distinct', 'interval:1 day;24 hours;1 mon');
+agg($_, '', 'interval:1 day;2 hours;1 mon 3 days') for qw(sum avg);
+agg($_, '', 'interval:!') for qw(sum avg);
 agg($_, '', 'oid:5;7;!') for qw(count min max);
 agg('array_agg', '', 'int4[]:{1,2};{3,NULL}');
 agg('array_agg', '', 'int4[]:{1,2};{3}');

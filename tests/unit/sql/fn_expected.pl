@@ -30,6 +30,8 @@ sub call {
         : $name =~ /^\w/       ? "pg_catalog.\"$name\"(" . join(', ', @args) . ')'
         : @args == 1           ? "$name ($args[0])"
         :                        "($args[0]) $name ($args[1])";
+    my $sets = qr/^(generate_series|generate_subscripts|unnest|regexp_matches|regexp_split_to_table|string_to_table)$/;
+    $sql = "(SELECT string_agg(format('%s', x), ' ') FROM $sql AS x)" if $name =~ $sets; # all rows, with blanks between
     push @cases, [[$name, @words], "CASE WHEN ($sql) IS NULL THEN 'NULL' ELSE format('%s', ($sql)) END"];
 }
 
