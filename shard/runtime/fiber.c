@@ -32,7 +32,7 @@
 
 /* Instrumented frames are several times larger. */
 enum { STACK_FACTOR = ASAN_ENABLED || TSAN_ENABLED ? 4 : 1 };
-enum { SLICE_NS = 1000000, WORKERS_IDLE_MAX = 8 };
+enum { SLICE_NS = 1000000, WORKERS_IDLE_MAX = 8, STACKS_WARM = 8 };
 
 static const size_t stack_bytes[FIBER_SIZES] = {
     [FIBER_SMALL] = (64 << 10) * STACK_FACTOR,
@@ -231,7 +231,9 @@ static void stack_give(struct reactor *r, enum fiber_size size, char *stack, uns
         stack_unmap(size, stack, valgrind_id);
         return;
     }
-    if (size == FIBER_LARGE) /* all but the top 16 KiB, which the next fiber touches anyway */
+    /* All but the top 16 KiB, which the next fiber touches anyway; and a few stay as they are: one statement after the other
+     * would pay for giving back and faulting in the same pages. */
+    if (size == FIBER_LARGE && r->stacks_kept[size] >= STACKS_WARM)
         madvise(stack, stack_bytes[size] - (16 << 10), MADV_DONTNEED);
     struct free_stack *s = (struct free_stack *)(void *)(stack + stack_bytes[size] - sizeof(struct fiber));
     *s = (struct free_stack){r->stacks[size], stack, valgrind_id};
