@@ -9,6 +9,17 @@
 
 #include "shard/store/pgnum.h"
 
+enum rc stage_error(sqlite3 *db, const char *doing, struct err *err) {
+    switch (db ? sqlite3_errcode(db) & 0xff : SQLITE_NOMEM) {
+    case SQLITE_NOMEM:
+        return err_set(err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
+    case SQLITE_TOOBIG:
+        return err_set(err, RC_LIMIT, "%s: a value or a statement is too long", doing);
+    default:
+        return err_set(err, RC_INTERNAL, "%s: %s", doing, sqlite3_errmsg(db));
+    }
+}
+
 /* ---- pgone: a subquery that may give one row --------------------------------------------------------------------- */
 
 struct one {
@@ -46,7 +57,7 @@ enum rc exec_ext_open(sqlite3 *db, void *ctx, struct err *err) {
     (void)ctx;
     int code = sqlite3_create_function_v2(db, "pgone", 1, SQLITE_UTF8 | SQLITE_INNOCUOUS | SQLITE_DETERMINISTIC, NULL,
                                           NULL, one_step, one_final, NULL);
-    return code == SQLITE_OK ? RC_OK : err_sqlite(err, db, "register pgone");
+    return code == SQLITE_OK ? RC_OK : stage_error(db, "register pgone", err);
 }
 
 /* ---- a stage ----------------------------------------------------------------------------------------------------- */
@@ -74,19 +85,19 @@ static enum rc failed(struct stage *g, const char *doing, struct err *err) {
         err_state(err, "54001");
         return RC_LIMIT;
     }
-    return err_sqlite(err, g->db, doing);
+    return stage_error(g->db, doing, err);
 }
 
 static enum rc open_db(struct stage *g, struct err *err) {
     int code =
         sqlite3_open_v2(":memory:", &g->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     if (code != SQLITE_OK)
-        return err_sqlite(err, g->db, "open the final stage");
+        return stage_error(g->db, "open the final stage", err);
     (void)sqlite3_db_config(g->db, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
     (void)sqlite3_db_config(g->db, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
     code = sqlite3_exec(g->db, "PRAGMA temp_store = MEMORY", NULL, NULL, NULL);
     if (code != SQLITE_OK)
-        return err_sqlite(err, g->db, "set up the final stage");
+        return stage_error(g->db, "set up the final stage", err);
     enum rc rc = pgnum_register(g->db, err);
     if (!rc)
         rc = pgx_register(g->db, &g->fn, err);

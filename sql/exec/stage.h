@@ -51,6 +51,8 @@ struct stage {
     struct err err;
 };
 
+/* What SQLite says of a connection in memory, which is none of the store's. */
+enum rc stage_error(sqlite3 *db, const char *doing, struct err *err);
 /* Makes s<N> known to the stage's SQLite. */
 enum rc vsource_register(struct vsource *s, struct err *err) MUST_CHECK;
 void vsource_done(struct vsource *s);

@@ -471,5 +471,5 @@ enum rc vsource_register(struct vsource *s, struct err *err) {
     snprintf(name, sizeof name, "s%u", s->source->number);
     s->few = !s->source->virtual_rows && k->parts > 0 && k->parts == k->table->n_key && k->part[k->parts - 1].eqs > 0;
     int code = sqlite3_create_module_v2(s->stage->db, name, &module, s, NULL);
-    return code == SQLITE_OK ? RC_OK : err_sqlite(err, s->stage->db, "register a source");
+    return code == SQLITE_OK ? RC_OK : stage_error(s->stage->db, "register a source", err);
 }
