@@ -16,6 +16,7 @@ static const struct fn_table *const tables[] = {
     &fn_table_bytes,
     &fn_table_catalog,
     &fn_table_float,
+    &fn_table_format,
     &fn_table_int,
     &fn_table_internal,
     &fn_table_like,

@@ -116,6 +116,15 @@ static void one_line(struct expected *e) {
             rc = run(f, &call, v, n, &out, &err);
         }
     }
+    if (!rc && ret.type == COL_OID && strcmp(e->word[0], "pg_typeof") == 0) { /* a regtype: by name */
+        char name[COL_NAME_BYTES];
+        struct col c;
+        CHECK(type_from_oid((uint32_t)out.i, -1, &c, NULL) == RC_OK);
+        buf_puts(&text, col_name(&c, name));
+        out = value_text(arena_copy(&arena, text.data, text.len), text.len);
+        buf_reset(&text, 100);
+        ret = col_of(COL_TEXT);
+    }
     if (!rc && out.kind == VALUE_NULL)
         buf_puts(&text, "NULL");
     else if (!rc)
