@@ -289,14 +289,9 @@ static struct expr *in_op(struct scope *s, const PQ(AExpr) * a) {
             e->flag = negate;
             e->arg[0] = left;
             e->arg[1] = right;
-            for (uint32_t i = 2; i <= n; i++) {
-                struct expr *l = all[0];
-                const struct fn *again = op_for(an, "=", &l, &all[i], a->location);
-                CHECK(!again || again == f);
-                if (!again)
+            for (uint32_t i = 2; i <= n; i++)
+                if (!(e->arg[i] = coerce_type(an, all[i], type_plain(right->type), FN_CAST_IMPLICIT, -1)))
                     return NULL;
-                e->arg[i] = all[i];
-            }
             return e;
         }
     }

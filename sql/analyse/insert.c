@@ -21,6 +21,11 @@ static const PQ(Node) * parse_expression(struct an *an, const char *sql) {
         fail_memory(an);
         return NULL;
     }
+    if (!an->in->reactor && strlen(text) > PARSE_INLINE_BYTES) {
+        unsupported(an, -1, "an expression of the catalog of more than %d bytes is not supported here",
+                    PARSE_INLINE_BYTES);
+        return NULL;
+    }
     enum rc rc = parse_text(an->in->reactor, an->arena, text, strlen(text), &tree, &err);
     if (!rc && tree->n_stmts == 1 && PQ_NODE(tree->stmts[0]->stmt, SELECT_STMT) &&
         tree->stmts[0]->stmt->select_stmt->n_target_list == 1)
