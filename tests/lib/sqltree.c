@@ -83,7 +83,7 @@ enum rc sqltree_analyse(struct sqltree *t, const char *text, struct analysed *re
     analysed_done(&t->last);
     arena_reset(&t->arena);
     *err = (struct err){0};
-    enum rc rc = parse_text(NULL, &t->arena, text, strlen(text), &tree, err);
+    enum rc rc = parse_text(t->reactor, &t->arena, text, strlen(text), &tree, err);
     if (rc)
         return rc;
     CHECKF(tree->n_stmts == 1, "%s", text);
@@ -93,7 +93,8 @@ enum rc sqltree_analyse(struct sqltree *t, const char *text, struct analysed *re
                             .bytes = strlen(text),
                             .search_path = path,
                             .search_paths = 1,
-                            .env = &t->env};
+                            .env = &t->env,
+                            .reactor = t->reactor};
     rc = analyse_statement(&in, tree->stmts[0]->stmt, &t->last, err);
     if (!rc)
         *ret = t->last;

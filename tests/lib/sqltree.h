@@ -22,6 +22,7 @@ struct sqltree {
     struct arena scratch; /* of folding */
     struct type_session types;
     struct fn_env env;
+    struct reactor *reactor; /* for long texts; NULL: short ones only */
     struct analysed last;
 };
 

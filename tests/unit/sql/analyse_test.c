@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tests/lib/expected.h"
+#include "tests/lib/onfiber.h"
 #include "tests/lib/sqltree.h"
 #include "tests/lib/tap.h"
 
@@ -71,7 +72,86 @@ static void as_postgresql(void) {
     sqltree_done(&t);
 }
 
+/* head part part ... tail; in part and tail # is the number of the repetition. */
+static enum rc repeated(struct sqltree *t, const char *head, const char *part, int times, const char *between,
+                        const char *tail, struct err *err) {
+    struct buf b;
+    struct analysed a;
+    buf_init(&b, 0);
+    buf_puts(&b, head);
+    for (int i = 0; i < times; i++) {
+        buf_puts(&b, i ? between : "");
+        for (const char *p = part; *p; p++)
+            if (*p == '#')
+                buf_printf(&b, "%d", i + 1);
+            else
+                buf_putc(&b, (uint8_t)*p);
+    }
+    for (const char *p = tail; *p; p++)
+        for (int i = 0; i < (*p == '*' ? times : 1); i++)
+            buf_putc(&b, *p == '*' ? ')' : (uint8_t)*p);
+    enum rc rc = sqltree_analyse(t, buf_cstr(&b), &a, err);
+    if (!rc)
+        sqltree_check(&a);
+    buf_done(&b);
+    return rc;
+}
+
+static struct reactor *hostile_reactor;
+
+/* Long and deep statements end well, or with the error that PostgreSQL has for them. */
+static void hostile_main(void *arg) {
+    struct sqltree t;
+    struct err err;
+    (void)arg;
+    sqltree_init(&t);
+    t.reactor = hostile_reactor;
+    EQ_INT(repeated(&t, "INSERT INTO u (a, x, y) VALUES ", "(#, #, 'x')", 2000, ",", "", &err), RC_OK);
+    EQ_INT(repeated(&t, "SELECT a FROM t WHERE a IN (", "#", 5000, ",", ")", &err), RC_OK);
+    EQ_INT(repeated(&t, "SELECT a FROM t WHERE ", "a = #", 5000, " OR ", "", &err), RC_OK);
+    EQ_INT(repeated(&t, "SELECT ", "$#::int", 1600, ",", "", &err), RC_OK);
+    EQ_INT(repeated(&t, "SELECT a FROM t WHERE a IN (", "$#", 5000, ",", ")", &err), RC_OK);
+    EQ_INT(repeated(&t, "SELECT ", "#", 2000, ",", "", &err), RC_SQL);
+    EQ_STR(err_sqlstate(&err), "54011");
+    EQ_INT(repeated(&t, "SELECT a FROM t WHERE a = $70000", "", 0, "", "", &err), RC_SQL);
+    EQ_STR(err_sqlstate(&err), "42P02");
+    /* Each depth passes or is 54001; those that a person writes pass. */
+    static const struct {
+        const char *head, *part, *between, *tail;
+        int good;
+    } deep[] = {
+        {"SELECT a FROM t WHERE 0 = ", "a", "+", "", 200},
+        {"SELECT ", "abs(", "", "1*", 100},
+        {"SELECT ", "coalesce(b,", "", "b* FROM t", 100},
+        {"SELECT ", "(SELECT a+", "", "1* FROM t", 20},
+        {"", "SELECT a FROM t", " UNION ", "", 40},
+        {"SELECT ", "a BETWEEN 1 AND (CASE WHEN true THEN ", "", "1 FROM t", 0},
+        {"SELECT * FROM ", "(SELECT * FROM ", "", "t", 0},
+        {"SELECT a ", "::text::int", "", " FROM t", 50},
+        {"SELECT * FROM t t0 ", "JOIN u u# ON true ", "", "", 60},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(deep); i++)
+        for (int times = 10; times <= 2560; times *= 4) {
+            enum rc rc = repeated(&t, deep[i].head, deep[i].part, times, deep[i].between, deep[i].tail, &err);
+            OKF(rc == RC_OK || (times > deep[i].good && rc == RC_SQL), "%s %s, %d times: %s", deep[i].head,
+                deep[i].part, times, err_message(&err));
+            if (rc && times > deep[i].good && deep[i].good) /* too deep, or too many relations */
+                OKF(strncmp(err_sqlstate(&err), "5400", 4) == 0, "%s", err_message(&err));
+        }
+    sqltree_done(&t);
+}
+
+static void hostile_body(struct reactor *r) {
+    hostile_reactor = r;
+    EQ_INT(work_run(r, hostile_main, NULL), RC_OK);
+}
+
+static void hostile(void) {
+    on_fiber(DIAG_WARN, hostile_body);
+}
+
 int main(void) {
+    RUN(hostile);
     RUN(as_postgresql);
     return tap_done();
 }
