@@ -66,7 +66,7 @@ sub type_name {
     my ($oid, $mod) = @_;
     # what is text or a number under another name of PostgreSQL's
     my %ours = ('name' => 'text', '"char"' => 'text', 'regclass' => 'text', 'pg_node_tree' => 'text', 'name[]' => 'text[]',
-        'regtype' => 'text', 'regnamespace' => 'text', 'regproc' => 'oid', 'aclitem[]' => 'text[]', '"char"[]' => 'text[]',
+        'regtype' => 'text', 'regnamespace' => 'text', 'regproc' => 'text', 'aclitem[]' => 'text[]', '"char"[]' => 'text[]',
         'xid' => 'oid', 'bpchar' => 'character', 'int2vector' => 'smallint[]', 'oidvector' => 'oid[]');
     return $name{"$oid,$mod"} //= do { my $t = (simple("SELECT format_type($oid, $mod)"))[0]; $ours{$t} // $t };
 }
