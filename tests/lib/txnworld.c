@@ -393,15 +393,19 @@ static bool goes_on(void *ctx) {
     return w->broken[0] || w->committed > w->committed_before;
 }
 
-void txnworld_heal(struct txnworld *w) {
+void txnworld_restart(struct txnworld *w) {
     bool serve = false;
-    sim_heal(w->sim);
     for (int t = 0; t < 60 && !serve && !w->broken[0]; t++) {
         start_all(w); /* a crash that was armed may still strike */
         serve = sim_run_until(w->sim, all_serve, w, sim_now(w->sim) + SECOND);
     }
     if (!serve)
         txnworld_broke(w, "LIVE-1: not all serve a minute after the last fault");
+}
+
+void txnworld_heal(struct txnworld *w) {
+    sim_heal(w->sim);
+    txnworld_restart(w);
     w->committed_before = w->committed;
     sim_run(w->sim, sim_now(w->sim) + 3 * SECOND);
     /* An answer that the simulator loses costs who asked its deadline, and whoever waits for its locks as well. */

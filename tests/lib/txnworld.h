@@ -66,6 +66,8 @@ struct txnworld *txnworld_new(uint64_t seed, const struct txnworld_conf *conf);
 void txnworld_ready(struct txnworld *w);
 void txnworld_trouble(struct txnworld *w, int64_t ns);
 void txnworld_heal(struct txnworld *w);
+/* Whoever does not run is started; until all serve. */
+void txnworld_restart(struct txnworld *w);
 void txnworld_free(struct txnworld *w);
 void txnworld_broke(struct txnworld *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
 

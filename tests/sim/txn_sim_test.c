@@ -353,6 +353,27 @@ static void versions(struct txnworld *w, struct txn_client *c) {
     txn_free(t);
 }
 
+/* A read at a time that the replica here knows asks nobody else, whoever leads. */
+static void follower_reads(struct txnworld *w, struct txn_client *c, struct reactor *r) {
+    int64_t v, ts = 0;
+    struct txn *t = begin(c, TXN_READ_WRITE);
+    GOOD(put(w, t, TXN_PUT, 20, 2, e));
+    GOOD(txn_commit(t, &ts, e));
+    txn_free(t);
+    CHECK(fiber_sleep(r, SECOND / 2) == RC_OK);
+    const struct txn_client_stats *st = txn_client_stats(c);
+    uint64_t remote = counter_get(&st->requests_remote), followers = counter_get(&st->reads_follower);
+    struct txn_options o = {.mode = TXN_READ_AT, .ts = ts};
+    GOOD(txn_begin(c, &o, &t, e));
+    GOOD(get(w, t, 20, &v, e));
+    EQ_INT(v, 2);
+    GOOD(txn_commit(t, NULL, e));
+    txn_free(t);
+    EQ_INT(counter_get(&st->requests_remote), remote);
+    if (*(uint32_t *)w->conf.ctx == 2)
+        EQ_INT(counter_get(&st->reads_follower), followers + 1);
+}
+
 /* N-15 */
 static void tokens(struct txnworld *w, struct txn_client *c) {
     struct txn_options o = {.mode = TXN_READ_WRITE, .token = {{77, 1, 5}, txnworld_now(w) + SECOND}};
@@ -396,6 +417,7 @@ static void all(struct txnworld_node *n, struct txn_client *c, uint32_t session)
     write_commit(w, c);
     wounds(w, c);
     lock_timeouts(w, c);
+    follower_reads(w, c, node_store(n->node, 0)->reactor);
     tokens(w, c);
     long_scans(w, c);
     large(w, c, node_store(n->node, 0)->reactor);
