@@ -7,6 +7,7 @@
  *
  * The own store is called as a function; only other stores get a message.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "shard/net/stream.h"
@@ -291,6 +292,16 @@ static enum rc route_again(struct call *call, struct key k, uint32_t turn, struc
     return rc;
 }
 
+/* The connection to a tablet's store broke in the middle of a request. */
+static enum rc err_retry_as_aborted(struct err *err) {
+    char why[ERR_DETAIL_BYTES];
+    snprintf(why, sizeof why, "%s", err_message(err));
+    err_set(err, RC_ABORTED, "the transaction was aborted: the connection to a tablet was lost");
+    err_detail(err, "%s", why);
+    err_hint(err, "Try it again: the tablet gets another leader if its store has gone.");
+    return RC_ABORTED;
+}
+
 enum rc call_run(struct call *call, struct err *err) {
     struct txn *t = call->t;
     struct txn_client *c = t->c;
@@ -308,15 +319,18 @@ enum rc call_run(struct call *call, struct err *err) {
             counter_inc(&c->stats.moved);
         if (rc == RC_STALE)
             counter_inc(&c->stats.stale);
-        if (rc == RC_MOVED || rc == RC_NOT_LEADER || rc == RC_UNREACHABLE || rc == RC_SHUTDOWN)
+        if (rc == RC_MOVED || rc == RC_NOT_LEADER || rc == RC_UNREACHABLE || rc == RC_SHUTDOWN || rc == RC_CLOSED)
             route_failed(c, &call->route, rc, call->answer.leader);
         bool over = (t->unknown && rc) || call->answer.lost || rc == RC_ABORTED;
         if (over && call->ask.ref) {
             *err = call->err;
+            if (rc == RC_CLOSED && !t->committing) /* it can never commit: what it holds there goes with the silence */
+                rc = err_retry_as_aborted(err);
             rc = call->answer.lost || !rc ? RC_ABORTED : rc;
             return t->committing ? rc : txn_fail(t, rc, err); /* a commit knows better what that means */
         }
-        if (!rc_did_nothing(rc) || call->answer.executed) {
+        bool read_again = rc == RC_CLOSED && !call->ask.ref && !call->stream; /* it changed nothing, and gave nothing */
+        if ((!rc_did_nothing(rc) && !read_again) || call->answer.executed) {
             if (rc)
                 *err = call->err;
             return rc;
