@@ -30,7 +30,7 @@ static struct col arg_type(const struct fn *f, uint32_t i) {
 }
 
 static bool poly_element(uint8_t t) {
-    return t == FN_ANYELEMENT || t == FN_ANYCOMPATIBLE;
+    return t == FN_ANYELEMENT || t == FN_ANYCOMPATIBLE || t == FN_ANYNONARRAY;
 }
 
 static bool poly_array(uint8_t t) {
@@ -55,6 +55,8 @@ static struct col poly_type(const struct fn *f, const struct col *type, uint32_t
         bool compatible = want.type == FN_ANYCOMPATIBLE || want.type == FN_ANYCOMPATIBLEARRAY;
         if ((!poly_element(want.type) && !poly_array(want.type)) || have.type == FN_UNKNOWN)
             continue;
+        if (want.type == FN_ANYNONARRAY && have.type == COL_ARRAY)
+            return col_of(COL_NONE);
         if (poly_array(want.type)) {
             if (have.type != COL_ARRAY)
                 return col_of(COL_NONE);

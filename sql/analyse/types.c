@@ -104,6 +104,10 @@ const char *type_text(struct an *an, struct col c) {
         return "anyarray";
     case FN_ANYCOMPATIBLE:
         return "anycompatible";
+    case FN_ANYNONARRAY:
+        return "anynonarray";
+    case FN_ANYCOMPATIBLEARRAY:
+        return "anycompatiblearray";
     default:
         break;
     }

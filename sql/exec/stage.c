@@ -103,6 +103,8 @@ static enum rc open_db(struct stage *g, struct err *err) {
         rc = pgx_register(g->db, &g->fn, err);
     if (!rc)
         rc = exec_ext_open(g->db, NULL, err);
+    if (!rc && g->select->sets > 0)
+        rc = setfn_register(g, err);
     if (!rc)
         vfs_set_yield(g->db, g->e->env->store->reactor);
     return rc;

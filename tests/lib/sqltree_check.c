@@ -32,7 +32,8 @@ static void check_column(struct checker *c, const struct expr *e) {
 
 static bool polymorphic(uint16_t t) {
     t &= 0xff;
-    return t == FN_ANY || t == FN_ANYELEMENT || t == FN_ANYARRAY || t == FN_ANYCOMPATIBLE || t == FN_ANYCOMPATIBLEARRAY;
+    return t == FN_ANY || t == FN_ANYELEMENT || t == FN_ANYNONARRAY || t == FN_ANYARRAY || t == FN_ANYCOMPATIBLE ||
+           t == FN_ANYCOMPATIBLEARRAY;
 }
 
 static void check_call(const struct expr *e) {
