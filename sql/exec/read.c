@@ -341,6 +341,8 @@ enum rc read_next(struct read *r, const struct value **ret, struct err *err) {
             return rc ? rc : read_next(r, ret, err);
         }
         r->left -= !rc && *ret;
+        if (!rc && !*ret)
+            feed_close(&r->feed);
         break;
     }
     r->rows += !rc && *ret;

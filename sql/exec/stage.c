@@ -158,8 +158,10 @@ enum rc stage_open(struct exec *e, const struct select *s, struct stage **ret, s
 enum rc stage_next(struct stage *g, const struct value **ret, struct err *err) {
     int code = sqlite3_step(g->stmt);
     *ret = NULL;
-    if (code == SQLITE_DONE)
+    if (code == SQLITE_DONE) {
+        sqlite3_reset(g->stmt); /* the scans end */
         return RC_OK;
+    }
     if (code != SQLITE_ROW)
         return failed(g, "the final stage", err);
     for (uint32_t i = 0; i < g->select->columns; i++)
