@@ -418,18 +418,6 @@ static void put_words(struct words *w, const char *name, const char *value) {
     w->word[w->count] = NULL;
 }
 
-bool geo_cluster_speaks_sql(const struct geo_cluster *c) {
-    char *const words[] = {(char *)(uintptr_t)c->program, "start", "--help", NULL};
-    struct buf text;
-    struct err ignored = {0};
-    int code;
-    buf_init(&text, 1 << 16);
-    bool yes = sys_capture(words, -1, &text, &code, &ignored) == RC_OK && buf_cstr(&text) &&
-               strstr((const char *)text.data, "--sql ");
-    buf_done(&text);
-    return yes;
-}
-
 /* first: the node makes the cluster; join: it asks there; both NULL: it has been here before. */
 static enum rc start_node(struct geo_cluster *c, struct geo_node *n, bool bootstrap, const char *join,
                           struct err *err) {
@@ -473,8 +461,7 @@ static enum rc start_node(struct geo_cluster *c, struct geo_node *n, bool bootst
     put_words(&w, "--zone", r->zone[t->place[n->place].zone]);
     put_words(&w, "--clock", clock);
     put_words(&w, "--stores", stores);
-    if (geo_cluster_speaks_sql(c))
-        put_words(&w, "--sql", "fd:3");
+    put_words(&w, "--sql", "fd:3");
     put_words(&w, "--http", "fd:4");
     put_words(&w, "--rpc", c->world->backend == GEO_LOOPBACK ? "fd:5" : n->rpc);
     if (c->world->backend == GEO_LOOPBACK)

@@ -98,8 +98,6 @@ struct geo_seen {
     char clock[GEO_NODES_MAX][16];
 };
 void geo_cluster_look(const struct geo_cluster *c, struct geo_seen *ret);
-/* Whether this build's nodes speak SQL. */
-bool geo_cluster_speaks_sql(const struct geo_cluster *c);
 
 /* Processes that were started for the world that is remembered in dir: SIGTERM, wait_ms later SIGKILL. How many there were. */
 unsigned geo_sweep_processes(const char *dir, int wait_ms);

@@ -101,13 +101,12 @@ int geo_up_nodes(const struct geo_world *w, const struct options *o) {
     int64_t began = sys_now_ns();
     if (geo_cluster_up(w, o->data, o->stores, &c, &err))
         return geo_complain(&err);
-    bool sql = geo_cluster_speaks_sql(c);
-    if (sql && runner_await_sql(c, SQL_WAIT_MS, &err)) {
+    if (runner_await_sql(c, SQL_WAIT_MS, &err)) {
         geo_cluster_free(c);
         return geo_complain(&err);
     }
-    printf("%u nodes serve, every tablet has its voters%s (%.1f s)\n\n", c->nodes,
-           sql ? ", SELECT 1 is answered everywhere" : "", (double)(sys_now_ns() - began) / 1e9);
+    printf("%u nodes serve, every tablet has its voters, SELECT 1 is answered everywhere (%.1f s)\n\n", c->nodes,
+           (double)(sys_now_ns() - began) / 1e9);
     for (unsigned i = 0; i < c->nodes; i++)
         printf("  %-22s psql -h 127.0.0.1 -p %u -U meridian meridian\n", c->node[i].name, c->node[i].sql_port);
     geo_cluster_free(c);

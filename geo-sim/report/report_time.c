@@ -6,6 +6,8 @@
 
 #include "geo-sim/report/report_internal.h"
 
+static const double LOOKS_APART_S = 1.5;
+
 enum { LEFT = 54, RIGHT = 14, LABEL_ROWS = 5, ROW_PX = 15 };
 
 static double at_x(const struct page *p, double seconds) {
@@ -242,17 +244,20 @@ void chart_clock(struct page *p) {
     value_axis(p, TOP, BOTTOM, max, " ms", max < 0.5 ? 2 : 1);
     for (const struct json *c = json_first(clocks); c; c = c->next) {
         int region = page_region_of(p, json_text(json_get(c, "region"), ""));
-        unsigned i = 0;
+        unsigned i = 0, last = 0;
         bool pen = false;
         buf_printf(p->out,
                    "<path fill=\"none\" stroke=\"var(--r%u)\" stroke-width=\"1.6\" stroke-linejoin=\"round\" d=\"",
                    region < 0 ? 0 : (unsigned)region % REGION_COLORS);
         for (const struct json *v = json_first(json_get(c, "half_ms")); v && i < p->slots; v = v->next, i++) {
             double half = json_number(v, -1);
-            if (half >= 0)
-                buf_printf(p->out, "%c%.1f %.1f", pen ? 'L' : 'M', at_x(p, (i + 0.5) * p->slot_s),
-                           BOTTOM - half / max * (BOTTOM - TOP));
-            pen = half >= 0;
+            if (half < 0)
+                continue;
+            bool near = pen && (i - last) * p->slot_s <= LOOKS_APART_S; /* not every slot has a look in it */
+            buf_printf(p->out, "%c%.1f %.1f", near ? 'L' : 'M', at_x(p, (i + 0.5) * p->slot_s),
+                       BOTTOM - half / max * (BOTTOM - TOP));
+            pen = true;
+            last = i;
         }
         buf_puts(p->out, "\"/>\n");
     }

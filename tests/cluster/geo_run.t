@@ -10,7 +10,6 @@ use Test::More;
 
 my $bin = $ENV{MERIDIAN_BIN_DIR} // 'build/dev/bin';
 plan skip_all => "no $bin/meridian-geo" unless -x "$bin/meridian-geo" && -x "$bin/meridian";
-plan skip_all => 'nodes do not speak SQL' unless `$bin/meridian start --help` =~ /--sql /;
 
 my $world = 'r' . $$;
 my $dir   = tempdir(CLEANUP => 1);
