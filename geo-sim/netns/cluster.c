@@ -369,10 +369,43 @@ static enum rc plan_masters(struct geo_cluster *c, struct err *err) {
 
 /* ---- nodes ----------------------------------------------------------------------------------------------------------- */
 
+static void note_port(struct geo_cluster *c, unsigned port) {
+    if (port && c->others < GEO_OTHER_PORTS_MAX)
+        c->other_port[c->others++] = port;
+}
+
+/* Another world's ports stay its own while its nodes are dead. */
+static void note_other(void *ctx, const char *name) {
+    struct geo_cluster *c = ctx, *other;
+    struct geo_world w = {.lock = -1};
+    struct err ignored = {0};
+    char all[SYS_PATH_BYTES / 4];
+    geo_worlds_dir(all);
+    snprintf(w.dir, sizeof w.dir, "%s/%.40s", all, name);
+    if (strcmp(name, c->world->name) == 0 || geo_cluster_open(&w, &other, &ignored))
+        return;
+    for (unsigned i = 0; i < other->nodes; i++) {
+        const char *colon = strrchr(other->node[i].rpc, ':');
+        note_port(c, other->node[i].sql_port);
+        note_port(c, other->node[i].http_port);
+        note_port(c, colon ? (unsigned)strtoul(colon + 1, NULL, 10) : 0);
+    }
+    geo_cluster_free(other);
+}
+
+static bool is_others(const struct geo_cluster *c, unsigned port) {
+    for (unsigned i = 0; i < c->others; i++)
+        if (c->other_port[i] == port)
+            return true;
+    return false;
+}
+
 /* A listener on the host's loopback, at *port or the next one that is free. */
-static enum rc listen_near(unsigned *port, bool exactly, int *ret_fd, struct err *err) {
-    int last = 0, on = 1;
+static enum rc listen_near(const struct geo_cluster *c, unsigned *port, bool exactly, int *ret_fd, struct err *err) {
+    int last = EADDRINUSE, on = 1;
     for (unsigned p = *port; p < *port + (exactly ? 1 : PORT_TRIES) && p < 65536; p++) {
+        if (!exactly && is_others(c, p))
+            continue;
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)p)};
         a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -432,15 +465,15 @@ static enum rc start_node(struct geo_cluster *c, struct geo_node *n, bool bootst
         *n = (struct geo_node){
             .place = n->place, .index = n->index, .sql_port = GEO_SQL_PORT, .http_port = GEO_HTTP_PORT};
     snprintf(n->name, sizeof n->name, "%s-%u", t->place[n->place].name, n->index + 1);
-    enum rc rc = listen_near(&n->sql_port, again, &pass[0], err);
+    enum rc rc = listen_near(c, &n->sql_port, again, &pass[0], err);
     if (rc)
         return rc;
     passes++;
-    rc = listen_near(&n->http_port, again, &pass[1], err);
+    rc = listen_near(c, &n->http_port, again, &pass[1], err);
     passes += !rc;
     unsigned port = again ? (unsigned)strtoul(strrchr(n->rpc, ':') + 1, NULL, 10) : GEO_LOOPBACK_RPC_PORT;
     if (!rc && c->world->backend == GEO_LOOPBACK) {
-        rc = listen_near(&port, again, &pass[2], err);
+        rc = listen_near(c, &port, again, &pass[2], err);
         passes += !rc;
         snprintf(n->rpc, sizeof n->rpc, "127.0.0.1:%u", port);
     } else if (!rc) {
@@ -664,8 +697,11 @@ enum rc geo_cluster_up(const struct geo_world *w, const char *data, unsigned sto
     struct geo_cluster *c = calloc(1, sizeof *c);
     if (!c)
         return err_set(err, RC_NOMEM, "out of memory");
+    char worlds[SYS_PATH_BYTES / 4];
     c->world = w;
     c->stores = stores;
+    geo_worlds_dir(worlds);
+    sys_each_name(worlds, note_other, c);
     enum rc rc = find_program(c->program, err);
     if (!rc)
         rc = make_data(c, data, err);

@@ -28,7 +28,8 @@ enum {
     GEO_SQL_PORT = 7432,
     GEO_HTTP_PORT = 7480,
     GEO_RPC_PORT = 7433,
-    GEO_LOOPBACK_RPC_PORT = 7533
+    GEO_LOOPBACK_RPC_PORT = 7533,
+    GEO_OTHER_PORTS_MAX = 1024
 };
 
 struct geo_node {
@@ -53,7 +54,8 @@ struct geo_cluster {
     const struct geo_world *world;
     char program[SYS_PATH_BYTES]; /* meridian */
     char data[SYS_PATH_BYTES];
-    unsigned stores, nodes, masters;
+    unsigned stores, nodes, masters, others;
+    unsigned other_port[GEO_OTHER_PORTS_MAX]; /* of other worlds, whose nodes may be dead at the moment */
     struct geo_node node[GEO_NODES_MAX];
     struct geo_master master[TOPO_REGIONS_MAX * TOPO_MASTERS_MAX];
 };
