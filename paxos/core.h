@@ -356,7 +356,8 @@ bool px_gone(const struct px_group *g, bool *ret_leaving); /* removed for good; 
 bool px_may_lead(const struct px_group *g);                /* a full voter */
 bool px_changing(const struct px_group *g);                /* a change of members is under way */
 bool px_config_undecided(const struct px_group *g);        /* nothing can be proposed until it is */
-/* As a leader: the slot up to which every follower that answers has everything; UINT64_MAX if none is to be waited for. */
+/* As a leader: the slot up to which every follower that has answered, and does, has everything; UINT64_MAX if none is to be
+ * waited for. */
 px_slot px_needed(const struct px_group *g);
 /* As a leader: what f+1 full voters have in a durable checkpoint, as far as they have said (N-13); 0 = nothing. */
 px_slot px_settled(const struct px_group *g);

@@ -868,7 +868,9 @@ px_slot px_needed(const struct px_group *g) {
     px_slot needed = UINT64_MAX;
     for (uint32_t i = 0; leading(g) && i < g->peers; i++) {
         const struct px_peer *p = &g->peer[i];
-        if (p->store != g->self && support_alive(g->support, p->store) && p->match < needed)
+        /* One that has never answered in this reign may not even be there: it may wait for who was removed from its store,
+         * who waits for the log to be cut (P-22). */
+        if (p->store != g->self && p->acked_incarnation && support_alive(g->support, p->store) && p->match < needed)
             needed = p->match;
     }
     return needed;
