@@ -7,7 +7,7 @@
 #include "shard/node/node_internal.h"
 
 static const int64_t LIST_NS = 3000000000, CHANGE_NS = 60000000000;
-enum { ARENA_BYTES_MAX = 64 << 20, LEADER_TRIES = 40 };
+enum { ARENA_BYTES_MAX = 64 << 20, LEADER_TRIES = 40, HOPS_MAX = 3 };
 static const int64_t LEADER_RETRY_NS = 50000000;
 
 static enum rc leader_of(struct store_run *s, uint64_t id, px_store *ret, struct err *err) {
@@ -99,6 +99,20 @@ static enum rc move(struct store_run *s, struct tablet *t, uint32_t from, uint32
     return node_change(s, id, &want, CHANGE_NS, err);
 }
 
+/* A member that is over leaves; growth brings another one. */
+static enum rc replace(struct store_run *s, struct tablet *t, uint32_t from, uint64_t replica, struct err *err) {
+    struct tablet_info info;
+    tablet_info(t, &info);
+    struct px_config want = info.config;
+    uint32_t i = 0;
+    while (i < want.count && (px_node_of(want.member[i].store) != from || want.member[i].replica != replica))
+        i++;
+    if (i == want.count)
+        return RC_OK; /* it is none any more */
+    node_config_del(&want, i);
+    return node_change(s, info.id, &want, CHANGE_NS, err);
+}
+
 /* Numbers first: they are the system tablet's to give. */
 enum rc node_split(struct store_run *s, uint64_t id, struct mvcc_bytes key, int64_t deadline, uint64_t *ret_right,
                    struct buf *ret_key, struct err *err) {
@@ -151,6 +165,10 @@ static enum rc act(struct store_run *s, struct tablet *t, const Node__AdminAsk *
         rc = move(s, t, ask->from_node, ask->to_node, deadline, err);
         out->text = arena_printf(a, "tablet %llu moved from node %u to node %u", (unsigned long long)ask->tablet,
                                  ask->from_node, ask->to_node);
+    } else if (strcmp(ask->verb, "replace") == 0) {
+        rc = replace(s, t, ask->from_node, ask->replica, err);
+        out->text = arena_printf(a, "tablet %llu goes on without replica %llu", (unsigned long long)ask->tablet,
+                                 (unsigned long long)ask->replica);
     } else
         return err_set(err, RC_UNSUPPORTED, "a tablet cannot \"%.32s\"", ask->verb);
     return rc || out->text ? rc : err_set(err, RC_NOMEM, "out of memory");
@@ -177,6 +195,11 @@ enum rc node_admin(struct store_run *s, Node__AdminAsk *ask, struct arena *a, in
     struct tablet *t = tablets_find(s->pub.tablets, ask->tablet);
     if (t && replica_leads(tablet_replica(t)))
         return act(s, t, ask, a, until, out, err);
+    /* Each store says who leads as far as it knows: two that are wrong must not pass it to and fro. */
+    if (ask->hops >= HOPS_MAX)
+        return err_set(err, RC_NOT_LEADER, "it is not clear now who leads tablet %llu",
+                       (unsigned long long)ask->tablet);
+    ask->hops++;
     px_store leader = t ? replica_leader(tablet_replica(t)) : 0;
     if (!leader) {
         rc = leader_of(s, ask->tablet, &leader, err);
@@ -199,9 +222,11 @@ enum rc node_tablet_split(struct node_store *ns, uint64_t tablet, struct mvcc_by
     ask.tablet = tablet;
     ask.key = (ProtobufCBinaryData){key.n, (uint8_t *)(uintptr_t)key.p};
     arena_init(&a, ARENA_BYTES_MAX);
-    for (int i = 0; (rc = node_admin(s, &ask, &a, deadline, &out, err)) == RC_NOT_LEADER && i < LEADER_TRIES; i++)
+    for (int i = 0; (rc = node_admin(s, &ask, &a, deadline, &out, err)) == RC_NOT_LEADER && i < LEADER_TRIES; i++) {
+        ask.hops = 0;
         if (fiber_sleep(ns->reactor, LEADER_RETRY_NS) != RC_OK)
             break;
+    }
     arena_done(&a);
     *ret_right = out.tablet;
     return rc;

@@ -28,7 +28,7 @@ struct repair {
     struct buf range;          /* of the tablet that is looked at */
     struct fiber_group splits; /* at most one */
     uint64_t split_id;
-    int64_t measure_at;
+    int64_t measure_at, mourn_at;
     struct told *told;
     size_t count, cap;
     int64_t list_at;
@@ -319,6 +319,34 @@ static enum rc place(struct repair *r, const struct tablet_info *info, struct er
     return p && p->n_leader ? prefer(s, info, p, false, err) : RC_OK;
 }
 
+/* ---- damage ----------------------------------------------------------------------------------------------------------------- */
+
+/* A replica here whose file is damaged: its group is asked to replace it. */
+static void mourn(struct repair *r) {
+    struct store_run *s = r->s;
+    struct tablet_lost lost;
+    int64_t now = reactor_now(s->pub.reactor);
+    if (!tablets_lost(s->pub.tablets, &lost) || now < r->mourn_at)
+        return;
+    Node__AdminAsk ask = NODE__ADMIN_ASK__INIT;
+    Node__AdminAnswer out = NODE__ADMIN_ANSWER__INIT;
+    struct arena a;
+    struct err err = {0};
+    ask.verb = (char *)(uintptr_t) "replace";
+    ask.tablet = lost.id;
+    ask.from_node = s->pub.node->id.node;
+    ask.replica = lost.replica;
+    arena_init(&a, ARENA_BYTES_MAX);
+    enum rc rc = node_admin(s, &ask, &a, reactor_deadline(s->pub.reactor, CHANGE_NS), &out, &err);
+    arena_done(&a);
+    if (!rc || rc == RC_NOTFOUND)
+        tablets_replaced(s->pub.tablets, &lost);
+    else
+        diag_tablet(&s->pub.env->diag, DIAG_INFO, lost.id, "tablet: a damaged replica is not replaced yet",
+                    "reason=\"%s\"", err_message(&err));
+    r->mourn_at = reactor_now(s->pub.reactor) + LIST_NS;
+}
+
 /* ---- rounds ------------------------------------------------------------------------------------------------------------- */
 
 static void note_id(void *ctx, struct tablet *t) {
@@ -462,6 +490,7 @@ void node_repair(void *arg) {
         for (size_t i = 0; i < r.n_ids && !s->stopping; i++)
             look_at(&r, r.ids[i]);
         split_large(&r);
+        mourn(&r);
     }
     fiber_group_cancel(&r.splits);
     fiber_shield_begin(s->pub.reactor);

@@ -211,6 +211,12 @@ enum rc replica_remove(struct replicas *rs, uint64_t group, struct err *err) {
     return rc ? rc : replicas_append(rs, put_forget, &group, err);
 }
 
+enum rc replicas_bury(struct replicas *rs, uint64_t group, uint64_t replica, struct err *err) {
+    CHECK(!replicas_find(rs, group));
+    enum rc rc = tombstone_add(rs, group, replica, err);
+    return rc ? rc : tombstones_save(rs, err);
+}
+
 /* ---- making learners --------------------------------------------------------------------------------------------- */
 
 static enum rc on_create(void *ctx, struct rpc_request *q, ProtobufCMessage **ret_response, struct err *err) {

@@ -197,6 +197,9 @@ struct replica *replicas_find(struct replicas *rs, uint64_t group);
  * The state machine is not called any more once this returns. If the process dies before the data are deleted, the next
  * replicas_add says RC_INVAL. */
 enum rc replica_remove(struct replicas *rs, uint64_t group, struct err *err) WAITS MUST_CHECK;
+/* A replica whose data are lost, and that is not here: its id is over as if it had been removed (P-23), durably. Before
+ * replicas_start: what the log holds of it goes there. */
+enum rc replicas_bury(struct replicas *rs, uint64_t group, uint64_t replica, struct err *err) WAITS MUST_CHECK;
 uint64_t replica_group(const struct replica *r);
 uint64_t replica_id(const struct replica *r);
 void *replica_sm(const struct replica *r);

@@ -377,9 +377,15 @@ void mvcc_close(struct mvcc *m) {
 }
 
 enum rc mvcc_reload(struct mvcc *m, struct err *err) {
-    CHECK(m->users == 0 && !m->in_slot);
-    if (m->batch)
+    enum { POLL_NS = 1000000 };
+    if (m->batch || m->in_slot)
         IGNORE(mvcc_break(m, RC_CANCELLED));
+    while (m->users > 0) {
+        enum rc slept = fiber_sleep(m->s->r, POLL_NS);
+        if (slept)
+            return err_set(err, slept, "%s", rc_text(slept));
+    }
+    CHECK(!m->in_slot);
     close_main(m);
     m->committed_slot = INT64_MIN; /* the file says it */
     enum rc rc = use(m, err);

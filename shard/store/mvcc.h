@@ -125,7 +125,8 @@ size_t mvcc_tables(const struct mvcc *m, uint64_t *ids, size_t max);
 /* The maximum of the commits that touched the table, as applied (N-4, V5). INT64_MIN for an unknown table. */
 int64_t mvcc_last_commit(const struct mvcc *m, uint64_t table);
 
-/* A batch was rolled back: reopens the file and goes back to its slot. The caller replays from there. */
+/* A batch was rolled back: reopens the file and goes back to its slot. The caller replays from there. Also in the middle of a
+ * slot that cannot be ended; waits for checkpoints and fragments that are under way. */
 bool mvcc_broken(const struct mvcc *m);
 enum rc mvcc_reload(struct mvcc *m, struct err *err) WAITS MUST_CHECK;
 

@@ -398,6 +398,7 @@ struct names {
     struct tablets *ts;
     uint64_t (*id)[2];
     size_t count, cap;
+    struct buf left_over; /* names, each with its zero: halves, images, loads that nobody goes on with */
     bool nomem;
 };
 
@@ -405,7 +406,13 @@ static void on_name(void *ctx, const char *name) {
     struct names *n = ctx;
     unsigned long long id, replica;
     int end = 0;
-    if (sscanf(name, "T%llx.%llx.db%n", &id, &replica, &end) != 2 || end == 0 || name[end] != '\0' || id == 0)
+    if (sscanf(name, "T%llx.%llx.db%n", &id, &replica, &end) != 2 || end == 0 || id == 0)
+        return;
+    if (strcmp(name + end, TABLET_DAMAGED_SUFFIX) == 0)
+        n->nomem |= tablets_lost_add(n->ts, id, replica, NULL) != RC_OK;
+    else if (name[end] == '.')
+        buf_put(&n->left_over, name, strlen(name) + 1);
+    if (name[end] != '\0')
         return;
     if (n->count == n->cap) {
         size_t cap = n->cap ? 2 * n->cap : 64;
@@ -442,10 +449,8 @@ static enum rc open_found(struct tablets *ts, uint64_t id, uint64_t replica, str
         return mvcc_remove(ts->conf.store, path, err);
     }
     if (rc == RC_CORRUPT) {
-        /* It does not guess: its votes are lost with its data, the others of its group go on and replace it (P-33). */
-        diag_tablet(&ts->env->diag, DIAG_ERROR, id, "tablet: damaged, not served", "path=%s reason=\"%s\"", path,
-                    err_message(&why));
-        return RC_OK;
+        rc = replicas_bury(ts->rs, id, replica, err);
+        return rc ? rc : tablets_lose(ts, id, replica, path, err_message(&why), err);
     }
     if (err)
         *err = why;
@@ -454,9 +459,18 @@ static enum rc open_found(struct tablets *ts, uint64_t id, uint64_t replica, str
 
 static enum rc open_all(struct tablets *ts, struct err *err) {
     struct names names = {.ts = ts};
+    char path[ENV_PATH_BYTES];
+    buf_init(&names.left_over, 0);
     enum rc rc = env_dir_list(ts->env, ts->dir, on_name, &names, err);
-    if (!rc && names.nomem)
+    if (!rc && (names.nomem || buf_rc(&names.left_over)))
         rc = err_set(err, RC_NOMEM, "out of memory for the names of tablets");
+    for (size_t at = 0; at < names.left_over.len && !rc;) {
+        const char *name = (const char *)names.left_over.data + at;
+        snprintf(path, sizeof path, "%s/%s", ts->dir, name);
+        IGNORE(env_unlink(ts->env, path, NULL)); /* garbage stays garbage until the next start */
+        at += strlen(name) + 1;
+    }
+    buf_done(&names.left_over);
     for (size_t i = 0; i < names.count && !rc; i++)
         rc = open_found(ts, names.id[i][0], names.id[i][1], err);
     free(names.id);
@@ -518,6 +532,7 @@ enum rc tablets_open(struct reactor *r, const struct tablets_conf *conf, struct 
         replicas_free(ts->rs);
         map_done(&ts->map);
         closed_free(ts->closed);
+        free(ts->lost);
         free(ts->by_start);
         free(ts);
         return rc;
@@ -576,6 +591,7 @@ void tablets_free(struct tablets *ts) {
         tablet_free(container_of(it, struct tablet, node));
     map_done(&ts->map);
     closed_free(ts->closed);
+    free(ts->lost);
     free(ts->by_start);
     free(ts);
 }

@@ -57,6 +57,7 @@ struct tablets_stats {
     struct counter proposals, moved, reads, reads_leader, reads_follower, reads_waited, checkpoints,
         checkpoint_failures;
     struct counter gc_steps, broken, splits;
+    struct gauge lost;                       /* replicas that wait to be replaced */
     struct counter closed_sent, closed_lost; /* messages of closed.h; streams begun anew */
     struct gauge tablets, leading;
     struct hist read_ns, propose_ns, split_ns; /* split_ns: how long a split kept other entries from being applied */
@@ -101,6 +102,14 @@ struct tablet *tablets_find(struct tablets *ts, uint64_t id); /* NULL: not here 
 struct tablet *tablets_find_key(struct tablets *ts, struct mvcc_bytes key);
 /* All of them, in the order of ids; fn must not wait. */
 void tablets_each(struct tablets *ts, void (*fn)(void *ctx, struct tablet *t), void *ctx);
+
+/* Replicas here whose file is damaged: they are over (P-23, P-33), their file is kept under another name, and their groups must
+ * replace them. The first one, or false; tablets_replaced: that has happened (the file goes), or nobody needs it. */
+struct tablet_lost {
+    uint64_t id, replica;
+};
+bool tablets_lost(const struct tablets *ts, struct tablet_lost *ret);
+void tablets_replaced(struct tablets *ts, const struct tablet_lost *lost) WAITS;
 
 /* ---- a tablet ------------------------------------------------------------------------------------------------------- */
 

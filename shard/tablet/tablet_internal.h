@@ -20,6 +20,8 @@ struct tablets {
     struct fiber_group fibers;
     struct waitq housekeeper;
     struct closed *closed;
+    struct tablet_lost *lost;
+    size_t n_lost, lost_cap;
     struct ilist reading; /* tablets whose followers' reads wait for safe time */
     bool started, stopping;
     char dir[VFS_PATH_BYTES_MAX];
@@ -34,6 +36,8 @@ struct tablet {
     struct mvcc *m; /* NULL while a snapshot replaces it */
     struct replica *rep;
     void *upper;
+    bool suspect; /* applying met damage */
+    bool damaged; /* its file is: it is being given up */
     bool leading, indexed, removed, locked, checkpoint_soon;
     int64_t lead_floor;
     px_slot closed_last; /* what was assigned at the last tick of closed.h */
@@ -84,6 +88,16 @@ void tablets_wake_readers(struct tablets *ts);
 enum rc tablet_open_file(struct tablet *t, struct err *err) WAITS MUST_CHECK;
 /* The replica, on an open file; conf->state is filled in. */
 enum rc tablet_join(struct tablet *t, struct replica_conf *conf, struct err *err) MUST_CHECK;
+
+/* tablet_lost.c */
+#define TABLET_DAMAGED_SUFFIX ".damaged"
+/* Says that a file is damaged and puts it aside: the replica is over, its group is to replace it. t->rep is NULL. */
+enum rc tablets_lose(struct tablets *ts, uint64_t id, uint64_t replica, const char *path, const char *why,
+                     struct err *err) WAITS MUST_CHECK;
+/* Its name was found at the start. */
+enum rc tablets_lost_add(struct tablets *ts, uint64_t id, uint64_t replica, struct err *err) MUST_CHECK;
+/* t's file cannot be read any more: gives the replica up, on a fiber of its own. */
+void tablet_give_up(struct tablet *t, const char *why);
 
 /* tablet_split.c */
 extern const struct rpc_service tablets_split_service;

@@ -150,6 +150,7 @@ static enum rc sm_apply(void *sm, const struct replica_entry *run, size_t count,
             err_wrap(err, "tablet %llu, slot %llu", (unsigned long long)t->id, (unsigned long long)run[i].slot);
     }
     arena_reset(&t->scratch);
+    t->suspect |= rc == RC_CORRUPT;
     if (!rc) {
         CHECK(mvcc_state(t->m)->slot == (int64_t)after->applied);
         tablet_dirty(t);
@@ -180,11 +181,24 @@ static int64_t sm_gate(void *sm, px_slot slot, const struct px_value *v) {
 static enum rc sm_reload(void *sm, struct replica_state *ret, struct err *err) {
     struct tablet *t = sm;
     counter_inc(&t->ts->stats.broken);
+    struct err why = {0};
     tablet_use(t);
-    enum rc rc = tablet_reopen(t, err);
+    enum rc rc = tablet_reopen(t, &why);
     if (!rc)
-        rc = tablet_state_read(t->m, ret, err);
+        rc = tablet_state_read(t->m, ret, &why);
+    if (!rc && t->suspect) { /* SQLite called it damaged: is it, or was it a command? */
+        struct mvcc_reader *rd = NULL;
+        t->suspect = false;
+        rc = mvcc_reader_open(t->m, &rd, &why);
+        if (!rc)
+            rc = mvcc_verify(rd, true, &why);
+        mvcc_reader_close(rd);
+    }
     tablet_release(t);
+    if (rc == RC_CORRUPT)
+        tablet_give_up(t, err_message(&why));
+    if (rc && err)
+        *err = why;
     return rc;
 }
 

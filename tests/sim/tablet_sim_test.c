@@ -751,7 +751,95 @@ static void tablets_go_where_they_are_placed(void) {
     free(w);
 }
 
+/* ---- damage ---------------------------------------------------------------------------------------------------------------- */
+
+struct damage {
+    struct wnode *n;
+    char path[200];
+    int64_t bytes;
+};
+
+static void find_file(void *ctx, const char *path, int64_t bytes) {
+    struct damage *d = ctx;
+    const char *name = strstr(path, "/T2.");
+    if (!name || strcmp(path + strlen(path) - 3, ".db") != 0)
+        return;
+    snprintf(d->path, sizeof d->path, "%s", path);
+    d->bytes = bytes;
+}
+
+static void flip_start(struct wnode *n, const char *path) {
+    for (int64_t off = 0; off < 64; off++)
+        IGNORE(sim_disk_flip(n->sim, path, off, (unsigned)off % 8)); /* as far as the file goes */
+}
+
+/* Tablet 2 has three voters with data, and no store waits for anything. */
+static bool whole_again(void *ctx) {
+    struct world *w = ctx;
+    size_t with_data = 0, lost = 0;
+    uint32_t voters = 0;
+    if (!all_serve(w))
+        return false;
+    for (int i = 1; i <= NODES; i++) {
+        struct tablets *ts = node_store(w->n[i].node, 0)->tablets;
+        struct tablet *t = tablets_find(ts, SYSTEM_USER_TABLET);
+        struct tablet_info info;
+        lost += (size_t)gauge_get(&tablets_stats(ts)->lost);
+        if (!t)
+            continue;
+        struct px_status px;
+        tablet_info(t, &info);
+        replica_status(tablet_replica(t), &px);
+        with_data += !info.empty;
+        if (info.leads && !info.config.joint && !px.config_pending)
+            for (uint32_t k = 0; k < info.config.count; k++)
+                voters += px_is_voter(&info.config.member[k]);
+    }
+    return voters == NODE_VOTERS && with_data >= NODE_VOTERS && !lost;
+}
+
+/* A file that SQLite cannot read is named, put aside, and the group gets another replica. Seen at the start, and in the middle of
+ * work. */
+static void damaged_files_are_replaced(void) {
+    struct world *w = calloc(1, sizeof *w);
+    struct damage d = {0};
+    CHECK(w);
+    w->quiet = true;
+    run_world(w, 79, SECOND);
+    OKF(!w->broken[0], "%s", w->broken);
+    OK(sim_run_until(w->sim, whole_again, w, sim_now(w->sim) + 60 * SECOND));
+    for (int i = 2; i <= NODES && !d.path[0]; i++) {
+        d.n = &w->n[i];
+        sim_disk_each(d.n->sim, find_file, &d);
+    }
+    OK(d.path[0] && d.bytes > 0);
+    char wal[210];
+    snprintf(wal, sizeof wal, "%s-wal", d.path);
+    d.n->node = NULL;
+    sim_node_crash(d.n->sim, SIM_KILL);
+    flip_start(d.n, d.path);
+    flip_start(d.n, wal); /* it has the first page too */
+    start(w, d.n);
+    sim_run(w->sim, sim_now(w->sim) + SECOND / 2);
+    bool ok = sim_run_until(w->sim, whole_again, w, sim_now(w->sim) + 120 * SECOND);
+    OKF(!w->broken[0], "%s", w->broken);
+    if (!ok) {
+        struct tell x = {.at = 0};
+        for (x.node = 1; x.node <= NODES; x.node++)
+            if (w->n[x.node].node)
+                tablets_each(node_store(w->n[x.node].node, 0)->tablets, tell_one, &x);
+        tap_note("%s", x.text);
+    }
+    OKF(ok, "the damaged replica was not replaced");
+    char damaged[220];
+    snprintf(damaged, sizeof damaged, "%s.damaged", d.path);
+    OK(sim_disk_copy(d.n->sim, damaged, NULL, 0) < 0);
+    finish(w);
+    free(w);
+}
+
 int main(void) {
+    RUN(damaged_files_are_replaced);
     RUN(tablets_go_where_they_are_placed);
     RUN(followers_of_idle_tablets_are_fresh);
     RUN(what_was_read_stays_so);
