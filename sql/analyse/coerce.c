@@ -149,8 +149,13 @@ struct expr *coerce_type(struct an *an, struct expr *e, struct col to, enum fn_c
     if (to.type == FN_ANY || type_same(e->type, to))
         return e;
     if (e->type.type == FN_UNKNOWN) {
-        if (e->kind == EXPR_PARAM)
-            return param_is(an, e, to, location) ? e : NULL;
+        if (e->kind == EXPR_PARAM) {
+            /* A name comes as text, and is looked up when the statement runs. */
+            bool named = is_reg(to.type);
+            if (!param_is(an, e, named ? col_of(COL_TEXT) : to, location))
+                return NULL;
+            return named ? coerce_type(an, e, to, FN_CAST_EXPLICIT, location) : e;
+        }
         if (e->kind == EXPR_CONST) {
             struct expr *c = expr_new(an, EXPR_CONST, type_plain(to), 0, e->location);
             if (!c)

@@ -215,8 +215,8 @@ const struct cat_table *table_open(struct scope *s, const PQ(RangeVar) * v, bool
     }
     if (!table_keep(an, t))
         return NULL;
-    if (t->kind == CAT_VIEW) {
-        unsupported(an, v->location, "views are not supported");
+    if (dml && t->kind == CAT_VIEW) {
+        unsupported(an, v->location, "changing the view \"%s\" is not supported", t->name);
         return NULL;
     }
     if (dml && t->kind == CAT_SYSTEM) {
@@ -508,12 +508,38 @@ static struct rel *cte_rel(struct scope *s, const PQ(RangeVar) * v, const struct
     return alias_columns(s, r, v->alias, "table") ? r : NULL;
 }
 
+/* A view is its query, which sees nothing of what is around it. */
+static struct rel *view_rel(struct scope *s, const PQ(RangeVar) * v, const struct cat_table *t) {
+    struct an *an = s->an;
+    struct scope barrier;
+    const PQ(Node) *n = parse_catalog_query(an, t->view_sql);
+    if (!n)
+        return NULL;
+    scope_init(&barrier, an, NULL, s->q);
+    const char *text = an->text;
+    an->text = NULL;
+    struct query *q = any_query(an, &barrier, n, true);
+    an->text = text;
+    struct rel *r = q ? query_rel(s, REL_QUERY, v->alias ? v->alias->aliasname : t->name, q) : NULL;
+    if (!r)
+        return NULL;
+    if (r->cols != t->columns) {
+        fail(an, v->location, "XX001", "view \"%s\" has other columns than its query", t->name);
+        return NULL;
+    }
+    for (uint16_t i = 0; i < t->columns; i++)
+        r->col[i].name = t->column[i].name;
+    return alias_columns(s, r, v->alias, "table") ? r : NULL;
+}
+
 static struct rel *range_var(struct scope *s, const PQ(RangeVar) * v) {
     bool schema = v->schemaname && *v->schemaname;
     const struct an_cte *c = schema ? NULL : find_cte(s, v->relname);
     if (c)
         return cte_rel(s, v, c);
     const struct cat_table *t = table_open(s, v, false);
+    if (t && t->kind == CAT_VIEW)
+        return view_rel(s, v, t);
     return t ? table_rel(s, v, t) : NULL;
 }
 
@@ -536,14 +562,30 @@ static struct rel *range_subselect(struct scope *s, const PQ(RangeSubselect) * r
     return alias_columns(s, rel, r->alias, "table") ? rel : NULL;
 }
 
+/* unnest(a, b) is ROWS FROM (unnest(a), unnest(b)): how many there are, 0 if it is nothing of the kind. */
+static uint32_t several_unnest(const PQ(RangeFunction) * f) {
+    const PQ(Node) *item = f->n_functions == 1 ? f->functions[0] : NULL;
+    const PQ(Node) *n = PQ_NODE(item, LIST) ? item->list->items[0] : item;
+    if (!PQ_NODE(n, FUNC_CALL) || n->func_call->n_args < 2)
+        return 0;
+    const PQ(FuncCall) *c = n->func_call;
+    return strcmp(node_string(c->funcname[c->n_funcname - 1]), "unnest") == 0 ? (uint32_t)c->n_args : 0;
+}
+
+static struct expr *one_unnest(struct scope *s, const PQ(FuncCall) * c, uint32_t i) {
+    struct expr *arg = expression_at(s, c->args[i], PLACE_FROM_FUNCTION);
+    return arg ? call_named(s, "unnest", &arg, 1, c->location) : NULL;
+}
+
 static struct rel *range_function(struct scope *s, const PQ(RangeFunction) * f) {
     struct an *an = s->an;
     if (f->n_coldeflist) {
         unsupported(an, -1, "column definition lists are not supported");
         return NULL;
     }
-    uint32_t calls = (uint32_t)f->n_functions;
-    /* unnest(a, b) is ROWS FROM (unnest(a), unnest(b)); that form and its like wait. */
+    uint32_t calls = (uint32_t)f->n_functions, several = several_unnest(f);
+    if (several)
+        calls = several;
     struct expr **call = an_new(an, calls, sizeof *call);
     const char **name = call ? an_new(an, calls, sizeof *name) : NULL;
     if (!name)
@@ -551,14 +593,14 @@ static struct rel *range_function(struct scope *s, const PQ(RangeFunction) * f) 
     bool was = s->lateral;
     s->lateral = true;
     for (uint32_t i = 0; i < calls; i++) {
-        const PQ(Node) *item = f->functions[i];
+        const PQ(Node) *item = f->functions[several ? 0 : i];
         const PQ(List) *pair = PQ_NODE(item, LIST) ? item->list : NULL;
         const PQ(Node) *n = pair ? pair->items[0] : item;
         if (pair && pair->n_items > 1 && PQ_NODE(pair->items[1], LIST) && pair->items[1]->list->n_items) {
             unsupported(an, -1, "column definition lists are not supported");
             return NULL;
         }
-        call[i] = expression_at(s, n, PLACE_FROM_FUNCTION);
+        call[i] = several ? one_unnest(s, n->func_call, i) : expression_at(s, n, PLACE_FROM_FUNCTION);
         if (!call[i])
             return NULL;
         name[i] = target_name(n);

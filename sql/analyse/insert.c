@@ -13,30 +13,45 @@
 
 /* ---- expressions of the catalog ---------------------------------------------------------------------------------------- */
 
-static const PQ(Node) * parse_expression(struct an *an, const char *sql) {
+static PgQuery__ParseResult *parse_catalog(struct an *an, const char *text) {
     PgQuery__ParseResult *tree;
     struct err err;
-    const char *text = arena_printf(an->arena, "SELECT (%s)", sql);
-    if (!text) {
-        fail_memory(an);
-        return NULL;
-    }
     if (!an->in->reactor && strlen(text) > PARSE_INLINE_BYTES) {
         unsupported(an, -1, "an expression of the catalog of more than %d bytes is not supported here",
                     PARSE_INLINE_BYTES);
         return NULL;
     }
     enum rc rc = parse_text(an->in->reactor, an->arena, text, strlen(text), &tree, &err);
-    if (!rc && tree->n_stmts == 1 && PQ_NODE(tree->stmts[0]->stmt, SELECT_STMT) &&
-        tree->stmts[0]->stmt->select_stmt->n_target_list == 1)
-        return tree->stmts[0]->stmt->select_stmt->target_list[0]->res_target->val;
-    an->rc = rc ? rc : RC_CORRUPT;
-    if (rc)
-        *an->err = err;
-    else
-        err_set(an->err, RC_CORRUPT, "an expression of the catalog is none");
+    if (!rc)
+        return tree;
+    an->rc = rc;
+    *an->err = err;
     err_position(an->err, 0);
     return NULL;
+}
+
+static const PQ(Node) * not_parsed(struct an *an) {
+    if (!an->rc)
+        an->rc = err_set(an->err, RC_CORRUPT, "a text of the catalog is not what it should be");
+    return NULL;
+}
+
+static const PQ(Node) * parse_expression(struct an *an, const char *sql) {
+    const char *text = arena_printf(an->arena, "SELECT (%s)", sql);
+    if (!text) {
+        fail_memory(an);
+        return NULL;
+    }
+    const PgQuery__ParseResult *tree = parse_catalog(an, text);
+    if (tree && tree->n_stmts == 1 && PQ_NODE(tree->stmts[0]->stmt, SELECT_STMT) &&
+        tree->stmts[0]->stmt->select_stmt->n_target_list == 1)
+        return tree->stmts[0]->stmt->select_stmt->target_list[0]->res_target->val;
+    return not_parsed(an);
+}
+
+const PQ(Node) * parse_catalog_query(struct an *an, const char *sql) {
+    const PgQuery__ParseResult *tree = parse_catalog(an, sql);
+    return tree && tree->n_stmts == 1 ? tree->stmts[0]->stmt : not_parsed(an);
 }
 
 /* sql in a scope of its own, where rel (may be NULL) is all there is to see. */

@@ -156,6 +156,8 @@ int32_t select_location(const PQ(Node) * n);
 bool with_clause(struct scope *s, const PQ(WithClause) * with);
 bool dml_query(struct an *an, struct scope *outer, const PQ(Node) * n, struct query **ret);
 bool returning_list(struct scope *s, PQ(Node) *const *list, size_t n);
+/* A view's query; NULL after an error. */
+const PQ(Node) * parse_catalog_query(struct an *an, const char *sql);
 /* Wraps a query as the only relation of another, whose targets are its columns. */
 struct query *wrap_query(struct an *an, struct query *inner);
 bool unknown_targets_to_text(struct an *an, struct query *q);

@@ -348,6 +348,22 @@ static const struct cat_table *put(struct memcat *m, struct cat_table *t) {
     return made;
 }
 
+/* Room is left for one more. */
+static struct cat_column *columns_of(struct memcat *m, struct cat_table *t, const char *columns) {
+    struct cat_column *c = take(m, TABLE_COLUMNS_MAX, sizeof *c);
+    const char *s = skip(columns);
+    while (*s) {
+        CHECK(t->columns < TABLE_COLUMNS_MAX - 1);
+        c[t->columns].id = t->columns + 1U;
+        column_of(m, t->name, &s, &c[t->columns++]);
+        CHECKF(*s == ',' || !*s, "what is this: %s", s);
+        if (*s == ',')
+            s = skip(s + 1);
+    }
+    t->column = c;
+    return c;
+}
+
 const struct cat_table *memcat_table(struct memcat *m, const char *name, const char *columns, const char *key) {
     const char *dot = strchr(name, '.');
     struct cat_table t = {.id = m->next_id++, .schema = MEMCAT_PUBLIC, .version = 1, .kind = CAT_TABLE, .owner = 10};
@@ -361,16 +377,7 @@ const struct cat_table *memcat_table(struct memcat *m, const char *name, const c
     if (t.schema != MEMCAT_PUBLIC)
         t.kind = CAT_SYSTEM;
     CHECK(!find(m, t.schema, t.name));
-    struct cat_column *c = take(m, TABLE_COLUMNS_MAX, sizeof *c);
-    const char *s = skip(columns);
-    while (*s) {
-        c[t.columns].id = t.columns + 1U;
-        column_of(m, t.name, &s, &c[t.columns++]);
-        CHECKF(*s == ',' || !*s, "what is this: %s", s);
-        if (*s == ',')
-            s = skip(s + 1);
-    }
-    t.column = c;
+    struct cat_column *c = columns_of(m, &t, columns);
     if (t.kind == CAT_TABLE && !key) {
         struct cat_part *p = take(m, 1, sizeof *p);
         p->col = t.columns++;
@@ -391,6 +398,15 @@ const struct cat_table *memcat_table(struct memcat *m, const char *name, const c
         for (uint16_t i = 0; i < t.keys; i++)
             c[p[i].col].not_null = true;
     }
+    return put(m, &t);
+}
+
+const struct cat_table *memcat_view(struct memcat *m, const char *name, const char *columns, const char *sql) {
+    struct cat_table t = {.id = m->next_id++, .schema = MEMCAT_PUBLIC, .version = 1, .kind = CAT_VIEW, .owner = 10};
+    t.schema_name = "public";
+    t.name = name;
+    t.view_sql = sql;
+    columns_of(m, &t, columns);
     return put(m, &t);
 }
 

@@ -37,6 +37,7 @@ const struct cat_table *memcat_table(struct memcat *m, const char *name, const c
 const struct cat_table *memcat_index(struct memcat *m, const char *table, const char *name, const char *columns,
                                      const char *where, unsigned flags);
 const struct cat_table *memcat_check(struct memcat *m, const char *table, const char *name, const char *sql);
+const struct cat_table *memcat_view(struct memcat *m, const char *name, const char *columns, const char *sql);
 const struct cat_table *memcat_find(struct memcat *m, const char *name); /* NULL: there is none */
 
 #endif

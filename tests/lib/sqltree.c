@@ -32,6 +32,7 @@ static void tables(struct memcat *m) {
     memcat_index(m, "q", "q_n_part", "n", "n > 0", MEMCAT_UNIQUE);
     memcat_check(m, "q", "q_n_check", "n < 100");
     memcat_check(m, "q", "q_code_check", "code <> ''::text");
+    memcat_view(m, "v", "n int4, label text", "SELECT t.a, t.b FROM public.t WHERE t.a > 0");
     memcat_table(m, "pgbench_accounts", "aid int4 not null, bid int4, abalance int4, filler char(84)", "aid");
     memcat_table(m, "pgbench_branches", "bid int4 not null, bbalance int4, filler char(88)", "bid");
     memcat_table(m, "pgbench_tellers", "tid int4 not null, bid int4, tbalance int4, filler char(84)", "tid");

@@ -567,3 +567,26 @@ SELECT -a::int2, -5::int2, - - 5 FROM t
 SELECT a.b.c.d.e FROM t
 SELECT t.a.b FROM t
 SELECT nope.t.a FROM t
+-- views
+SELECT * FROM v
+SELECT v.n, x.label FROM v JOIN v x ON v.n = x.n WHERE EXISTS (SELECT 1 FROM v y WHERE y.n = v.n)
+SELECT q.z FROM v AS q(z, w) WHERE q.w = $1
+SELECT a FROM v
+WITH t AS (SELECT 1 AS o) SELECT n FROM v, t
+-- more of FROM
+SELECT k, v, o FROM arr, unnest(n, arr.t) WITH ORDINALITY AS u(k, v, o)
+SELECT * FROM unnest(ARRAY[1, 2], ARRAY['a'])
+SELECT * FROM ROWS FROM (generate_series(1, 2), generate_series(1, 3)) AS r(a, b)
+-- the catalog as drivers ask it
+SELECT c.relname, CASE WHEN c.relkind IN ('m', 'v') THEN 'v' ELSE 't' END, obj_description(c.oid, 'pg_class') FROM pg_class c LEFT JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'v') AND n.nspname NOT IN ('pg_catalog', 'pg_toast') AND pg_table_is_visible(c.oid)
+SELECT a.attname, NOT (a.attnotnull OR (t.typtype = 'd' AND t.typnotnull)) AS nullable, pg_get_expr(d.adbin, d.adrelid), a.attidentity <> '' FROM pg_attribute a LEFT JOIN pg_attrdef d ON a.attrelid = d.adrelid AND a.attnum = d.adnum JOIN pg_type t ON a.atttypid = t.oid JOIN pg_class c ON a.attrelid = c.oid WHERE c.relname = $1 AND a.attnum > 0 AND NOT a.attisdropped
+SELECT c.conname, ARRAY(SELECT attname FROM unnest(c.conkey) WITH ORDINALITY cols(colid, place) JOIN pg_attribute ca ON cols.colid = ca.attnum WHERE ca.attrelid = c.conrelid ORDER BY cols.place), c.contype, (SELECT fc.relname || '.' || fa.attname FROM pg_attribute fa JOIN pg_class fc ON fa.attrelid = fc.oid WHERE fa.attrelid = c.confrelid AND fa.attnum = c.confkey[1]) FROM pg_constraint c JOIN pg_class cl ON c.conrelid = cl.oid WHERE cl.relname = 't'
+SELECT i.relname, array_agg(attname ORDER BY place), indisunique FROM (SELECT c2.relname, x.indisunique, a.attname, x.place FROM (SELECT * FROM pg_index i, unnest(i.indkey, i.indoption) WITH ORDINALITY koi(key, opt, place)) x JOIN pg_class c2 ON x.indexrelid = c2.oid LEFT JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = x.key) i GROUP BY i.relname, indisunique
+SELECT t.oid, t.typname, t.typarray, t.typelem FROM pg_type t JOIN pg_namespace n ON t.typnamespace = n.oid WHERE t.typname = ANY ($1) AND n.nspname = ANY (current_schemas(true))
+SELECT n.nspname, c.relname FROM pg_class c, pg_namespace n WHERE c.relnamespace = n.oid AND c.oid = $1::regclass
+SELECT 'public.t'::regclass::oid, $1::regclass::oid
+SELECT attname FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum = ANY ((SELECT indkey FROM pg_index WHERE indrelid = 't'::regclass AND indisprimary)::int2[])
+SELECT oid, typname FROM pg_type WHERE oid IN (SELECT atttypid FROM pg_attribute WHERE attrelid = 't'::regclass) ORDER BY oid
+SELECT pg_get_serial_sequence('ser', 'id'), currval(pg_get_serial_sequence('ser', 'id'))
+SELECT setting FROM pg_settings WHERE name = 'server_version'
+SELECT typinput = 'array_in'::regproc FROM pg_type LIMIT 1
