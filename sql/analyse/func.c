@@ -325,24 +325,9 @@ static void note_volatile(struct scope *s, const struct fn *f) {
             at->q->volatile_calls = true;
 }
 
-/* text || anything that is no array: PostgreSQL has operators for that, which print the other side. */
-static bool concat_prints(struct col text, struct col other) {
-    return (type_category(text.type) == 'S' || text.type == FN_UNKNOWN) && other.type != FN_UNKNOWN &&
-           type_category(other.type) != 'S' && other.type != COL_ARRAY && other.type != COL_BYTEA &&
-           other.type != COL_JSONB && other.type != FN_RECORD;
-}
-
 struct expr *make_op(struct scope *s, const char *op, const char *schema, struct expr *left, struct expr *right,
                      int32_t location) {
     struct an *an = s->an;
-    if (left && strcmp(op, "||") == 0) {
-        if (concat_prints(left->type, right->type))
-            right = coerce_type(an, right, col_of(COL_TEXT), FN_CAST_EXPLICIT, -1);
-        else if (concat_prints(right->type, left->type))
-            left = coerce_type(an, left, col_of(COL_TEXT), FN_CAST_EXPLICIT, -1);
-        if (!left || !right)
-            return NULL;
-    }
     uint32_t n = left ? 2 : 1;
     struct expr *arg[2] = {left ? left : right, right};
     struct col type[2] = {arg[0]->type, right->type}, ret;

@@ -31,6 +31,7 @@ enum {
     FN_SPLIT_TO_TABLE_FLAGS,
     FN_SERIES_NUMERIC_STEP = 3259,
     FN_SERIES_NUMERIC,
+    FN_PARTITION_ANCESTORS = 3425,
     FN_STRING_TO_TABLE = 6160,
     FN_STRING_TO_TABLE_NULL,
 };
@@ -167,6 +168,8 @@ static enum rc open_kind(struct fn_rows *r, const struct fn_env *env, const stru
     case FN_MATCHES_FLAGS:
         r->kind = ROWS_LIST;
         return fn_regexp_all(env, arg, args, &r->list, err);
+    case FN_PARTITION_ANCESTORS: /* there are no partitions */
+        return RC_OK;
     default:
         return err_set(err, RC_UNSUPPORTED, "function %s gives no rows here", r->fn->name);
     }
@@ -308,6 +311,7 @@ static const struct fn fns[] = {
     KIND(FN_WINDOW, 3114, "nth_value", STRICT, FN_ANYELEMENT, FN_ANYELEMENT, COL_INT4),
     KIND(FN_SET, 3259, "generate_series", STRICT, COL_NUMERIC, COL_NUMERIC, COL_NUMERIC, COL_NUMERIC),
     KIND(FN_SET, 3260, "generate_series", STRICT, COL_NUMERIC, COL_NUMERIC, COL_NUMERIC),
+    KIND(FN_SET, 3425, "pg_partition_ancestors", STRICT | STABLE, FN_REGCLASS, FN_REGCLASS),
     KIND(FN_SET, 6160, "string_to_table", 0, COL_TEXT, COL_TEXT, COL_TEXT),
     KIND(FN_SET, 6161, "string_to_table", 0, COL_TEXT, COL_TEXT, COL_TEXT, COL_TEXT),
 };
