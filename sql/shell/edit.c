@@ -178,7 +178,8 @@ static size_t common(const struct complete *c) {
 static void show(struct shell_edit *e, const struct complete *c) {
     struct winsize size = {.ws_col = 80};
     size_t width = 1, per_line;
-    (void)ioctl(STDOUT_FILENO, TIOCGWINSZ, &size); /* else 80 columns */
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
+        size.ws_col = 80;
     for (size_t i = 0; i < c->count; i++)
         if (print_width(c->word[i]) + 2 > width)
             width = print_width(c->word[i]) + 2;

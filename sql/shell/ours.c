@@ -15,31 +15,27 @@
 
 enum { BAR_COLUMNS = 40, SPANS_MAX = 500, DEPTH_MAX = 16 };
 
-/* The server's schema, or a sentence. */
-static bool have(struct shell *sh, const char *what, bool function) {
-    char sql[256];
-    snprintf(sql, sizeof sql,
-             function ? "SELECT 1 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace"
-                        " WHERE n.nspname = 'meridian' AND p.proname = '%s'"
-                      : "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-                        " WHERE n.nspname = 'meridian' AND c.relname = '%s'",
-             what);
-    if (meridian_state(sh->db) == 'E') {
-        shell_error(sh, "the transaction has failed: roll it back first");
-        return false;
-    }
-    char *one = shell_value(sh, sql);
-    bool there = one != NULL;
-    free(one);
-    if (!there)
-        shell_error(sh, "this server has no meridian.%s%s: it is not Meridian, or an older one", what,
-                    function ? "()" : "");
-    return there;
-}
-
-static bool show(struct shell *sh, const char *sql, const char *title) {
+/* The rows of a relation of the server's schema, or a sentence. */
+static bool show(struct shell *sh, const char *view, const char *rest, const char *title) {
+    static const char *const missing[] = {"3F000", "42P01", "42883", "0A000"};
+    char *sql = NULL;
+    meridian_stmt *st;
+    if (asprintf(&sql, "SELECT * FROM meridian.%s%s", view, rest) < 0)
+        shell_nomem();
+    int code = meridian_prepare(sh->db, sql, -1, &st);
+    const char *state = code ? meridian_error_field(sh->db, MERIDIAN_FIELD_SQLSTATE) : NULL;
+    bool none = false;
+    for (size_t i = 0; state && i < ARRAY_LEN(missing); i++)
+        none |= strcmp(state, missing[i]) == 0;
+    if (none)
+        shell_error(sh, "this server has no meridian.%s: it is not Meridian, or an older one", view);
+    else if (code)
+        shell_db_error(sh, sql);
+    meridian_finalize(st);
     struct print_table t;
-    if (!shell_query(sh, sql, &t))
+    bool ok = !code && shell_query(sh, sql, &t);
+    free(sql);
+    if (!ok)
         return false;
     t.title = title;
     shell_print(sh, &t);
@@ -146,34 +142,34 @@ static bool trace(struct shell *sh) {
 /* ---- the others ----------------------------------------------------------------------------------------------------------------------- */
 
 static bool tablets(struct shell *sh, const char *table) {
-    struct buf sql;
-    if (!have(sh, "tablets", false))
-        return false;
-    buf_init(&sql, 0);
-    buf_puts(&sql, "SELECT * FROM meridian.tablets");
+    struct buf rest;
+    buf_init(&rest, 0);
     if (table) {
-        buf_puts(&sql, " WHERE table_name = ");
-        vars_quote(table, '\'', &sql);
+        buf_puts(&rest, " WHERE table_name = ");
+        vars_quote(table, '\'', &rest);
     }
-    buf_puts(&sql, " ORDER BY 1");
-    const char *text = buf_cstr(&sql);
+    buf_puts(&rest, " ORDER BY 1");
+    const char *text = buf_cstr(&rest);
     if (!text)
         shell_nomem();
-    bool ok = show(sh, text, "Tablets");
-    buf_done(&sql);
+    bool ok = show(sh, "tablets", text, "Tablets");
+    buf_done(&rest);
     return ok;
 }
 
+/* PostgreSQL would take the setting, and do nothing: only a server that knows commit timestamps may be told. */
 static bool staleness(struct shell *sh, const char *how) {
     struct buf sql;
-    if (!how) {
-        char *now = shell_value(sh, "SHOW meridian.read_staleness");
-        printf("Reads are \"%s\".\n", now && *now ? now : "strong");
-        free(now);
-        return true;
-    }
-    if (!have(sh, "nodes", false))
+    char *now = shell_value(sh, "SHOW meridian.read_staleness");
+    if (!now) {
+        shell_error(sh, "this server has no meridian.read_staleness: it is not Meridian, or an older one");
         return false;
+    }
+    if (!how)
+        printf("Reads are \"%s\".\n", now);
+    free(now);
+    if (!how)
+        return true;
     buf_init(&sql, 0);
     buf_puts(&sql, "SET meridian.read_staleness = ");
     vars_quote(how, '\'', &sql);
@@ -202,11 +198,11 @@ bool ours_command(struct shell *sh, const char *name, const char *arg, bool *ret
     if (strcmp(name, "trace") == 0)
         *ret_ok = trace(sh);
     else if (strcmp(name, "regions") == 0)
-        *ret_ok = have(sh, "nodes", false) && show(sh, "SELECT * FROM meridian.nodes ORDER BY 1", "Nodes by region");
+        *ret_ok = show(sh, "nodes", " ORDER BY 1", "Nodes by region");
     else if (strcmp(name, "tablets") == 0)
         *ret_ok = tablets(sh, arg);
     else if (strcmp(name, "clock") == 0)
-        *ret_ok = have(sh, "clocks", false) && show(sh, "SELECT * FROM meridian.clocks ORDER BY 1", "Clocks");
+        *ret_ok = show(sh, "clocks", " ORDER BY 1", "Clocks");
     else if (strcmp(name, "staleness") == 0)
         *ret_ok = staleness(sh, arg);
     else if (strcmp(name, "explain") == 0)

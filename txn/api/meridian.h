@@ -313,7 +313,8 @@ enum meridian_outcome {
 MERIDIAN_API int meridian_txn_status(meridian *db, const char *token, int *ret_outcome);
 
 /* The timestamp of the last transaction that this connection committed, or read at: nanoseconds since 1970 on TrueTime's scale.
- * Outside of a block. MERIDIAN_UNSUPPORTED: the server is not Meridian; MERIDIAN_ERROR: there was no transaction yet. */
+ * Outside of a block, and before any other statement: a SELECT is a transaction, too. MERIDIAN_UNSUPPORTED: the server is not
+ * Meridian; MERIDIAN_ERROR: there was no transaction yet. */
 MERIDIAN_API int meridian_commit_timestamp(meridian *db, int64_t *ret_ns);
 
 /* Runs fn in a transaction and commits; again from the start, after a pause, as often as the transaction is aborted or the

@@ -13,19 +13,36 @@
 
 enum { NAME_BYTES_MAX = 4096 };
 
-int api_need_meridian(meridian *db) {
-    char text[64];
-    if (db->server == API_SERVER_UNKNOWN) {
-        int code = api_value(db, "SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname = 'meridian'", NULL, text,
-                             sizeof text);
-        if (code)
+/* The SQLSTATEs of a schema, function or relation that is not there. */
+static bool is_missing(const char *state) {
+    static const char *const missing[] = {"3F000", "42883", "42P01", "0A000"};
+    for (size_t i = 0; i < sizeof missing / sizeof missing[0]; i++)
+        if (strcmp(state, missing[i]) == 0)
+            return true;
+    return false;
+}
+
+/* One value of the schema meridian. A server without it is remembered. */
+static int meridian_value(meridian *db, const char *sql, const char *param, char *ret, size_t bytes) {
+    if (db->server != API_SERVER_OTHER) {
+        int code = api_value(db, sql, param, ret, bytes);
+        bool other = code >= MERIDIAN_ERROR && db->error.code == code && is_missing(db->error.state);
+        if (code < MERIDIAN_ERROR)
+            db->server = API_SERVER_MERIDIAN;
+        if (!other)
             return code;
-        db->server = strcmp(text, "0") != 0 ? API_SERVER_MERIDIAN : API_SERVER_OTHER;
+        db->server = API_SERVER_OTHER;
     }
-    if (db->server == API_SERVER_MERIDIAN)
-        return MERIDIAN_OK;
     return api_error_set(&db->error, MERIDIAN_UNSUPPORTED, "0A000",
                          "this server is not Meridian: it has no commit tokens, timestamps or traces");
+}
+
+int api_need_meridian(meridian *db) {
+    char text[64];
+    if (db->server == API_SERVER_MERIDIAN)
+        return MERIDIAN_OK;
+    int code = meridian_value(db, "SELECT meridian.commit_timestamp()", NULL, text, sizeof text);
+    return code >= MERIDIAN_ERROR ? code : MERIDIAN_OK;
 }
 
 static int block_misuse(meridian *db) {
@@ -37,7 +54,6 @@ static int block_misuse(meridian *db) {
 /* The setting meridian.read_staleness, "" for a strong read. */
 static int staleness_text(meridian *db, int staleness, int64_t ns, char *ret, size_t bytes) {
     static const char *const words[] = {"strong", "exact", "max", "since", "at"};
-    long long whole = ns / 1000000000, part = ns % 1000000000;
     if (staleness < MERIDIAN_STRONG || staleness > MERIDIAN_AT || ns < 0)
         return api_misuse(db, "no such staleness, or a negative one");
     if (staleness == MERIDIAN_STRONG)
@@ -45,7 +61,7 @@ static int staleness_text(meridian *db, int staleness, int64_t ns, char *ret, si
     else if (staleness == MERIDIAN_EXACT || staleness == MERIDIAN_MAX)
         snprintf(ret, bytes, "%s %lldns", words[staleness], (long long)ns);
     else
-        snprintf(ret, bytes, "%s %lld.%09lld", words[staleness], whole, part);
+        snprintf(ret, bytes, "%s %lld", words[staleness], (long long)ns);
     return MERIDIAN_OK;
 }
 
@@ -169,17 +185,9 @@ int meridian_commit_token(meridian *db, char *ret_token, size_t bytes) {
         return api_leave(db, api_misuse(db, "no place for the token"));
     if (!db->engine || api_state(db) != 'T')
         return api_leave(db, api_misuse(db, "a token belongs to an open transaction block"));
-    if (db->server == API_SERVER_OTHER) {
-        code = api_need_meridian(db);
-    } else {
-        code = api_value(db, "SELECT meridian.commit_token()", NULL, ret_token, bytes);
-        if (code == MERIDIAN_DONE)
-            code = api_error_set(&db->error, MERIDIAN_ERROR, "55000", "the transaction has no token");
-        else if (code == MERIDIAN_ERROR &&
-                 (strcmp(db->error.state, "3F000") == 0 || strcmp(db->error.state, "42883") == 0))
-            code = api_error_set(&db->error, MERIDIAN_UNSUPPORTED, "0A000",
-                                 "this server is not Meridian: it has no commit tokens");
-    }
+    code = meridian_value(db, "SELECT meridian.commit_token()", NULL, ret_token, bytes);
+    if (code == MERIDIAN_DONE)
+        code = api_error_set(&db->error, MERIDIAN_ERROR, "55000", "the transaction has no token");
     return api_leave(db, code);
 }
 
@@ -195,9 +203,7 @@ static int txn_status(meridian *db, const char *token, int *ret) {
     char text[64];
     if (!db->engine || api_state(db) != 'I')
         return api_misuse(db, "a transaction block is open");
-    int code = api_need_meridian(db);
-    if (!code)
-        code = api_value(db, "SELECT meridian.txn_status($1)", token, text, sizeof text);
+    int code = meridian_value(db, "SELECT meridian.txn_status($1)", token, text, sizeof text);
     if (code)
         return code == MERIDIAN_DONE ? api_error_set(&db->error, MERIDIAN_ERROR, "22023", "no such token") : code;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
@@ -226,11 +232,8 @@ int meridian_commit_timestamp(meridian *db, int64_t *ret_ns) {
         return api_leave(db, api_misuse(db, "no place for the timestamp"));
     if (!db->engine || api_state(db) != 'I')
         return api_leave(db, api_misuse(db, "a transaction block is open"));
-    /* the question itself must not become the last transaction: the server leaves such calls out */
-    if (db->server != API_SERVER_MERIDIAN)
-        code = api_need_meridian(db);
-    if (!code)
-        code = api_value(db, "SELECT meridian.commit_timestamp()", NULL, text, sizeof text);
+    /* asked for at once: any other statement would be the last transaction */
+    code = meridian_value(db, "SELECT meridian.commit_timestamp()", NULL, text, sizeof text);
     if (!code) {
         char *end;
         long long ns = strtoll(text, &end, 10);
@@ -257,11 +260,10 @@ int meridian_trace(meridian *db, meridian_stmt **ret) {
         return api_leave(db, api_misuse(db, "no place for the statement"));
     if (!db->engine || api_state(db) != 'I')
         return api_leave(db, api_misuse(db, "a transaction block is open"));
-    code = api_need_meridian(db);
-    if (!code)
-        code = api_prepare(db, sql, sizeof sql - 1, false, ret);
-    if (code == MERIDIAN_ERROR && strcmp(db->error.state, "42883") == 0)
-        code =
-            api_error_set(&db->error, MERIDIAN_UNSUPPORTED, "0A000", "this server keeps no traces (meridian.trace())");
+    /* no other question before it: that would be the last transaction */
+    code = api_prepare(db, sql, sizeof sql - 1, false, ret);
+    if (code >= MERIDIAN_ERROR && db->error.code == code && is_missing(db->error.state))
+        code = api_error_set(&db->error, MERIDIAN_UNSUPPORTED, "0A000",
+                             "this server has no meridian.trace(): it is not Meridian, or an older one");
     return api_leave(db, code);
 }
