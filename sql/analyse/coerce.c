@@ -123,7 +123,7 @@ static struct expr *cast_call(struct an *an, enum expr_kind kind, const struct f
 
 static const char *reg_io(uint8_t from, uint8_t to) {
     if (to == FN_REGCLASS)
-        return "regclass";
+        return "regclassin";
     switch (from) {
     case FN_REGCLASS:
         return "regclassout";
