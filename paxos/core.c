@@ -383,6 +383,7 @@ enum rc px_new(const struct px_init *init, struct px_group **ret) {
     g->commit_origin = g->applied_origin = init->applied_origin;
     g->log.first = init->applied + 1;
     g->floor = init->floor;
+    g->pledged = INT64_MIN;
     g->next_seq = 1;
     ilist_init(&g->out);
     ilist_init(&g->sent);
@@ -600,6 +601,10 @@ void set_commit(struct px_group *g, px_slot commit) {
 void px_raise_floor(struct px_group *g, int64_t ts) {
     if (ts > g->floor)
         g->floor = ts;
+}
+
+void px_pledge(struct px_group *g, int64_t ts) {
+    g->pledged = ts;
 }
 
 int64_t px_floor(const struct px_group *g) {

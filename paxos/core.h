@@ -289,6 +289,9 @@ enum rc px_serve(struct px_group *g, const struct px_now *now, int64_t ts) MUST_
 bool px_leads(struct px_group *g, const struct px_now *now);
 /* Raises the floor: nothing at or below ts is assigned any more. Kept through hand-over in s_max. */
 void px_raise_floor(struct px_group *g, int64_t ts);
+/* What the leader has allowed others to choose and cannot take back now: part of s_max at a hand-over, though it may itself assign
+ * below (N-3, T-7). INT64_MIN: nothing any more. It ends with the leadership. */
+void px_pledge(struct px_group *g, int64_t ts);
 int64_t px_floor(const struct px_group *g);
 
 /* Hands leadership to a full voter, after RELEASE with all promises. RC_UNREACHABLE, RC_INVAL. */

@@ -142,6 +142,7 @@ struct px_group {
     px_slot proposed;       /* the last slot proposed */
     size_t inflight;        /* proposed and not chosen: entry_cost */
     int64_t floor;          /* nothing at or below is assigned any more */
+    int64_t pledged;        /* px_pledge */
     int64_t lease_used;     /* our own voter votes for nobody else before this has passed */
     int64_t quorum_ns;      /* last time that the lease was seen to hold */
     bool held;              /* it held when last looked at */

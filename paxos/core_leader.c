@@ -217,6 +217,7 @@ static enum rc propose_start(struct px_group *g) {
 void lead(struct px_group *g, const struct px_now *now) {
     struct election *el = g->el;
     g->floor = reign_floor(g, now);
+    g->pledged = INT64_MIN;
     g->inflight = 0;
     become(g, PX_OPENING);
     g->proposed = el->from + el->count - 1;
@@ -320,6 +321,8 @@ enum rc px_transfer(struct px_group *g, const struct px_now *now, px_store to) {
         return RC_UNREACHABLE;
     (void)now;
     int64_t s_max = chaos_mutant(g->chaos, "S-1: s_max leaves out what was read") ? 1 : g->floor;
+    if (g->pledged > s_max && !chaos_mutant(g->chaos, "N-3: s_max leaves out what was allowed"))
+        s_max = g->pledged;
     struct px_value *v = value_of_i64(PX_RELEASE, s_max);
     enum rc rc = v ? propose_value(g, v) : RC_NOMEM;
     px_value_unref(v);

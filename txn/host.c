@@ -167,6 +167,7 @@ struct txn_host *host_new(struct txn_hosts *hs, struct tablet *t) {
     h->tablet = t;
     h->id = tablet_id(t);
     h->refs = 1;
+    h->pledged = INT64_MIN;
     ilist_init(&h->link);
     map_init(&h->guests);
     map_init(&h->waits);
@@ -373,6 +374,7 @@ static void host_lead_begin(void *state, int64_t floor) {
         return;
     }
     pieces_clean(h);
+    h->pledged = INT64_MIN;
     host_poke(h); /* what there is to send goes from the ticker: this is the core's call */
 }
 
@@ -533,6 +535,9 @@ void host_drain(struct txn_host *h) {
     h->draining = true;
     while (site_next(h->site, &o))
         do_one(h, &o);
+    int64_t promised = site_promised(h->site);
+    if (promised != h->pledged && tablet_replica(h->tablet)) /* N-3 */
+        replica_pledge(tablet_replica(h->tablet), h->pledged = promised);
     h->draining = false;
 }
 

@@ -92,7 +92,8 @@ struct txn_host {
     struct waitq safe; /* something was decided: who waits for a timestamp looks again */
     uint64_t next_request;
     uint32_t refs;
-    bool closed; /* the tablet has let go of it */
+    int64_t pledged; /* what the group was told last */
+    bool closed;     /* the tablet has let go of it */
     bool draining, split_begun;
     bool pieces;          /* there may be some that nobody needs */
     uint64_t cut_for;     /* the generation for which the site was cut, until its slot is applied; 0: none */

@@ -160,6 +160,10 @@ void replica_raise_floor(struct replica *r, int64_t ts) {
     px_raise_floor(r->g, ts);
 }
 
+void replica_pledge(struct replica *r, int64_t ts) {
+    px_pledge(r->g, ts);
+}
+
 enum rc replica_wait_applied(struct replica *r, px_slot slot, int64_t deadline) {
     enum rc rc = RC_OK;
     replica_ref(r);

@@ -254,6 +254,7 @@ int64_t replica_lease_end(struct replica *r); /* 0: none */
 int64_t replica_floor(const struct replica *r);
 /* Nothing at or below ts is assigned any more; kept through a hand-over. */
 void replica_raise_floor(struct replica *r, int64_t ts);
+void replica_pledge(struct replica *r, int64_t ts); /* px_pledge */
 /* Until slot is applied here. */
 enum rc replica_wait_applied(struct replica *r, px_slot slot, int64_t deadline) WAITS MUST_CHECK;
 /* Asks to lead, as soon as leases allow. */

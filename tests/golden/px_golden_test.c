@@ -16,6 +16,7 @@
  *
  *     nodes N [voters=V] [witnesses=W] [lease=SECONDS] [error=MS] [message=BYTES] [entries=N] [window=BYTES] [inflight=BYTES]
  *     campaign N    transfer N M    resign N    ask N           propose N WORD [AT|untimed]    read N [AT]
+ *     pledge N AT   what N has allowed others to choose (N-3)
  *     settle        all messages arrive, all writes are durable, all is applied, until nothing is left to do; takes 1 ms
  *     run SECONDS   time passes, 10 ms after 10 ms, and everything settles in between
  *     step MS       time passes and nobody looks
@@ -546,6 +547,12 @@ static void cmd_read(struct play *p, const struct args *a) {
         say(p, "%s reads at %s", a->w[1], when(ts).s);
 }
 
+static void cmd_pledge(struct play *p, const struct args *a) {
+    struct lab_node *n = up_arg(p, a, 1);
+    if (n)
+        px_pledge(n->g, ts_arg(a, 2, n));
+}
+
 static void cmd_cut(struct play *p, const struct args *a) {
     struct rule r;
     if (a->n == 2 && !strchr(a->w[1], '>')) {
@@ -757,13 +764,14 @@ static const struct {
     const char *name;
     void (*fn)(struct play *p, const struct args *a);
 } commands[] = {
-    {"campaign", cmd_campaign}, {"transfer", cmd_transfer}, {"propose", cmd_propose}, {"read", cmd_read},
-    {"cut", cmd_cut},           {"mend", cmd_mend},         {"hold", cmd_hold},       {"free", cmd_free},
-    {"deliver", cmd_deliver},   {"last", cmd_deliver},      {"again", cmd_deliver},   {"drop", cmd_drop},
-    {"truncate", cmd_truncate}, {"snapshot", cmd_snapshot}, {"config", cmd_config},   {"clock", cmd_clock},
-    {"status", cmd_status},     {"crash", cmd_life},        {"stop", cmd_life},       {"start", cmd_life},
-    {"wipe", cmd_life},         {"freeze", cmd_life},       {"thaw", cmd_life},       {"sync", cmd_life},
-    {"resign", cmd_life},       {"ask", cmd_life},          {"disk", cmd_life},       {"apply", cmd_life},
+    {"campaign", cmd_campaign}, {"transfer", cmd_transfer}, {"propose", cmd_propose},   {"read", cmd_read},
+    {"pledge", cmd_pledge},     {"cut", cmd_cut},           {"mend", cmd_mend},         {"hold", cmd_hold},
+    {"free", cmd_free},         {"deliver", cmd_deliver},   {"last", cmd_deliver},      {"again", cmd_deliver},
+    {"drop", cmd_drop},         {"truncate", cmd_truncate}, {"snapshot", cmd_snapshot}, {"config", cmd_config},
+    {"clock", cmd_clock},       {"status", cmd_status},     {"crash", cmd_life},        {"stop", cmd_life},
+    {"start", cmd_life},        {"wipe", cmd_life},         {"freeze", cmd_life},       {"thaw", cmd_life},
+    {"sync", cmd_life},         {"resign", cmd_life},       {"ask", cmd_life},          {"disk", cmd_life},
+    {"apply", cmd_life},
 };
 
 static void command(struct play *p, char *line) {

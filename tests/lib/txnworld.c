@@ -157,9 +157,23 @@ static void resign(void *ctx, struct tablet *t) {
     replica_resign(tablet_replica(t), "the test wants another leader");
 }
 
+/* As planned: with a Release that says what was promised (N-3). */
+static void hand_over(struct txnworld_node *n, uint64_t id) {
+    struct node_store *s = node_store(n->node, 0);
+    struct tablet *t = tablets_find(s->tablets, id);
+    uint32_t to = 1 + (uint32_t)rng_below(n->w->rng, (uint64_t)n->w->conf.nodes);
+    if (t && replica_leads(tablet_replica(t)))
+        IGNORE(replica_transfer(tablet_replica(t), px_store_of((struct store_addr){to, 0}),
+                                reactor_deadline(s->reactor, 2 * SECOND), NULL)); /* it may not be possible now */
+}
+
 void txnworld_duties(struct txnworld_node *n) {
-    if (n->give_up && n->node)
+    if (n->give_up && n->node && rng_chance(n->w->rng, 0.5)) {
         tablets_each(node_store(n->node, 0)->tablets, resign, NULL);
+    } else if (n->give_up && n->node) {
+        for (uint64_t id = SYSTEM_TABLET; id <= SYSTEM_USER_TABLET && n->node; id++)
+            hand_over(n, id);
+    }
     n->give_up = false;
     if (!n->split || !n->node)
         return;
