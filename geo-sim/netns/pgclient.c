@@ -11,6 +11,10 @@
 
 #include "geo-sim/netns/sys.h"
 
+static void no_notice(void *ctx, const char *text) {
+    (void)ctx, (void)text;
+}
+
 static void failed(struct pg_client *c, const char *code, const char *text) {
     snprintf(c->code, sizeof c->code, "%s", code && code[0] ? code : "08006");
     snprintf(c->text, sizeof c->text, "%.*s", (int)strcspn(text ? text : "", "\n"), text ? text : "");
@@ -54,6 +58,7 @@ bool pg_connect(struct pg_client *c, int64_t deadline_ns) {
         state = PQconnectPoll(c->conn);
     }
     if (c->conn && state == PGRES_POLLING_OK) {
+        PQsetNoticeProcessor(c->conn, no_notice, NULL);
         bool unused;
         PGresult *done = c->setup[0] ? pg_exec(c, c->setup, NULL, 0, deadline_ns, &unused) : NULL;
         if (c->setup[0] && !done)
