@@ -81,7 +81,7 @@ int main(void) {
                        "WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < 100000)"
                        "INSERT INTO t SELECT i, i % 100, i % 77, (i % 100) || '.50', 'row ' || i FROM s",
                        NULL, NULL, NULL) == SQLITE_OK);
-    struct value ints = sum_above(177, 521, col_of(COL_INT4)), nums = sum_above(1724, 1720, col_of(COL_NUMERIC));
+    struct value ints = sum_above(177, 147, col_of(COL_INT4)), nums = sum_above(1724, 1720, col_of(COL_NUMERIC));
     struct value sum4 = one_arg(col_of(COL_INT4), col_of(COL_INT8));
     struct value sumn = one_arg(col_of(COL_NUMERIC), col_of(COL_NUMERIC));
     static const char above[] = "SELECT count(*) FROM t WHERE a + b > 100", sum[] = "SELECT sum(a) FROM t";
