@@ -15,6 +15,8 @@ static const struct fn_table *const tables[] = {
     &fn_table_array,
     &fn_table_bytes,
     &fn_table_catalog,
+    &fn_table_char,
+    &fn_table_char_num,
     &fn_table_float,
     &fn_table_format,
     &fn_table_int,
