@@ -90,6 +90,7 @@ static enum rc store_open(struct store_run *s, struct err *err) {
                                 .gc_ns = n->conf->versions_ns,
                                 .on_change = node_tablet_changed,
                                 .on_dead = on_dead,
+                                .unfit = node_clocks_unfit,
                                 .ctx = s};
     if (!rc)
         rc = tablets_open(s->pub.reactor, &conf, &s->pub.tablets, &damage, err);
@@ -303,12 +304,15 @@ static enum rc boot_store(struct node *n, uint16_t i, struct env *env, struct er
     if (!rc)
         rc = tt_clock_init(&s->pub.clock, env, tt_poller_page(n->poller), err);
     s->clock_ready = !rc;
+    if (!rc)
+        node_clocks_init(s);
     struct rpc_conf conf = {.peers = {.node = n->id.node,
                                       .incarnation = n->id.starts + 1,
                                       .clock_scale = "tt",
                                       .tls = n->tls,
                                       .datagrams = n->conf->datagrams,
                                       .clock = clock_now,
+                                      .on_interval = node_clocks_heard,
                                       .resolve = resolve,
                                       .send_delay = n->conf->send_delay ? send_delay : NULL,
                                       .ctx = s}};
@@ -411,8 +415,10 @@ static void node_done(void *state) {
             vfs_free(s->pub.vfs);
         directory_free(s->pub.directory);
         rpc_free(s->pub.rpc);
-        if (s->clock_ready)
+        if (s->clock_ready) {
+            node_clocks_done(s);
             tt_clock_done(&s->pub.clock);
+        }
     }
     if (n->poller)
         tt_poller_free(n->poller);

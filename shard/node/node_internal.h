@@ -8,6 +8,7 @@
 #include "shard/node/system.h"
 #include "shard/runtime/wait.h"
 #include "truetime/base/map.h"
+#include "truetime/peer.h"
 
 enum { CLUSTER_BYTES = 16, ADDR_BYTES = ENV_ADDR_BYTES };
 
@@ -31,6 +32,8 @@ struct store_run {
     struct waitq wake; /* of the repair fiber: a tablet here has changed */
     enum rc rc;        /* of opening */
     struct err err;
+    struct tt_peers clocks; /* what the others' frames say of the time */
+    struct map clock_peers;
     bool clock_ready, opened, stopping, closed;
     char dir[ENV_PATH_BYTES];
 };
@@ -74,6 +77,12 @@ enum rc node_identify(struct node *n, struct err *err) WAITS;
 enum rc node_bootstrap(struct node *n, struct err *err) WAITS;
 enum rc node_hello(struct node *n, struct err *err) WAITS;
 void node_describe(const struct node *n, Node__Node *ret);
+
+/* node_clocks.c */
+void node_clocks_init(struct store_run *s);
+void node_clocks_done(struct store_run *s);
+void node_clocks_heard(void *ctx, uint32_t node, int64_t earliest, int64_t latest);
+const char *node_clocks_unfit(void *ctx);
 
 /* node_serve.c */
 enum rc node_register(struct store_run *s, struct err *err);

@@ -132,6 +132,9 @@ struct replicas_conf {
                       struct err *err) WAITS;
     /* The log is broken (a sync failed) or contradicts itself: nothing can be promised here any more. NULL: only said. */
     void (*on_dead)(void *ctx, enum rc rc, const char *why);
+    /* Why this store should not lead just now, or NULL: support is not asked for meanwhile. Asked with each renewal. May be
+     * NULL. */
+    const char *(*unfit)(void *ctx);
     void *ctx;
 };
 

@@ -55,6 +55,7 @@ static void watch(struct replicas *rs, int64_t now) {
     const char *why = rs->dead                      ? "the log is broken"
                       : stalled > rs->conf.stall_ns ? "the log's disk does not answer"
                       : late > rs->conf.stall_ns    ? "this store's loop is late"
+                      : rs->conf.unfit              ? rs->conf.unfit(rs->conf.ctx)
                                                     : NULL;
     if (why && env_mutant(rs->env, "P-13: ask for support with a hung disk"))
         why = NULL;

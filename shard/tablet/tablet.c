@@ -375,6 +375,11 @@ enum rc tablets_create(struct tablets *ts, uint64_t id, uint64_t replica, const 
     return make(ts, id, replica, config, &s, &conf, err);
 }
 
+static const char *unfit(void *ctx) {
+    struct tablets *ts = ctx;
+    return ts->conf.unfit ? ts->conf.unfit(ts->conf.ctx) : NULL;
+}
+
 static void dead(void *ctx, enum rc rc, const char *why) {
     struct tablets *ts = ctx;
     if (ts->conf.on_dead)
@@ -502,6 +507,7 @@ enum rc tablets_open(struct reactor *r, const struct tablets_conf *conf, struct 
     rc_conf->dir = conf->dir;
     rc_conf->create = learner;
     rc_conf->on_dead = dead;
+    rc_conf->unfit = unfit;
     rc_conf->ctx = ts;
     int n = snprintf(ts->dir, sizeof ts->dir, "%s/tablets", conf->dir);
     enum rc rc =

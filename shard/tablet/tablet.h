@@ -50,6 +50,7 @@ struct tablets_conf {
     void (*on_change)(void *ctx, uint64_t tablet);
     /* See replicas_conf. */
     void (*on_dead)(void *ctx, enum rc rc, const char *why);
+    const char *(*unfit)(void *ctx);
     void *ctx;
 };
 

@@ -330,7 +330,7 @@ static void stay_apart(struct world *w) {
     broke(w, "LIVE-1: replicas stay apart:%s", text);
 }
 
-static void run_world(struct world *w, uint64_t seed, int64_t faults_ns) {
+static void grow(struct world *w, uint64_t seed) {
     struct sim_conf conf = simkit_conf(seed);
     struct sim_link link = {.latency_ns = 500000, .jitter_ns = 200000};
     w->sim = sim_new(&conf);
@@ -363,6 +363,10 @@ static void run_world(struct world *w, uint64_t seed, int64_t faults_ns) {
     }
     if (!sim_run_until(w->sim, all_grown, w, 60 * SECOND))
         broke(w, "not grown after a minute");
+}
+
+static void run_world(struct world *w, uint64_t seed, int64_t faults_ns) {
+    grow(w, seed);
     int64_t end = sim_now(w->sim) + faults_ns;
     while (sim_now(w->sim) < end && !w->broken[0]) {
         sim_run(w->sim, sim_now(w->sim) + rng_range(w->rng, 50 * MS, 2 * SECOND));
@@ -430,7 +434,49 @@ static void replays(void) {
     OKF(trace[0] == trace[1], "%llx != %llx", (unsigned long long)trace[0], (unsigned long long)trace[1]);
 }
 
+static bool leads_anything(const struct wnode *n) {
+    for (uint64_t id = 1; id <= 2; id++) {
+        struct tablet *t = tablets_find(node_store(n->node, 0)->tablets, id);
+        struct tablet_info info = {0};
+        if (t)
+            tablet_info(t, &info);
+        if (info.leads)
+            return true;
+    }
+    return false;
+}
+
+/* C-4: a node whose clock the two others contradict, though its own source sees nothing wrong, leads nothing. */
+static void a_contradicted_clock_does_not_lead(void) {
+    struct world *w = calloc(1, sizeof *w);
+    CHECK(w);
+    grow(w, 7);
+    OKF(!w->broken[0], "%s", w->broken);
+    struct wnode *n = &w->n[1];
+    for (int i = 2; i <= NODES; i++)
+        if (leads_anything(&w->n[i]))
+            n = &w->n[i];
+    n->node = NULL;
+    sim_node_crash(n->sim, SIM_KILL);
+    sim_run(w->sim, sim_now(w->sim) + 2 * SECOND);
+    sim_truth(n->sim, 0)->lie_ns = -3 * SECOND; /* what it served before is later: it waits that long to speak */
+    start(w, n);
+    OK(sim_run_until(w->sim, all_serve, w, sim_now(w->sim) + 30 * SECOND));
+    sim_run(w->sim, sim_now(w->sim) + 8 * SECOND); /* a lease, and the ticks in which it learns of it */
+    int led = 0;
+    for (int i = 0; i < 20 && n->node; i++) {
+        sim_run(w->sim, sim_now(w->sim) + SECOND);
+        led += leads_anything(n);
+    }
+    EQ_INT(led, 0);
+    OK(n->node && counter_get(&replicas_stats(tablets_replicas(node_store(n->node, 0)->tablets))->support_paused) > 0);
+    OKF(!w->broken[0], "%s", w->broken);
+    finish(w);
+    free(w);
+}
+
 int main(void) {
+    RUN(a_contradicted_clock_does_not_lead);
     RUN(nothing_acknowledged_is_lost);
     RUN(replays);
     return tap_done();
