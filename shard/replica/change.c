@@ -53,16 +53,20 @@ enum rc replica_state_decode(const void *from, size_t bytes, struct replica_stat
 
 /* ---- tombstones -------------------------------------------------------------------------------------------------- */
 
-static struct tombstone *tombstone_find(struct replicas *rs, uint64_t group) {
+static struct tombstone *tombstone_find(const struct replicas *rs, uint64_t group) {
     for (struct map_node *n = map_first(&rs->tombstones, hash_u64(group)); n; n = map_next(n))
         if (container_of(n, struct tombstone, node)->group == group)
             return container_of(n, struct tombstone, node);
     return NULL;
 }
 
-bool tombstone_covers(struct replicas *rs, uint64_t group, uint64_t replica) {
+bool tombstone_covers(const struct replicas *rs, uint64_t group, uint64_t replica) {
     const struct tombstone *t = tombstone_find(rs, group);
     return t && replica <= t->replica_max;
+}
+
+bool replicas_removed(const struct replicas *rs, uint64_t group, uint64_t replica) {
+    return tombstone_covers(rs, group, replica);
 }
 
 static enum rc tombstone_add(struct replicas *rs, uint64_t group, uint64_t replica, struct err *err) {

@@ -196,6 +196,8 @@ enum rc replicas_add(struct replicas *rs, const struct replica_conf *conf, struc
                      struct err *err) MUST_CHECK;
 /* NULL: it is not here. A pointer is good until the next wait. */
 struct replica *replicas_find(struct replicas *rs, uint64_t group);
+/* That replica, or a later one of the group, was removed from this store: it never comes back (P-22, P-23). */
+bool replicas_removed(const struct replicas *rs, uint64_t group, uint64_t replica);
 /* After on_removed, or to give up a replica that is not in the group: the log forgets it, the id is never taken again (P-22).
  * The state machine is not called any more once this returns. If the process dies before the data are deleted, the next
  * replicas_add says RC_INVAL. */

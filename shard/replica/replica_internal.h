@@ -145,7 +145,7 @@ void snapshots_wanted(struct replica *r); /* after px_ready */
 extern const struct rpc_service replicas_create_service;
 enum rc tombstones_load(struct replicas *rs, struct err *err) WAITS MUST_CHECK;
 void tombstones_free(struct replicas *rs);
-bool tombstone_covers(struct replicas *rs, uint64_t group, uint64_t replica);
+bool tombstone_covers(const struct replicas *rs, uint64_t group, uint64_t replica);
 
 /* witness.c */
 bool replica_is_witness(const struct replica *r);

@@ -415,7 +415,8 @@ enum rc tablet_apply_split(struct tablet *t, const struct replica_entry *e, cons
         return not_done(t, e, err);
     struct tablet *there = tablets_find_any(ts, s.right), *right = NULL;
     const struct px_member *self = px_config_find(&s.config, replicas_self(ts->rs));
-    if (!there && self && self->replica)
+    /* Applied again after a restart, its right half may be gone from here for good (P-22). */
+    if (!there && self && self->replica && !replicas_removed(ts->rs, s.right, self->replica))
         rc = make_right(t, &s, self->replica, &right, &h, err);
     if (!rc)
         rc = let_go(t, e, &s, right, h ? h->copy : NULL, err);
