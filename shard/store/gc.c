@@ -58,6 +58,23 @@ enum rc gc_plan(struct mvcc *m, int64_t rows_max, struct gc_step *ret, bool *ret
     return RC_OK;
 }
 
+enum rc gc_lowest(struct mvcc *m, int64_t *ret_hi, struct err *err) {
+    int64_t hi;
+    enum rc rc = mvcc_use(m, err);
+    *ret_hi = INT64_MAX;
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < m->n_tabs && !rc; i++) {
+        rc = hi_at(m, m->tabs[i]->v.desc->id, 0, &hi, err);
+        if (!rc && hi < *ret_hi)
+            *ret_hi = hi;
+    }
+    if (rc)
+        IGNORE(mvcc_after_read(m, NULL)); /* the next call says it */
+    mvcc_unuse(m);
+    return rc;
+}
+
 /* ---- applying ---- */
 
 enum rc gc_raise(struct mvcc *m, int64_t threshold, struct err *err) {

@@ -27,6 +27,9 @@ struct gc_step {
 /* What to remove next, at most about rows_max rows of one table. *ret_any false: nothing is left to do. */
 enum rc gc_plan(struct mvcc *m, int64_t rows_max, struct gc_step *ret, bool *ret_any, struct err *err) WAITS MUST_CHECK;
 
+/* The threshold above which something can be removed: the lowest _hi there is. INT64_MAX: there are no old versions. */
+enum rc gc_lowest(struct mvcc *m, int64_t *ret_hi, struct err *err) WAITS MUST_CHECK;
+
 /* Parts of a slot (mvcc_slot_begin). gc_raise: a lower threshold than the present one changes nothing; RC_INVAL above the
  * floor. gc_delete leaves what the threshold still protects, whatever step says. */
 enum rc gc_raise(struct mvcc *m, int64_t threshold, struct err *err) MUST_CHECK;

@@ -3,7 +3,8 @@
  * tablet_keep.c: what a store does for its tablets by itself: committing batches that nobody asks for, checkpoints (and with
  * them the cutting of the log), and the removal of versions that are older than they are kept.
  *
- * Only tablets to which something was applied since their last checkpoint are looked at: thousands of idle ones cost nothing.
+ * Only tablets to which something was applied since their last checkpoint are looked at, and those whose oldest version has
+ * become too old: thousands of idle ones cost a comparison every ten seconds.
  */
 #include "shard/store/rangecopy.h"
 #include "shard/tablet/tablet_internal.h"
@@ -25,9 +26,9 @@ enum rc tablet_checkpoint(struct tablet *t, bool reset, struct err *err) {
     return RC_OK;
 }
 
-static enum rc propose(struct tablet *t, const struct buf *b, struct err *err) {
+static enum rc propose(struct tablet *t, const struct buf *b, int64_t min_ts, struct err *err) {
     int64_t deadline = reactor_deadline(t->ts->reactor, GC_EVERY_NS), ts;
-    return buf_rc(b) ? buf_rc(b) : tablet_propose(t->ts, t->id, b->data, b->len, 0, NULL, deadline, &ts, err);
+    return buf_rc(b) ? buf_rc(b) : tablet_propose(t->ts, t->id, b->data, b->len, min_ts, NULL, deadline, &ts, err);
 }
 
 /* Two logged steps (N-4): the threshold first, a later entry removes what only reads below it could see. */
@@ -37,12 +38,15 @@ static enum rc collect(struct tablet *t, struct err *err) {
     bool any = true;
     tt_interval now = tt_now(t->ts->conf.clock);
     int64_t threshold = tt_is_known(now) ? now.earliest - t->ts->conf.gc_ns : 0;
-    enum rc rc = RC_OK;
+    int64_t lowest = INT64_MAX;
+    enum rc rc = gc_lowest(t->m, &lowest, err);
+    if (rc || lowest >= threshold)
+        return rc; /* nothing to remove: an idle tablet gets no entries for that */
     buf_init(&b, REPLICA_COMMAND_BYTES_MAX);
-    if (threshold > mvcc_state(t->m)->gc_threshold && threshold <= mvcc_state(t->m)->floor) {
+    if (threshold > mvcc_state(t->m)->gc_threshold) {
         command_begin(&b, COMMAND_GC_RAISE, mvcc_state(t->m)->generation);
         buf_put_u64le(&b, (uint64_t)threshold);
-        rc = propose(t, &b, err);
+        rc = propose(t, &b, threshold, err); /* an idle tablet's floor rises above it with this entry */
     }
     for (int i = 0; i < GC_STEPS_MAX && !rc && any && t->leading && t->m; i++) {
         rc = gc_plan(t->m, GC_ROWS_DEFAULT, &step, &any, err);
@@ -52,7 +56,7 @@ static enum rc collect(struct tablet *t, struct err *err) {
         command_begin(&b, COMMAND_GC_DELETE, mvcc_state(t->m)->generation);
         varint_put(&b, step.table);
         buf_put_u64le(&b, (uint64_t)step.below_hi);
-        rc = propose(t, &b, err);
+        rc = propose(t, &b, 0, err);
         counter_inc(&t->ts->stats.gc_steps);
     }
     buf_done(&b);
@@ -70,6 +74,44 @@ static enum rc trim(struct tablet *t, bool *ret_more, struct err *err) {
             break;
     }
     return rc;
+}
+
+/* A tablet to which nothing happens: its versions grow old all the same. */
+static enum rc collect_idle(struct tablet *t, int64_t now, struct err *err) {
+    int64_t lowest = INT64_MAX;
+    enum rc rc = RC_OK;
+    if (t->gc_after == 0 && !(rc = gc_lowest(t->m, &lowest, err)))
+        t->gc_after = lowest == INT64_MAX ? INT64_MAX : lowest + t->ts->conf.gc_ns + 1;
+    return !rc && t->gc_after <= now ? collect(t, err) : rc;
+}
+
+/* tablets may come and go while one is looked at: from the id after the last one on. */
+static struct tablet *next_idle(struct tablets *ts, uint64_t last, int64_t now) {
+    struct tablet *next = NULL;
+    map_for_each(it, &ts->map) {
+        struct tablet *t = container_of(it, struct tablet, node);
+        if (t->id > last && t->leading && t->m && !t->removed && !ilist_linked(&t->dirty_link) && t->gc_after <= now &&
+            !mvcc_broken(t->m) && (!next || t->id < next->id))
+            next = t;
+    }
+    return next;
+}
+
+static void idle_round(struct tablets *ts) {
+    struct tablet *t;
+    tt_interval now = tt_now(ts->conf.clock);
+    if (!tt_is_known(now))
+        return;
+    for (uint64_t last = 0; (t = next_idle(ts, last, now.earliest)) && !fiber_cancelled(ts->reactor);) {
+        struct err err = {0};
+        last = t->id;
+        tablet_use(t);
+        enum rc rc = collect_idle(t, now.earliest, &err);
+        if (rc && rc != RC_NOT_LEADER && rc != RC_MOVED && rc != RC_UNSYNCED && rc != RC_CANCELLED && rc != RC_SHUTDOWN)
+            diag_tablet(&ts->env->diag, DIAG_WARN, t->id, "tablet: old versions stay", "reason=\"%s\"",
+                        err_message(&err));
+        tablet_release(t);
+    }
 }
 
 static void keep(struct tablet *t) {
@@ -120,13 +162,19 @@ static void round_of(struct tablets *ts) {
 
 void tablets_housekeeper(void *arg) {
     struct tablets *ts = arg;
+    int64_t idle_at = reactor_deadline(ts->reactor, GC_EVERY_NS);
     while (!fiber_cancelled(ts->reactor)) {
         if (ilist_empty(&ts->dirty)) {
-            if (waitq_wait(ts->reactor, &ts->housekeeper, DEADLINE_NONE) != RC_OK)
+            enum rc rc = waitq_wait(ts->reactor, &ts->housekeeper, idle_at);
+            if (rc != RC_OK && rc != RC_TIMEOUT)
                 return;
         }
         if (fiber_sleep(ts->reactor, LOOK_NS) != RC_OK)
             return;
         round_of(ts);
+        if (reactor_now(ts->reactor) >= idle_at) {
+            idle_round(ts);
+            idle_at = reactor_deadline(ts->reactor, GC_EVERY_NS);
+        }
     }
 }

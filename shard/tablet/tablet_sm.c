@@ -154,6 +154,7 @@ static enum rc sm_apply(void *sm, const struct replica_entry *run, size_t count,
     if (!rc) {
         CHECK(mvcc_state(t->m)->slot == (int64_t)after->applied);
         tablet_dirty(t);
+        t->gc_after = 0;
         if (mvcc_state(t->m)->generation != generation) {
             tablet_index(t);
             if (t->ts->conf.on_change)

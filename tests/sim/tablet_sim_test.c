@@ -651,6 +651,28 @@ static uint64_t sent(struct world *w, int i) {
     return counter_get(&tablets_stats(node_store(w->n[i].node, 0)->tablets)->closed_sent);
 }
 
+struct old {
+    uint64_t slots; /* of all leaders */
+    size_t with_history;
+};
+
+static void note_old(void *ctx, struct tablet *t) {
+    struct old *x = ctx;
+    struct tablet_info info;
+    tablet_info(t, &info);
+    if (info.id < SYSTEM_USER_TABLET || info.empty || !info.leads)
+        return;
+    x->slots += info.slot;
+    x->with_history += mvcc_state(tablet_mvcc(t))->gc_threshold == 0;
+}
+
+static struct old old_now(struct world *w) {
+    struct old x = {.slots = 0};
+    for (int i = 1; i <= NODES; i++)
+        tablets_each(node_store(w->n[i].node, 0)->tablets, note_old, &x);
+    return x;
+}
+
 /* Nobody writes, and followers serve what is older than a fifth of a second all the same; for a few messages a second, whatever
  * the number of tablets. A leader that is cut off closes nothing any more. */
 static void followers_of_idle_tablets_are_fresh(void) {
@@ -674,6 +696,13 @@ static void followers_of_idle_tablets_are_fresh(void) {
     tap_note("%zu followers, %.0f ms behind, %.1f messages a second", x.followers, (double)behind / 1e6,
              (double)(after - before) / 10);
     OKF(after - before <= 10 * 11 * NODES * (NODES - 1), "%llu messages", (unsigned long long)(after - before));
+    /* Versions grow old without a write, and once they are gone nothing is logged any more. */
+    sim_run(w->sim, sim_now(w->sim) + 30 * SECOND);
+    struct old then = old_now(w);
+    sim_run(w->sim, sim_now(w->sim) + 30 * SECOND);
+    struct old later = old_now(w);
+    OKF(!later.with_history, "%zu tablets keep old versions", later.with_history);
+    OKF(then.slots == later.slots, "an idle tablet logs %llu entries", (unsigned long long)(later.slots - then.slots));
     for (int i = 1; i <= NODES; i++) /* everybody from everybody */
         sim_partition(w->sim, 1u << (i - 1), true);
     int64_t cut = sim_true_ns(w->sim);
@@ -838,7 +867,38 @@ static void damaged_files_are_replaced(void) {
     free(w);
 }
 
+/* A disk that is full: nothing that was acknowledged is lost, nothing is wrong, and with room again all go on. */
+static void full_disks_recover(void) {
+    struct world *w = calloc(1, sizeof *w);
+    CHECK(w);
+    w->quiet = true;
+    run_world(w, 80, SECOND);
+    OKF(!w->broken[0], "%s", w->broken);
+    w->over = false;
+    for (int i = 1; i <= NODES && !w->broken[0]; i++) {
+        struct wnode *n = &w->n[i];
+        int64_t left = 0;
+        for (int k = 1; k <= NODES; k++) /* clients anew: those of before have ended */
+            if (w->n[k].node)
+                IGNORE(fiber_spawn(node_store(w->n[k].node, 0)->reactor, NULL, FIBER_LARGE, "client", client_main,
+                                   &w->n[k]));
+        CHECK(env_disk_free(sim_node_env(n->sim, 0), "data", &left, NULL) == RC_OK);
+        sim_disk_faults(n->sim)->capacity_bytes = (INT64_C(1) << 40) - left + 50000; /* it had a terabyte */
+        sim_run(w->sim, sim_now(w->sim) + 15 * SECOND);
+        sim_disk_faults(n->sim)->capacity_bytes = 0;
+        size_t acks = w->acks;
+        start(w, n); /* it may have given up */
+        bool there = sim_run_until(w->sim, all_there, w, sim_now(w->sim) + 60 * SECOND);
+        sim_run(w->sim, sim_now(w->sim) + 5 * SECOND);
+        OKF(there && w->acks > acks, "n%d: %zu writes after its disk had room again", i, w->acks - acks);
+    }
+    OKF(!w->broken[0], "%s", w->broken);
+    finish(w);
+    free(w);
+}
+
 int main(void) {
+    RUN(full_disks_recover);
     RUN(damaged_files_are_replaced);
     RUN(tablets_go_where_they_are_placed);
     RUN(followers_of_idle_tablets_are_fresh);
