@@ -43,7 +43,7 @@ struct tablet {
     px_slot closed_last; /* what was assigned at the last tick of closed.h */
     int64_t dirty_since; /* monotonic */
     int64_t gc_at;
-    int64_t gc_after; /* TrueTime: nothing can be removed before, as far as is known; 0: look */
+    int64_t gc_after;                  /* TrueTime: nothing can be removed before, as far as is known; 0: look */
     uint32_t users;                    /* fibers that use it across waits */
     struct waitq idle, lock, progress; /* users are gone; tablet_unlock; something was applied */
     struct arena scratch;              /* of a run that is applied */
