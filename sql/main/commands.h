@@ -10,6 +10,7 @@
 #define MERIDIAN_SQL_COMMANDS_H
 
 int cmd_clock(int argc, char **argv);
+int cmd_demo(int argc, char **argv);
 int cmd_log(int argc, char **argv);
 int cmd_node(int argc, char **argv);
 int cmd_sql(int argc, char **argv);

@@ -33,6 +33,7 @@ static int run_version(int argc, char **argv) {
 
 static const struct command commands[] = {
     {"clock", "the interval clock: status, daemon, simulated time master", cmd_clock, true},
+    {"demo", "three nodes on this machine, and the SQL shell on them", cmd_demo, true},
     {"geo", "regions on this machine, with the distances between them (meridian-geo)", NULL, false},
     {"log", "the write-ahead log: dump it for people", cmd_log, true},
     {"node", "the nodes of a cluster", cmd_node, true},
