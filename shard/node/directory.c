@@ -209,12 +209,16 @@ static enum rc ask_round(struct directory *d, Node__Ask *ask, struct arena *a, i
     uint64_t root[DIRECTORY_ROOT_MAX];
     size_t roots = directory_root(d, root, DIRECTORY_ROOT_MAX);
     bool forwarded = ask->forwarded;
-    for (size_t i = 0; i < roots + (forwarded ? 0 : d->nodes) && try_again(rc); i++) {
+    struct store_addr self = rpc_self(d->rpc);
+    size_t others = forwarded ? 0 : d->nodes + 1;
+    for (size_t i = 0; i < roots + others && try_again(rc); i++) {
         bool node = i >= roots;
-        if (node && i - roots >= d->nodes)
+        if (node && i - roots > d->nodes)
             break;
-        struct store_addr to = node ? (struct store_addr){d->node[i - roots]->node, 0} : px_store_addr(root[i]);
-        if (node && to.node == rpc_self(d->rpc).node)
+        /* Last, the store 0 beside this one, which the node's own business goes through. */
+        uint32_t number = node && i - roots < d->nodes ? d->node[i - roots]->node : self.node;
+        struct store_addr to = node ? (struct store_addr){number, 0} : px_store_addr(root[i]);
+        if (node && to.node == self.node && (self.store == 0 || i - roots < d->nodes))
             continue; /* we know no better */
         ask->forwarded = !node;
         rc = ask_one(d, to, ask, a, deadline, ret, err);

@@ -641,7 +641,8 @@ struct expr *function_call(struct scope *s, const PQ(FuncCall) * f) {
     if (!arg)
         return NULL;
     bool here = !schema || strcmp(schema, "pg_catalog") == 0;
-    const struct fn *fn = function_find(an, here ? name : "", written, arg, n, f->location, &cast);
+    bool ours = schema && strcmp(schema, "meridian") == 0; /* their names have the schema in them */
+    const struct fn *fn = function_find(an, here ? name : ours ? written : "", written, arg, n, f->location, &cast);
     if (!fn) {
         if (cast && !plain_call(an, f, written))
             return NULL;

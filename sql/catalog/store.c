@@ -243,7 +243,7 @@ static enum rc learn(struct cat_cache *c, struct load *l, struct err *err) {
 
 enum rc cat_cache_refresh(struct cat_cache *c, int64_t deadline, struct err *err) {
     for (int tries = 0;; tries++) {
-        struct txn_options o = {.mode = TXN_READ_STRONG, .deadline = deadline, .label = "catalog"};
+        struct txn_options o = {.mode = TXN_READ_STRONG, .deadline = deadline, .single = true, .label = "catalog"};
         struct txn *t = NULL;
         struct load l = {0};
         enum rc rc = txn_begin(c->txns, &o, &t, err);

@@ -23,6 +23,7 @@ static const struct fn_table *const tables[] = {
     &fn_table_internal,
     &fn_table_like,
     &fn_table_match,
+    &fn_table_meridian,
     &fn_table_numeric,
     &fn_table_session,
     &fn_table_set,

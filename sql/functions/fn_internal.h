@@ -24,6 +24,8 @@ extern const struct fn_table fn_table_agg, fn_table_agg_float, fn_table_agg_num,
     fn_table_internal, fn_table_like, fn_table_match, fn_table_numeric, fn_table_session, fn_table_set, fn_table_text,
     fn_table_time, fn_table_time_part;
 
+extern const struct fn_table fn_table_meridian;
+
 enum fn_flags {
     STRICT = 1,
     STABLE = 2,

@@ -8,7 +8,7 @@
 #include "shard/store/rowbatch.h"
 #include "sql/run/ddl.h"
 
-enum { TRIES = 20, COPY_ROWS = 1000, COPY_BYTES = 512 << 10, COPY_NOTICE_ROWS = 200000, ORPHANS_MAX = 10000 };
+enum { TRIES = 20, COPY_ROWS = 4000, COPY_BYTES = 1 << 20, COPY_NOTICE_ROWS = 200000, ORPHANS_MAX = 10000 };
 
 #define EARLY_NS INT64_C(30000000000)
 

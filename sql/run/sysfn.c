@@ -6,7 +6,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "shard/net/rpc.h"
 #include "sql/run/sess_internal.h"
+
+#define ADMIN_NS INT64_C(70000000000)
 
 struct currval {
     struct map_node node;
@@ -709,6 +712,68 @@ static enum rc f_txn_status(struct call *c, struct err *err) {
     return rc ? rc : text(c, txn_verdict_name(verdict), err);
 }
 
+/* Operators' verbs, as `meridian tablet` has them: any node takes them and finds who can do it. */
+static enum rc admin(struct call *c, const Node__AdminAsk *ask, struct err *err) {
+    struct node_store *s = c->s->e->conf.store;
+    struct store_addr here = {node_number(s->node), 0};
+    struct cat_view v = sess_view(c->s);
+    const struct cat_object *me = cat_view_get(&v, c->s->role);
+    ProtobufCMessage *m = NULL;
+    if (!me || !me->role.superuser)
+        return err_sql(err, "42501", "permission denied: only superusers move tablets");
+    int64_t deadline = c->s->deadline == DEADLINE_NONE ? reactor_deadline(s->reactor, ADMIN_NS) : c->s->deadline;
+    enum rc rc = rpc_call(s->rpc, here, NODE_TYPE_ADMIN, &ask->base, &c->a, deadline, &m, err);
+    return rc ? rc : text(c, ((const Node__AdminAnswer *)m)->text, err);
+}
+
+static enum rc f_split(struct call *c, struct err *err) {
+    Node__AdminAsk ask = NODE__ADMIN_ASK__INIT;
+    const struct cat_object *o = by_oid(c);
+    struct buf key;
+    if (null_arg(c))
+        return f_null(c, err);
+    if (!o || o->kind != CAT_OBJECT_TABLE)
+        return err_sql(err, "42809", "only tables are split");
+    const struct table *t = o->table->store;
+    const struct col *first = &t->cols[t->key[0].col].col;
+    struct value v = c->args > 1 ? c->arg[1] : value_null();
+    enum rc rc = RC_OK;
+    if (c->args > 1 && v.kind == VALUE_TEXT)
+        rc = type_parse(&c->s->types, first, v.p, v.bytes, &c->a, &v, err);
+    buf_init(&key, 0);
+    if (!rc)
+        rc = table_key_put(&key, t, &v, c->args > 1 ? 1 : 0, err);
+    ask.verb = (char *)(uintptr_t) "split";
+    ask.key = (ProtobufCBinaryData){key.len, key.data};
+    if (!rc)
+        rc = admin(c, &ask, err);
+    buf_done(&key);
+    return rc;
+}
+
+static enum rc tablet_verb(struct call *c, const char *verb, uint32_t from, uint32_t to, struct err *err) {
+    Node__AdminAsk ask = NODE__ADMIN_ASK__INIT;
+    if (null_arg(c))
+        return f_null(c, err);
+    ask.verb = (char *)(uintptr_t)verb;
+    ask.tablet = (uint64_t)c->arg[0].i;
+    ask.from_node = from;
+    ask.to_node = to;
+    return admin(c, &ask, err);
+}
+
+static enum rc f_split_tablet(struct call *c, struct err *err) {
+    return tablet_verb(c, "split", 0, 0, err);
+}
+
+static enum rc f_transfer(struct call *c, struct err *err) {
+    return tablet_verb(c, "transfer-leader", 0, (uint32_t)c->arg[1].i, err);
+}
+
+static enum rc f_move(struct call *c, struct err *err) {
+    return tablet_verb(c, "move", (uint32_t)c->arg[1].i, (uint32_t)c->arg[2].i, err);
+}
+
 /* ---- all of them --------------------------------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -797,9 +862,13 @@ static const struct {
     {"pg_describe_object", f_null},
     {"row_security_active", f_false},
     {"pg_column_is_updatable", f_true},
-    {"commit_timestamp", f_commit_timestamp},
-    {"commit_token", f_commit_token},
-    {"txn_status", f_txn_status},
+    {"meridian.commit_timestamp", f_commit_timestamp},
+    {"meridian.commit_token", f_commit_token},
+    {"meridian.txn_status", f_txn_status},
+    {"meridian.split", f_split},
+    {"meridian.split_tablet", f_split_tablet},
+    {"meridian.transfer_leader", f_transfer},
+    {"meridian.move", f_move},
 };
 
 enum rc sysfn_call(void *ctx, uint32_t fn, const struct value *arg, size_t args, struct value *ret, struct err *err) {

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fn_meridian.c: functions of the schema meridian: the cluster's tablets, a session's last commit. Rows only: the session computes
+ * them. They carry their schema in their name, so that nobody's own function can be taken for one.
+ */
+#include "sql/functions/fn_internal.h"
+
+static const struct fn fns[] = {
+    FN(12101, "meridian.split", NULL, STRICT | VOLATILE | SESSION, COL_TEXT, NULL, FN_REGCLASS),
+    FN(12102, "meridian.split", NULL, STRICT | VOLATILE | SESSION, COL_TEXT, NULL, FN_REGCLASS, COL_INT8),
+    FN(12103, "meridian.split", NULL, STRICT | VOLATILE | SESSION, COL_TEXT, NULL, FN_REGCLASS, COL_TEXT),
+    FN(12104, "meridian.split_tablet", NULL, STRICT | VOLATILE | SESSION, COL_TEXT, NULL, COL_INT8),
+    FN(12105, "meridian.transfer_leader", NULL, STRICT | VOLATILE | SESSION, COL_TEXT, NULL, COL_INT8, COL_INT4),
+    FN(12106, "meridian.move", NULL, STRICT | VOLATILE | SESSION, COL_TEXT, NULL, COL_INT8, COL_INT4, COL_INT4),
+    FN(12107, "meridian.txn_status", NULL, STRICT | VOLATILE | SESSION, COL_TEXT, NULL, COL_TEXT),
+    FN(12108, "meridian.commit_timestamp", NULL, VOLATILE | SESSION, COL_INT8, NULL),
+    FN(12109, "meridian.commit_token", NULL, VOLATILE | SESSION, COL_TEXT, NULL),
+};
+
+const struct fn_table fn_table_meridian = {fns, ARRAY_LEN(fns)};
