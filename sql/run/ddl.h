@@ -142,8 +142,9 @@ enum rc draft_add_column(struct ddl *d, struct draft *f, const PgQuery__ColumnDe
 /* DEFAULT's expression, checked against the column's type, as text. ret_expr may be NULL. */
 enum rc ddl_default(struct ddl *d, const struct cat_column *c, const PgQuery__Node *node, const char **ret,
                     struct expr **ret_expr, struct err *err) WAITS;
-char *ddl_quote(struct ddl *d, const char *name);            /* as an identifier; NULL: no memory */
-char *ddl_sequence_default(struct ddl *d, const char *name); /* nextval of a qualified name */
+char *ddl_quote(struct ddl *d, const char *name);                         /* as an identifier; NULL: no memory */
+char *ddl_qualified(struct ddl *d, const char *schema, const char *name); /* NULL: no memory */
+char *ddl_sequence_default(struct ddl *d, const char *name);              /* nextval of a qualified name */
 enum rc draft_hidden_key(struct ddl *d, struct draft *f, struct err *err);
 enum rc ddl_key_of(struct ddl *d, struct draft *f, PgQuery__Node *const *column, size_t n, const char *name,
                    int32_t location, struct err *err);

@@ -641,8 +641,7 @@ static enum rc rename_sequence(struct ddl *d, const struct cat_object *o, const 
     for (uint16_t i = 0; i < a.f.t.columns && !rc; i++) {
         if (a.f.column[i].sequence != id)
             continue;
-        const char *schema = ddl_quote(d, a.from->schema_name), *name = ddl_quote(d, to);
-        char *full = schema && name ? ddl_printf(d, "%s.%s", schema, name) : NULL;
+        char *full = ddl_qualified(d, a.from->schema_name, to);
         a.f.column[i].default_sql = full ? ddl_sequence_default(d, full) : NULL;
         rc = a.f.column[i].default_sql ? finish(&a, err) : ddl_nomem(err);
     }

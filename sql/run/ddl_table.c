@@ -50,12 +50,25 @@ static enum rc own_sequence(struct ddl *d, struct draft *f, struct cat_column *c
         rc = ddl_new_sequence(d, schema, name, c->type.type, option, options, f->t.id, c->id, &c->sequence, err);
     if (rc)
         return rc;
-    const char *s = ddl_quote(d, schema->name), *n = ddl_quote(d, name);
-    char *text = s && n ? ddl_printf(d, "%s.%s", s, n) : NULL;
+    char *text = ddl_qualified(d, schema->name, name);
     if (!text)
         return ddl_nomem(err);
     c->default_sql = ddl_sequence_default(d, text);
     return c->default_sql ? RC_OK : ddl_nomem(err);
+}
+
+/* schema.name, each with quotes where it wants them. */
+char *ddl_qualified(struct ddl *d, const char *schema, const char *name) {
+    struct buf b;
+    char *s = NULL;
+    buf_init(&b, 0);
+    sess_quote_ident(&b, schema);
+    buf_putc(&b, '.');
+    sess_quote_ident(&b, name);
+    if (buf_cstr(&b))
+        s = arena_strdup(d->a, buf_cstr(&b));
+    buf_done(&b);
+    return s;
 }
 
 /* nextval('...'::regclass), with quotes doubled. */

@@ -147,8 +147,10 @@ enum rc sess_paths(struct sess *s, struct err *err) {
         return RC_OK;
     s->paths = 0;
     for (const char *at = guc_get(s->gucs, "search_path"); s->paths < SESS_PATHS_MAX && next_name(&at, name);) {
-        uint32_t id = sess_schema_id(s, strcmp(name, "$user") == 0 ? s->user : name);
-        if (id)
+        bool user = strcmp(name, "$user") == 0;
+        uint32_t id = sess_schema_id(s, user ? s->user : name);
+        /* The role meridian has no schema of its own because the system has one of that name. */
+        if (id && !(user && id == CAT_ID_MERIDIAN_SCHEMA))
             s->path[s->paths++] = id;
     }
     s->path_version = version;
