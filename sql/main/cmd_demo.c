@@ -136,7 +136,7 @@ static int start_node(struct demo *d, int i) {
 
 /* Its "ready:" line. */
 static int wait_ready(struct demo *d, int i) {
-    char line[512];
+    char line[512] = "";
     size_t n = 0;
     double end = seconds() + READY_SECONDS;
     while (n + 1 < sizeof line && !memchr(line, '\n', n)) {

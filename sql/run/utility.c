@@ -499,6 +499,47 @@ enum rc explain_run(struct utility *u, const PgQuery__ExplainStmt *x, struct err
     return rc;
 }
 
+/* What we do not have, by its name in SQL; what has none here, by its name in the grammar. */
+static const char *statement_name(const PgQuery__Node *n) {
+    static const struct {
+        PgQuery__Node__NodeCase node;
+        const char *name;
+    } names[] = {{PG_QUERY__NODE__NODE_LISTEN_STMT, "LISTEN"},
+                 {PG_QUERY__NODE__NODE_NOTIFY_STMT, "NOTIFY"},
+                 {PG_QUERY__NODE__NODE_UNLISTEN_STMT, "UNLISTEN"},
+                 {PG_QUERY__NODE__NODE_DO_STMT, "DO"},
+                 {PG_QUERY__NODE__NODE_CALL_STMT, "CALL"},
+                 {PG_QUERY__NODE__NODE_CREATE_FUNCTION_STMT, "CREATE FUNCTION"},
+                 {PG_QUERY__NODE__NODE_CREATE_TRIG_STMT, "CREATE TRIGGER"},
+                 {PG_QUERY__NODE__NODE_CREATE_ENUM_STMT, "CREATE TYPE"},
+                 {PG_QUERY__NODE__NODE_COMPOSITE_TYPE_STMT, "CREATE TYPE"},
+                 {PG_QUERY__NODE__NODE_CREATE_DOMAIN_STMT, "CREATE DOMAIN"},
+                 {PG_QUERY__NODE__NODE_CREATE_EXTENSION_STMT, "CREATE EXTENSION"},
+                 {PG_QUERY__NODE__NODE_CREATE_POLICY_STMT, "CREATE POLICY"},
+                 {PG_QUERY__NODE__NODE_CREATE_CAST_STMT, "CREATE CAST"},
+                 {PG_QUERY__NODE__NODE_CREATE_PUBLICATION_STMT, "CREATE PUBLICATION"},
+                 {PG_QUERY__NODE__NODE_CREATE_SUBSCRIPTION_STMT, "CREATE SUBSCRIPTION"},
+                 {PG_QUERY__NODE__NODE_RULE_STMT, "CREATE RULE"},
+                 {PG_QUERY__NODE__NODE_DEFINE_STMT, "CREATE AGGREGATE, OPERATOR or TYPE"},
+                 {PG_QUERY__NODE__NODE_CREATE_STATS_STMT, "CREATE STATISTICS"},
+                 {PG_QUERY__NODE__NODE_SELECT_STMT, "SELECT INTO"},
+                 {PG_QUERY__NODE__NODE_LOAD_STMT, "LOAD"},
+                 {PG_QUERY__NODE__NODE_CLUSTER_STMT, "CLUSTER"},
+                 {PG_QUERY__NODE__NODE_REFRESH_MAT_VIEW_STMT, "REFRESH MATERIALIZED VIEW"},
+                 {PG_QUERY__NODE__NODE_ALTER_ROLE_SET_STMT, "ALTER ROLE SET"},
+                 {PG_QUERY__NODE__NODE_ALTER_DATABASE_SET_STMT, "ALTER DATABASE SET"},
+                 {PG_QUERY__NODE__NODE_ALTER_SYSTEM_STMT, "ALTER SYSTEM"},
+                 {PG_QUERY__NODE__NODE_ALTER_OBJECT_SCHEMA_STMT, "ALTER ... SET SCHEMA"},
+                 {PG_QUERY__NODE__NODE_ALTER_DEFAULT_PRIVILEGES_STMT, "ALTER DEFAULT PRIVILEGES"},
+                 {PG_QUERY__NODE__NODE_DROP_OWNED_STMT, "DROP OWNED"},
+                 {PG_QUERY__NODE__NODE_REASSIGN_OWNED_STMT, "REASSIGN OWNED"},
+                 {PG_QUERY__NODE__NODE_SEC_LABEL_STMT, "SECURITY LABEL"}};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (names[i].node == n->node_case)
+            return names[i].name;
+    return ((const ProtobufCMessage *)n->alias)->descriptor->short_name; /* every one of the union is a message */
+}
+
 static enum rc nothing(struct utility *u, const char *tag) {
     snprintf(u->done->tag, sizeof u->done->tag, "%s", tag);
     return RC_OK;
@@ -555,7 +596,6 @@ enum rc utility_run(struct utility *u, struct err *err) {
     enum rc rc = ddl_run(u, &known, err);
     if (known)
         return rc;
-    return sess_unsupported(u->script, u->portal ? u->script->tree->stmts[u->portal->stmt->index]->stmt_location : 0,
-                            err, "this kind of statement is not supported (node %d of the parse tree)",
-                            (int)n->node_case);
+    int32_t at = u->portal ? u->script->tree->stmts[u->portal->stmt->index]->stmt_location : 0;
+    return sess_unsupported(u->script, at, err, "%s is not supported", statement_name(n));
 }
