@@ -416,14 +416,13 @@ static enum rc out_row(void *ctx, const struct value *v, struct err *err) {
         o->field[i].bytes = o->at[i + 1] - o->at[i];
     }
     copytext_write(&o->c->format, o->field, o->st->columns, &o->b);
-    return o->b.len >= OUT_BYTES ? out_flush(o, err) : RC_OK;
+    return out_flush(o, err); /* clients count on one message a row; the protocol gathers them */
 }
 
-static enum rc out_header(struct out *o) {
+static void out_header(struct out *o) {
     for (size_t i = 0; i < o->st->columns; i++)
         o->field[i] = (struct copytext_field){.p = o->st->column[i].name, .bytes = strlen(o->st->column[i].name)};
     copytext_write(&o->c->format, o->field, o->st->columns, &o->b);
-    return RC_OK;
 }
 
 static enum rc query_of(struct copy *c, const PgQuery__CopyStmt *x, struct stmt **ret, struct err *err) {
@@ -468,8 +467,10 @@ static enum rc copy_to(struct copy *c, const PgQuery__CopyStmt *x, struct err *e
         s->sent = true;
         rc = s->client->copy_out(s->ctx, false, st->pub.columns, err);
     }
-    if (!rc && c->format.header)
-        rc = out_header(&o);
+    if (!rc && c->format.header) {
+        out_header(&o);
+        rc = out_flush(&o, err);
+    }
     if (!rc)
         rc = portal_pull(p, 0, out_row, &o, &c->total, &more, err);
     if (!rc)

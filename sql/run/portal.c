@@ -39,6 +39,15 @@ enum rc sess_statement_begin(struct sess *s, struct err *err) {
 void sess_statement_end(struct sess *s, enum rc rc, struct err *err) {
     fiber_set_deadline(s->e->reactor, DEADLINE_NONE);
     arena_reset(&s->scratch);
+    if (rc == RC_TIMEOUT && err && s->lock_timeout_ns > 0 && reactor_now(s->e->reactor) < s->deadline &&
+        strstr(err->message, "lock")) {
+        char detail[ERR_DETAIL_BYTES];
+        memcpy(detail, err->detail, sizeof detail);
+        err_set(err, RC_TIMEOUT, "canceling statement due to lock timeout");
+        err_state(err, "55P03");
+        err_detail(err, "%s", detail);
+        return;
+    }
     if (rc == RC_TIMEOUT && s->deadline != DEADLINE_NONE && reactor_now(s->e->reactor) >= s->deadline) {
         char detail[ERR_DETAIL_BYTES] = "";
         if (err)
