@@ -180,11 +180,11 @@ static enum rc run(struct node *n, struct err *err) {
         n->id.starts++;
         rc = identity_write(s->pub.reactor, n->conf->dir, &n->id, err);
     }
-    if (!rc)
+    if (!rc && n->conf->rpc_addr)
         rc = rpc_listen(s->pub.rpc, n->conf->rpc_addr, err);
     if (rc)
         return rc;
-    snprintf(n->rpc_addr, sizeof n->rpc_addr, "%s", rpc_listen_addr(s->pub.rpc));
+    snprintf(n->rpc_addr, sizeof n->rpc_addr, "%s", n->conf->rpc_addr ? rpc_listen_addr(s->pub.rpc) : "-");
     rc = node_identify(n, err);
     if (rc)
         return rc;

@@ -57,7 +57,7 @@ struct node_upper {
 
 struct node_conf {
     const char *dir;
-    const char *rpc_addr, *http_addr; /* http NULL: none */
+    const char *rpc_addr, *http_addr; /* NULL: none; without rpc nobody can join */
     const char *sql_addr;             /* what is told to others; the upper layer listens */
     const char *join[NODE_JOINS_MAX];
     size_t joins;

@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "sql/engine/embedded.h"
 #include "sql/engine/remote.h"
 
 int meridian_open_abi(const char *url, int abi, meridian **ret) {
@@ -14,6 +15,6 @@ int meridian_open_abi(const char *url, int abi, meridian **ret) {
         if (strncmp(url, remote[i], strlen(remote[i])) == 0)
             return api_open(&remote_ops, remote_open, url, abi, NULL, ret);
     if (url && strncmp(url, "file:", 5) == 0)
-        return api_open(NULL, NULL, url, abi, "this version cannot open file: URLs yet", ret);
+        return api_open(&embedded_ops, embedded_open, url, abi, NULL, ret);
     return api_open(NULL, NULL, url, abi, "a URL begins with meridian://, postgres://, postgresql:// or file:", ret);
 }

@@ -281,6 +281,25 @@ int remote_open(const char *url, const struct engine_host *host, struct engine *
     return code;
 }
 
+static int clone_(struct engine *e, const struct engine_host *host, struct engine **ret, struct api_error *err) {
+    const struct remote *from = remote_of(e);
+    struct remote *r = calloc(1, sizeof *r);
+    if (!r)
+        return api_error_set(err, MERIDIAN_NOMEM, "53200", "out of memory");
+    r->host = host;
+    pthread_mutex_init(&r->lock, NULL);
+    int code = MERIDIAN_OK;
+    for (size_t i = 0; i < from->options && !code; i++)
+        code = set_option(r, from->keyword[i], from->value[i], false, err);
+    if (!code)
+        code = connect_now(r, err);
+    if (code)
+        close_((struct engine *)(void *)r);
+    else
+        *ret = (struct engine *)(void *)r;
+    return code;
+}
+
 static int reset(struct engine *e, struct api_error *err) {
     return connect_now(remote_of(e), err);
 }
@@ -412,6 +431,7 @@ static const char *parameter(struct engine *e, const char *name) {
 
 const struct engine_ops remote_ops = {
     .kind = "remote",
+    .clone = clone_,
     .close = close_,
     .reset = reset,
     .cancel = cancel,

@@ -343,11 +343,10 @@ static int increment(meridian *db, void *ctx) {
 }
 
 static void *runner(void *arg) {
-    meridian *db;
+    meridian *db = arg;
     uintptr_t bad = 0;
-    (void)arg;
     struct meridian_run_options o = {.size = sizeof o, .attempts_max = 1000};
-    if (meridian_open(conf->url, &db) || meridian_exec(db, "SET default_transaction_isolation = 'serializable'"))
+    if (meridian_adopt(db) || meridian_exec(db, "SET default_transaction_isolation = 'serializable'"))
         bad++;
     for (int i = 0; i < RUNS && !bad; i++)
         bad += meridian_run(db, &o, increment, NULL) != MERIDIAN_OK;
@@ -360,8 +359,11 @@ static void test_run_contended(void) {
     pthread_t t[RUNNERS];
     meridian *db = open_db();
     do_sql(db, "UPDATE api_r SET n = 0");
-    for (int i = 0; i < RUNNERS; i++)
-        CHECK(pthread_create(&t[i], NULL, runner, NULL) == 0);
+    for (int i = 0; i < RUNNERS; i++) {
+        meridian *one;
+        EQ_INT(meridian_clone(db, &one), MERIDIAN_OK);
+        CHECK(pthread_create(&t[i], NULL, runner, one) == 0);
+    }
     for (int i = 0; i < RUNNERS; i++) {
         void *bad;
         pthread_join(t[i], &bad);
@@ -481,7 +483,7 @@ static void test_notice(void) {
 
 /* Wrong use is an error, never a crash. */
 static void test_misuse(void) {
-    meridian *db = open_db();
+    meridian *kept = open_db(), *db = kept;
     meridian_stmt *st, *orphan;
     pthread_t t;
     void *code;
@@ -506,6 +508,10 @@ static void test_misuse(void) {
     EQ_INT(meridian_run(NULL, NULL, increment, NULL), MERIDIAN_MISUSE);
     EQ_INT(meridian_cancel(NULL), MERIDIAN_MISUSE);
     EQ_INT(meridian_adopt(NULL), MERIDIAN_MISUSE);
+    EQ_INT(meridian_clone(NULL, &db), MERIDIAN_MISUSE);
+    OK(db == NULL);
+    db = kept;
+    EQ_INT(meridian_clone(db, NULL), MERIDIAN_MISUSE);
     EQ_INT(meridian_errcode(NULL), MERIDIAN_MISUSE);
     OK(meridian_errmsg(NULL) != NULL);
     EQ_INT(meridian_begin_read(db, 17, 0), MERIDIAN_MISUSE);

@@ -70,6 +70,17 @@ static void on_notice(void *ctx, const struct api_error *what) {
 
 /* ---- open and close ---------------------------------------------------------------------------------------------------- */
 
+static meridian *handle_new(const struct engine_ops *ops) {
+    meridian *db = calloc(1, sizeof *db);
+    if (!db)
+        return NULL;
+    atomic_store(&db->magic, API_MAGIC_DB);
+    atomic_store(&db->owner, self());
+    db->ops = ops;
+    db->host = (struct engine_host){.on_notice = on_notice, .notice_ctx = db, .progress_ctx = db, .progress_ms = -1};
+    return db;
+}
+
 int api_open(const struct engine_ops *ops, engine_open_fn *open_engine, const char *url, int abi, const char *error,
              meridian **ret) {
     if (!ret)
@@ -77,13 +88,9 @@ int api_open(const struct engine_ops *ops, engine_open_fn *open_engine, const ch
     *ret = NULL;
     if (!url)
         return MERIDIAN_MISUSE;
-    meridian *db = calloc(1, sizeof *db);
+    meridian *db = handle_new(ops);
     if (!db)
         return MERIDIAN_NOMEM;
-    atomic_store(&db->magic, API_MAGIC_DB);
-    atomic_store(&db->owner, self());
-    db->ops = ops;
-    db->host = (struct engine_host){.on_notice = on_notice, .notice_ctx = db, .progress_ctx = db, .progress_ms = -1};
     *ret = db;
     if (abi != MERIDIAN_ABI)
         return api_error_set(&db->error, MERIDIAN_ABI_OTHER, "08P01",
@@ -94,6 +101,24 @@ int api_open(const struct engine_ops *ops, engine_open_fn *open_engine, const ch
     atomic_store(&db->inside, true);
     int code = open_engine(url, &db->host, &db->engine, &db->error);
     return api_leave(db, code);
+}
+
+int meridian_clone(meridian *db, meridian **ret) {
+    if (ret)
+        *ret = NULL;
+    int code = api_enter(db);
+    if (code)
+        return code;
+    if (!ret || !db->engine)
+        return api_leave(db, api_misuse(db, "nothing to connect to, or no place for the connection"));
+    meridian *other = handle_new(db->ops);
+    if (!other)
+        return api_leave(db, MERIDIAN_NOMEM);
+    *ret = other;
+    atomic_store(&other->inside, true);
+    code = db->ops->clone(db->engine, &other->host, &other->engine, &other->error);
+    api_leave_quietly(db);
+    return api_leave(other, code);
 }
 
 int meridian_close(meridian *db) {

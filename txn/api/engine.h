@@ -76,6 +76,8 @@ struct engine_host {
 struct engine_ops {
     const char *kind; /* "remote" */
 
+    /* One more connection to the same database. */
+    int (*clone)(struct engine *e, const struct engine_host *host, struct engine **ret, struct api_error *err);
     void (*close)(struct engine *e);
     int (*reset)(struct engine *e, struct api_error *err);
     int (*cancel)(struct engine *e); /* any thread */

@@ -101,6 +101,10 @@ typedef struct meridian_stmt meridian_stmt; /* a statement of a connection */
 #define meridian_open(url, ret) meridian_open_abi((url), MERIDIAN_ABI, (ret))
 MERIDIAN_API int meridian_open_abi(const char *url, int abi, meridian **ret);
 
+/* One more connection to what db is connected to, with the calling thread as its owner: the same as opening its URL again, and for
+ * file:DIR, which belongs to one meridian_open, the only way. Errors as meridian_open; *ret likewise. */
+MERIDIAN_API int meridian_clone(meridian *db, meridian **ret);
+
 /* Ends an open transaction with ROLLBACK and frees db. Statements that are still there become useless (each call on them is
  * MERIDIAN_MISUSE) and are still to be finalized. NULL does nothing. MERIDIAN_MISUSE from a thread that does not own it, or
  * from a callback: then nothing is freed. */
