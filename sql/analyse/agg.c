@@ -184,7 +184,7 @@ static bool check_list(struct grouping_check *g, struct expr *const *e, uint32_t
 static bool check_grouping_args(struct grouping_check *g, const struct expr *e) {
     for (uint32_t i = 0; i < e->args; i++)
         if (!is_grouped(g->q, e->arg[i], 0))
-            return fail(g->an, e->arg[i]->location, "42803",
+            return fail(g->an, expr_location(e->arg[i]), "42803",
                         "arguments to GROUPING must be grouping expressions of the associated query level");
     return true;
 }

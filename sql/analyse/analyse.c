@@ -15,11 +15,6 @@ int32_t an_position(const struct an *an, int32_t location) {
                : 0;
 }
 
-void at_position(struct an *an, int32_t location) {
-    if (an->err->position == 0)
-        err_position(an->err, an_position(an, location));
-}
-
 bool fail(struct an *an, int32_t location, const char *state, const char *fmt, ...) {
     va_list ap;
     if (an->rc)
@@ -324,6 +319,9 @@ static struct query *values_query(struct an *an, struct scope *outer, const PQ(S
             return NULL;
         }
         type.typmod = common_typmod(column, rows, type);
+        for (uint32_t i = 0; i < rows; i++)
+            if (!(all[i * cols + k] = retype(an, column[i], type.typmod)))
+                return NULL;
         r->col[k] = (struct rel_col){.name = name, .type = type};
         if (!target_add(&s, &q->target, &q->targets, &s.targets_cap, name, col_expr(&s, r, k, 0, -1)))
             return NULL;
@@ -370,6 +368,17 @@ static struct query *convert_targets(struct an *an, struct query *q, const struc
         if (!(q->target[i].expr = coerce_to_common(an, q->target[i].expr, type[i], what)))
             return NULL;
     return q;
+}
+
+/* The query with its i-th column of that modifier. */
+static struct query *target_typmod(struct an *an, struct query *q, uint32_t i, int32_t typmod) {
+    if (q->target[i].expr->type.typmod == typmod)
+        return q;
+    bool plain = !q->set && !q->distinct && !q->distincts && !q->sorts && !q->limit && !q->offset;
+    if (!plain && !(q = wrap_query(an, q)))
+        return NULL;
+    q->target[i].expr = retype(an, q->target[i].expr, typmod);
+    return q->target[i].expr ? q : NULL;
 }
 
 static uint32_t visible(const struct query *q) {
@@ -433,6 +442,9 @@ static bool set_columns(struct scope *s, const char *what, struct an_cte *rec) {
     for (uint32_t i = 0; i < n; i++) {
         struct expr *pair[2] = {q->left->target[i].expr, q->right->target[i].expr};
         type[i].typmod = common_typmod(pair, 2, type[i]);
+        if (!(q->left = target_typmod(an, q->left, i, type[i].typmod)) ||
+            !(q->right = target_typmod(an, q->right, i, type[i].typmod)))
+            return false;
         r->col[i] = (struct rel_col){.name = q->left->target[i].name, .type = type[i]};
         if (!target_add(s, &q->target, &q->targets, &s->targets_cap, r->col[i].name,
                         col_expr(s, r, i, 0, pair[0]->location)))
@@ -736,11 +748,9 @@ static bool statement(struct an *an, const PQ(Node) * n, struct analysed *ret) {
     if (!q || !name_outputs(an, &q) || !record_outputs(an, q->target, q->targets) ||
         !record_outputs(an, q->returning, q->returnings))
         return false;
-    if (!query_walk(q, 0, lower_expr, an) || !query_walk(q, 0, lower_sub, an))
+    if (!give_params(an, ret) || !query_walk(q, 0, lower_expr, an) || !query_walk(q, 0, lower_sub, an))
         return false;
     lower_rels(q);
-    if (!give_params(an, ret))
-        return false;
     ret->query = q;
     return true;
 }

@@ -172,7 +172,7 @@ static bool sort_direction(struct an *an, const PQ(SortBy) * by, struct sort *to
 static bool ordered_type(struct an *an, struct expr *e) {
     if (type_has_order(e->type))
         return true;
-    fail(an, e->location, "42883", "could not identify an ordering operator for type %s", type_text(an, e->type));
+    fail(an, expr_location(e), "42883", "could not identify an ordering operator for type %s", type_text(an, e->type));
     return fail_hint(an, "Use an explicit ordering operator or modify the query.");
 }
 
@@ -212,7 +212,7 @@ bool aggregate_order(struct scope *s, PQ(Node) *const *list, size_t n, struct ex
     struct an *an = s->an;
     for (uint32_t i = 0; i < agg->args && distinct; i++)
         if (!type_has_equality(agg->arg[i]->type))
-            return fail(an, agg->arg[i]->location, "42883", "could not identify an equality operator for type %s",
+            return fail(an, expr_location(agg->arg[i]), "42883", "could not identify an equality operator for type %s",
                         type_text(an, agg->arg[i]->type));
     agg->order = n ? an_new(an, n, sizeof *agg->order) : NULL;
     if (n && !agg->order)
@@ -231,7 +231,7 @@ bool aggregate_order(struct scope *s, PQ(Node) *const *list, size_t n, struct ex
                 there = true;
             }
         if (distinct && !there)
-            return fail(an, e->location, "42P10",
+            return fail(an, expr_location(e), "42P10",
                         "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list");
         agg->order[i].expr = e;
         agg->orders++;
@@ -266,7 +266,8 @@ static struct expr *group_expr(struct scope *s, const PQ(Node) * n) {
     if (!e)
         return NULL;
     if (!type_has_equality(e->type)) {
-        fail(an, e->location, "42883", "could not identify an equality operator for type %s", type_text(an, e->type));
+        fail(an, expr_location(e), "42883", "could not identify an equality operator for type %s",
+             type_text(an, e->type));
         return NULL;
     }
     for (uint32_t k = 0; k < q->groups; k++)
@@ -465,7 +466,7 @@ static bool distinct_on(struct scope *s, const PQ(SelectStmt) * st) {
         if (!t || !t->expr)
             return false;
         if (!type_has_equality(t->expr->type))
-            return fail(an, t->expr->location, "42883", "could not identify an equality operator for type %s",
+            return fail(an, expr_location(t->expr), "42883", "could not identify an equality operator for type %s",
                         type_text(an, t->expr->type));
         bool there = false;
         for (uint32_t k = 0; k < q->distincts && !there; k++)
@@ -489,10 +490,10 @@ bool distinct_clause(struct scope *s, const PQ(SelectStmt) * st) {
     for (uint32_t i = 0; i < q->targets; i++) {
         struct target *t = &q->target[i];
         if (t->junk)
-            return fail(an, t->expr->location, "42P10",
+            return fail(an, expr_location(t->expr), "42P10",
                         "for SELECT DISTINCT, ORDER BY expressions must appear in select list");
         if (!type_is_unknown(t->expr->type) && !type_has_equality(t->expr->type))
-            return fail(an, t->expr->location, "42883", "could not identify an equality operator for type %s",
+            return fail(an, expr_location(t->expr), "42883", "could not identify an equality operator for type %s",
                         type_text(an, t->expr->type));
     }
     return true;
@@ -590,7 +591,7 @@ static bool window_lists(struct scope *s, const PQ(WindowDef) * d, const struct 
         if (!e)
             return false;
         if (!type_has_equality(e->type))
-            return fail(an, e->location, "42883", "could not identify an equality operator for type %s",
+            return fail(an, expr_location(e), "42883", "could not identify an equality operator for type %s",
                         type_text(an, e->type));
         w->partition[w->partitions++] = e;
     }

@@ -98,7 +98,7 @@ static bool param_is(struct an *an, struct expr *e, struct col to, int32_t locat
     if (p->type.type == COL_NONE || p->type.type == FN_UNKNOWN)
         p->type = plain;
     else if (!type_same(p->type, plain)) {
-        fail(an, e->location, "42P08", "inconsistent types deduced for parameter $%u", e->param);
+        fail(an, expr_location(e), "42P08", "inconsistent types deduced for parameter $%u", e->param);
         return fail_detail(an, "%s versus %s", type_text(an, p->type), type_text(an, plain));
     }
     e->type = plain;
@@ -208,10 +208,30 @@ static bool has_length(uint8_t type) {
            type == COL_TIMESTAMP || type == COL_TIMESTAMPTZ || type == COL_INTERVAL;
 }
 
+/* The same type with another modifier, or without one: stored numerics differ by it. */
+struct expr *retype(struct an *an, struct expr *e, int32_t typmod) {
+    if (!e || e->type.typmod == typmod)
+        return e;
+    struct col to = e->type;
+    to.typmod = typmod;
+    if (e->kind == EXPR_CONST && (e->value.kind == VALUE_NULL || to.type != COL_NUMERIC)) {
+        struct expr *c = expr_new(an, EXPR_CONST, to, 0, e->location);
+        if (c)
+            c->value = e->value;
+        return c;
+    }
+    struct expr *r = expr_new(an, EXPR_RELABEL, to, 1, e->location);
+    if (r)
+        r->arg[0] = e;
+    return r;
+}
+
 /* What the modifier asks for: a length, a scale. */
 static struct expr *coerce_typmod(struct an *an, struct expr *e, struct col to, bool explicit, int32_t location) {
-    if (to.typmod < 0 || e->type.typmod == to.typmod || !has_length(to.type == COL_ARRAY ? to.elem : to.type))
+    if (!has_length(to.type == COL_ARRAY ? to.elem : to.type))
         return e;
+    if (to.typmod < 0 || e->type.typmod == to.typmod)
+        return retype(an, e, to.typmod);
     if (e->kind == EXPR_CONST && e->value.kind == VALUE_NULL) {
         e->type.typmod = to.typmod;
         return e;
@@ -238,7 +258,7 @@ struct expr *coerce_boolean(struct an *an, struct expr *e, const char *what) {
         return e;
     struct expr *c = coerce_to_target(an, e, col_of(COL_BOOL), FN_CAST_ASSIGNMENT, -1);
     if (!c && !an->rc)
-        fail(an, e->location, "42804", "argument of %s must be type %s, not type %s", what, "boolean",
+        fail(an, expr_location(e), "42804", "argument of %s must be type %s, not type %s", what, "boolean",
              type_text(an, e->type));
     return c;
 }
@@ -246,7 +266,7 @@ struct expr *coerce_boolean(struct an *an, struct expr *e, const char *what) {
 struct expr *coerce_int8(struct an *an, struct expr *e, const char *what) {
     struct expr *c = coerce_to_target(an, e, col_of(COL_INT8), FN_CAST_ASSIGNMENT, -1);
     if (!c && !an->rc)
-        fail(an, e->location, "42804", "argument of %s must be type %s, not type %s", what, "bigint",
+        fail(an, expr_location(e), "42804", "argument of %s must be type %s, not type %s", what, "bigint",
              type_text(an, e->type));
     return c;
 }
@@ -254,7 +274,7 @@ struct expr *coerce_int8(struct an *an, struct expr *e, const char *what) {
 struct expr *assign_to_column(struct an *an, struct expr *e, const struct cat_column *c, int32_t location) {
     struct expr *to = coerce_to_target(an, e, c->type, FN_CAST_ASSIGNMENT, -1);
     if (!to && !an->rc) {
-        fail(an, e->location >= 0 ? e->location : location, "42804",
+        fail(an, expr_location(e) >= 0 ? expr_location(e) : location, "42804",
              "column \"%s\" is of type %s but expression is of type %s", c->name, type_text(an, c->type),
              type_text(an, e->type));
         fail_hint(an, "You will need to rewrite or cast the expression.");
@@ -282,8 +302,8 @@ struct col common_type(struct an *an, struct expr *const *e, uint32_t n, const c
             which = i;
         } else if (type_category(t.type) != type_category(type.type)) {
             if (what)
-                fail(an, e[i]->location, "42804", "%s types %s and %s cannot be matched", what, type_text(an, type),
-                     type_text(an, t));
+                fail(an, expr_location(e[i]), "42804", "%s types %s and %s cannot be matched", what,
+                     type_text(an, type), type_text(an, t));
             return col_of(COL_NONE);
         } else if (!type_preferred(type.type) && can_coerce(type, t, FN_CAST_IMPLICIT) &&
                    !can_coerce(t, type, FN_CAST_IMPLICIT)) {
@@ -300,7 +320,7 @@ struct expr *coerce_to_common(struct an *an, struct expr *e, struct col to, cons
     if (type_same(e->type, to))
         return e;
     if (!can_coerce(e->type, to, FN_CAST_IMPLICIT)) {
-        fail(an, e->location, "42846", "%s could not convert type %s to %s", what, type_text(an, e->type),
+        fail(an, expr_location(e), "42846", "%s could not convert type %s to %s", what, type_text(an, e->type),
              type_text(an, to));
         return NULL;
     }

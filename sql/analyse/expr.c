@@ -47,6 +47,31 @@ struct expr *const_bool(struct an *an, bool b) {
     return const_int(an, col_of(COL_BOOL), b);
 }
 
+int32_t expr_location(const struct expr *e) {
+    switch (e->kind) {
+    case EXPR_CALL:
+    case EXPR_RELABEL:
+    case EXPR_TYPE_IO:
+    case EXPR_LIMIT:
+    case EXPR_AND:
+    case EXPR_OR:
+    case EXPR_NOT:
+    case EXPR_IS_NULL:
+    case EXPR_IS_BOOL:
+    case EXPR_DISTINCT:
+    case EXPR_NULLIF:
+    case EXPR_IN:
+    case EXPR_ANY_ARRAY:
+    case EXPR_SUBSCRIPT:
+    case EXPR_SUBLINK: {
+        int32_t first = e->args ? expr_location(e->arg[0]) : -1;
+        return e->location < 0 || (first >= 0 && first < e->location) ? first : e->location;
+    }
+    default:
+        return e->location;
+    }
+}
+
 static struct expr *unary(struct an *an, enum expr_kind kind, struct expr *x, int32_t location) {
     struct expr *e = x ? expr_new(an, kind, col_of(COL_BOOL), 1, location) : NULL;
     if (e)
@@ -249,53 +274,80 @@ static struct expr *nullif_op(struct scope *s, const PQ(AExpr) * a) {
     return e;
 }
 
-/* x IN (list), as one node where the elements have a common type with x, else by OR. */
+static bool see_column(void *ctx, struct expr *e, uint32_t levels) {
+    (void)ctx;
+    return e->kind != EXPR_COL || e->col.levels != levels;
+}
+
+/* x IN (what depends on no row), as one node, if all of it has a common type with x; *ret NULL without an error: it has not. */
+static bool in_node(struct scope *s, struct expr *x, struct expr **list, uint32_t n, bool negate, int32_t location,
+                    struct expr **ret) {
+    struct an *an = s->an;
+    struct expr **all = an_new(an, (size_t)n + 1, sizeof *all);
+    *ret = NULL;
+    if (!all)
+        return false;
+    all[0] = x;
+    memcpy(all + 1, list, n * sizeof(struct expr *));
+    struct col type = common_type(an, all, n + 1, NULL, NULL);
+    if (type.type == COL_NONE || type.type == FN_RECORD || type.type == COL_ARRAY)
+        return true;
+    for (uint32_t i = 0; i <= n; i++)
+        if (!can_coerce(all[i]->type, type, FN_CAST_IMPLICIT))
+            return true;
+    for (uint32_t i = 1; i <= n; i++)
+        if (!(all[i] = coerce_type(an, all[i], type, FN_CAST_IMPLICIT, -1)))
+            return false;
+    /* The operator is that of x and the common type. */
+    struct expr *left = x, *right = all[1];
+    const struct fn *f = op_for(an, "=", &left, &right, location);
+    struct expr *e = f ? expr_new(an, EXPR_IN, col_of(COL_BOOL), n + 1, location) : NULL;
+    if (!e)
+        return false;
+    e->call.fn = f;
+    e->flag = negate;
+    e->arg[0] = left;
+    e->arg[1] = right;
+    for (uint32_t i = 2; i <= n; i++)
+        if (!(e->arg[i] = coerce_type(an, all[i], type_plain(right->type), FN_CAST_IMPLICIT, -1)))
+            return false;
+    *ret = e;
+    return true;
+}
+
+/* What depends on no row becomes one node (if it is more than one), the rest is compared one by one. */
 static struct expr *in_op(struct scope *s, const PQ(AExpr) * a) {
     struct an *an = s->an;
     bool negate = strcmp(node_string(a->name[0]), "<>") == 0;
+    const char *op = negate ? "<>" : "=";
     if (!PQ_NODE(a->rexpr, LIST)) {
         unsupported(an, a->location, "this form of IN is not supported");
         return NULL;
     }
     const PQ(List) *list = a->rexpr->list;
-    uint32_t n = (uint32_t)list->n_items;
+    uint32_t n = (uint32_t)list->n_items, consts = 0, at = 0;
     bool rows = PQ_NODE(a->lexpr, ROW_EXPR);
-    struct expr **all = an_new(an, (size_t)n + 1, sizeof *all);
-    if (!all)
+    struct expr **item = an_new(an, 2 * (size_t)n + 1, sizeof *item), **apart = item ? item + n : NULL;
+    struct expr *x = rows ? NULL : expression(s, a->lexpr), *e = NULL;
+    if (!item || (!rows && !x))
         return NULL;
-    if (!rows) {
-        if (!(all[0] = expression(s, a->lexpr)))
+    for (uint32_t i = 0; i < n && !rows; i++) {
+        if (!(item[i] = expression(s, list->items[i])))
             return NULL;
-        for (uint32_t i = 0; i < n; i++)
-            if (!(all[i + 1] = expression(s, list->items[i])))
-                return NULL;
-        struct col type = common_type(an, all, n + 1, NULL, NULL);
-        bool common = type.type != COL_NONE && type.type != FN_RECORD;
-        for (uint32_t i = 1; i <= n && common; i++)
-            common = can_coerce(all[i]->type, type, FN_CAST_IMPLICIT);
-        if (common) {
-            struct expr *left = all[0], *right = NULL;
-            const struct fn *f = NULL;
-            /* The operator is that of x and the common type. */
-            for (uint32_t i = 1; i <= n; i++)
-                if (!(all[i] = coerce_type(an, all[i], type, FN_CAST_IMPLICIT, -1)))
-                    return NULL;
-            right = all[1];
-            f = op_for(an, "=", &left, &right, a->location);
-            struct expr *e = f ? expr_new(an, EXPR_IN, col_of(COL_BOOL), n + 1, a->location) : NULL;
-            if (!e)
-                return NULL;
-            e->call.fn = f;
-            e->flag = negate;
-            e->arg[0] = left;
-            e->arg[1] = right;
-            for (uint32_t i = 2; i <= n; i++)
-                if (!(e->arg[i] = coerce_type(an, all[i], type_plain(right->type), FN_CAST_IMPLICIT, -1)))
-                    return NULL;
-            return e;
-        }
+        if (expr_walk(item[i], 0, see_column, NULL))
+            apart[consts++] = item[i];
     }
-    struct expr *e = n > 1 ? expr_new(an, negate ? EXPR_AND : EXPR_OR, col_of(COL_BOOL), n, a->location) : NULL;
+    if (consts > 1 && !in_node(s, x, apart, consts, negate, a->location, &e))
+        return NULL;
+    bool together = e != NULL;
+    uint32_t parts = rows || !together ? n : n - consts;
+    struct expr *all = parts + together > 1
+                           ? expr_new(an, negate ? EXPR_AND : EXPR_OR, col_of(COL_BOOL), parts + together, a->location)
+                           : NULL;
+    if (parts + together > 1 && !all)
+        return NULL;
+    if (all && together)
+        all->arg[at++] = e;
     for (uint32_t i = 0; i < n; i++) {
         struct expr *c;
         if (rows) {
@@ -303,18 +355,18 @@ static struct expr *in_op(struct scope *s, const PQ(AExpr) * a) {
                 unsupported(an, a->location, "this form of IN is not supported");
                 return NULL;
             }
-            c = row_compare(s, negate ? "<>" : "=", a->lexpr->row_expr, list->items[i]->row_expr, a->location);
+            c = row_compare(s, op, a->lexpr->row_expr, list->items[i]->row_expr, a->location);
         } else {
-            struct expr *l = i == 0 ? all[0] : expression(s, a->lexpr);
-            c = l ? make_op(s, negate ? "<>" : "=", NULL, l, all[i + 1], a->location) : NULL;
+            if (together && expr_walk(item[i], 0, see_column, NULL))
+                continue;
+            struct expr *l = at == 0 ? x : expression(s, a->lexpr);
+            c = l ? make_op(s, op, NULL, l, item[i], a->location) : NULL;
         }
-        if (!c || n == 1)
+        if (!c || !all)
             return c;
-        if (!e)
-            return NULL;
-        e->arg[i] = c;
+        all->arg[at++] = c;
     }
-    return e ? fold(an, e) : NULL;
+    return all ? fold(an, all) : e;
 }
 
 static struct expr *compare(struct scope *s, const char *op, const PQ(Node) * l, const PQ(Node) * r, int32_t location) {
@@ -444,6 +496,9 @@ static bool to_common(struct an *an, struct expr *e, struct expr **x, uint32_t n
             return false;
     e->type = type;
     e->type.typmod = common_typmod(x, n, type);
+    for (uint32_t i = 0; i < n; i++)
+        if (!(x[i] = retype(an, x[i], e->type.typmod)))
+            return false;
     return true;
 }
 
@@ -605,8 +660,8 @@ static struct expr *array_expr(struct scope *s, const PQ(AArrayExpr) * a, struct
         e->type = want.type == COL_ARRAY ? want : elem;
         e->type.typmod = COL_TYPMOD_NONE;
         for (uint32_t i = 0; i < n; i++)
-            if (e->arg[i]->type.type != COL_ARRAY) {
-                fail(an, e->arg[i]->location, "42804",
+            if (e->arg[i]->type.type != COL_ARRAY && !type_is_unknown(e->arg[i]->type)) {
+                fail(an, expr_location(e->arg[i]), "42804",
                      "multidimensional arrays must have array expressions with matching dimensions");
                 return NULL;
             }
@@ -624,7 +679,7 @@ static struct expr *array_expr(struct scope *s, const PQ(AArrayExpr) * a, struct
         if (want.type == COL_ARRAY) {
             e->arg[i] = coerce_to_target(an, x, elem, FN_CAST_EXPLICIT, cast_location);
             if (!e->arg[i] && !an->rc)
-                fail(an, x->location, "42846", "cannot cast type %s to %s", type_text(an, x->type),
+                fail(an, expr_location(x), "42846", "cannot cast type %s to %s", type_text(an, x->type),
                      type_text(an, elem));
         } else {
             e->arg[i] = coerce_to_common(an, x, elem, "ARRAY");
@@ -672,7 +727,7 @@ static struct expr *subscripts(struct scope *s, const PQ(AIndirection) * a) {
         struct expr *y = expression(s, at->uidx);
         struct expr *c = y ? coerce_to_target(an, y, col_of(COL_INT4), FN_CAST_ASSIGNMENT, -1) : NULL;
         if (y && !c && !an->rc)
-            fail(an, y->location, "42804", "array subscript must have type integer");
+            fail(an, expr_location(y), "42804", "array subscript must have type integer");
         if (!c)
             return NULL;
         e->arg[i + 1] = c;

@@ -151,7 +151,7 @@ struct expr *fold(struct an *an, struct expr *e) {
         ok = fold_limit(an, e, &v);
     if (!ok)
         return e;
-    struct expr *c = expr_new(an, EXPR_CONST, e->type, 0, e->location);
+    struct expr *c = expr_new(an, EXPR_CONST, e->type, 0, expr_location(e));
     if (c)
         c->value = v;
     return c;

@@ -677,8 +677,10 @@ static bool join_using(struct scope *s, struct rel *r, const char *const *name, 
             if (!c)
                 return false;
             c->type.typmod = common_typmod(pair, 2, type);
-            c->arg[0] = pair[0];
-            c->arg[1] = pair[1];
+            c->arg[0] = retype(an, pair[0], c->type.typmod);
+            c->arg[1] = retype(an, pair[1], c->type.typmod);
+            if (!c->arg[0] || !c->arg[1])
+                return false;
             m[i].source = c;
         }
     }

@@ -289,6 +289,12 @@ static const struct fn *op_find(struct an *an, const char *op, const char *schem
     }
     if (!f)
         f = resolve(&c, type, n, &many);
+    /* PostgreSQL has more such operators than we, and could not choose. */
+    if (f && (poly_array(arg_type(f, 0).type) || poly_element(arg_type(f, 0).type)) &&
+        poly_type(f, type, n).type == FN_UNKNOWN) {
+        f = NULL;
+        many = true;
+    }
     if (f)
         return f;
     const char *left = n == 2 ? type_text(an, type[0]) : "", *dot = schema ? "." : "";
@@ -371,7 +377,7 @@ struct expr *make_array_op(struct scope *s, const char *op, const char *schema, 
         return NULL;
     struct col want = type_lowered(arg[1]->type);
     if (want.type == COL_ARRAY || want.type >= FN_ANY) {
-        unsupported(an, location, "%s ANY/ALL over arrays of arrays is not supported", op);
+        fail(an, location, "42704", "could not find array type for data type %s", type_text(an, arg[1]->type));
         return NULL;
     }
     right = coerce_type(an, right, col_array_of(type_plain(want)), FN_CAST_IMPLICIT, -1);
@@ -482,11 +488,8 @@ static struct expr *call_new(struct scope *s, const struct fn *f, struct expr **
         unsupported(an, location, "function %s is not supported here", f->name);
         return NULL;
     }
-    if (!enforce(an, f, arg, n, &ret)) {
-        if (an->err->position == 0)
-            at_position(an, location);
+    if (!enforce(an, f, arg, n, &ret))
         return NULL;
-    }
     struct expr *e = expr_new(an, kinds[f->kind], ret, n, location);
     if (!e)
         return NULL;

@@ -141,7 +141,6 @@ const char *an_text(struct an *an, const char *s);
 bool an_grow(struct an *an, void **array, uint32_t n, uint32_t *cap, size_t size);
 const char *node_string(const PQ(Node) * n);                /* "" where it is no string */
 int32_t an_position(const struct an *an, int32_t location); /* in characters, 0 = nowhere */
-void at_position(struct an *an, int32_t location);          /* where the error is, if nobody said */
 /* Before anything else: an is ready to work; and its end. */
 bool an_init(struct an *an, const struct analyse_in *in, struct err *err);
 
@@ -191,6 +190,7 @@ bool target_add(struct scope *s, struct target **to, uint32_t *n, uint32_t *cap,
 bool target_list(struct scope *s, PQ(Node) *const *list, size_t n, enum an_place place, struct target **to,
                  uint32_t *to_n, uint32_t *to_cap);
 int32_t node_location(const PQ(Node) * n);
+int32_t expr_location(const struct expr *e); /* where it begins, for errors about all of it */
 const char *target_name(const PQ(Node) * n);
 struct expr *const_null(struct an *an, struct col type);
 struct expr *const_bool(struct an *an, bool b);
@@ -222,6 +222,7 @@ struct expr *coerce_type(struct an *an, struct expr *e, struct col to, enum fn_c
 /* With the typmod; NULL without an error: there is no such cast. */
 struct expr *coerce_to_target(struct an *an, struct expr *e, struct col to, enum fn_cast_context context,
                               int32_t location);
+struct expr *retype(struct an *an, struct expr *e, int32_t typmod);
 struct expr *coerce_boolean(struct an *an, struct expr *e, const char *what);
 struct expr *coerce_int8(struct an *an, struct expr *e, const char *what);
 /* COL_NONE: none; with what, that is an error (42804). */

@@ -143,6 +143,11 @@ static void check_pointers(const struct query *q) {
     }
 }
 
+/* Values of these types are stored alike: numeric's modifier decides that too. */
+static void check_stored(struct col a, struct col b) {
+    CHECK(type_same(a, b) && (a.type != COL_NUMERIC || a.typmod == b.typmod));
+}
+
 static void check_write(const struct query *q) {
     if (q->kind == QUERY_SELECT)
         return;
@@ -150,11 +155,11 @@ static void check_write(const struct query *q) {
     if (q->kind == QUERY_INSERT) {
         CHECK(q->source && q->source->targets == q->set_lists);
         for (uint32_t i = 0; i < q->set_lists; i++)
-            CHECK(type_same(q->source->target[i].expr->type, q->into->col[q->set_list[i].col].type));
+            check_stored(q->source->target[i].expr->type, q->into->col[q->set_list[i].col].type);
     } else {
         CHECK(q->froms && q->from[0] == q->into);
         for (uint32_t i = 0; i < q->set_lists; i++)
-            CHECK(type_same(q->set_list[i].expr->type, q->into->col[q->set_list[i].col].type));
+            check_stored(q->set_list[i].expr->type, q->into->col[q->set_list[i].col].type);
     }
 }
 
@@ -172,6 +177,8 @@ static void check_query(const struct analysed *a, struct query *q) {
             CHECK(q->rel[i]->query->outer == q);
             check_query(a, q->rel[i]->query);
         }
+        for (uint32_t k = 0; k < q->rel[i]->rows * q->rel[i]->cols && q->rel[i]->kind == REL_VALUES; k++)
+            check_stored(q->rel[i]->row[k]->type, q->rel[i]->col[k % q->rel[i]->cols].type);
         for (uint32_t k = 0; k < q->rel[i]->cols; k++)
             CHECK(q->rel[i]->col[k].name &&
                   (known_type(q->rel[i]->col[k].type) || q->rel[i]->col[k].type.type == FN_RECORD));
@@ -182,6 +189,10 @@ static void check_query(const struct analysed *a, struct query *q) {
     }
     if (q->set) {
         CHECK(q->left->outer == q && q->right->outer == q && q->rels == 1 && q->rel[0]->kind == REL_SET);
+        for (uint32_t i = 0; i < q->rel[0]->cols; i++) {
+            check_stored(q->left->target[i].expr->type, q->rel[0]->col[i].type);
+            check_stored(q->right->target[i].expr->type, q->rel[0]->col[i].type);
+        }
         check_query(a, q->left);
         check_query(a, q->right);
     }

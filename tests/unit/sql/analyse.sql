@@ -590,3 +590,21 @@ SELECT oid, typname FROM pg_type WHERE oid IN (SELECT atttypid FROM pg_attribute
 SELECT pg_get_serial_sequence('ser', 'id'), currval(pg_get_serial_sequence('ser', 'id'))
 SELECT setting FROM pg_settings WHERE name = 'server_version'
 SELECT typinput = 'array_in'::regproc FROM pg_type LIMIT 1
+-- found by random statements: where an expression begins, what IN puts together, modifiers
+SELECT CASE WHEN 6::int8 THEN 1 END
+SELECT a FROM t WHERE (b || 'x')::text AND e
+INSERT INTO q (ts) VALUES (($1 - 1e3))
+UPDATE t SET a = (a || 'x'::char(2))
+UPDATE t SET d = (ARRAY['a']) IS NULL
+SELECT ARRAY[c, ('2020-01-01') IS NULL] FROM t
+SELECT '{1,2}' @> $2
+SELECT n IN ('x', 2.5, a) FROM q, t
+SELECT a IN (1, c), a IN (b) FROM t
+SELECT a IN (c, x, 1, 2), a NOT IN (x, 1) FROM t, (SELECT x FROM u) u
+SELECT ARRAY[1, 2] = ANY ($2)
+SELECT c::numeric, c::numeric(10,2), c::numeric(12,3), y::varchar, y::varchar(10), y::text FROM t, u
+SELECT CASE WHEN e THEN c ELSE 1.5 END, COALESCE(c, c), COALESCE(c, 2::numeric(5,1)) FROM t
+SELECT c FROM t UNION ALL SELECT c::numeric(12,4) FROM t
+SELECT ($2) IS NULL
+SELECT cardinality('x')
+UPDATE t SET e = ARRAY[ARRAY[1,2], $2]
