@@ -227,6 +227,12 @@ static enum rc ask_round(struct directory *d, Node__Ask *ask, struct arena *a, i
         if (reactor_now(rpc_reactor(d->rpc)) >= deadline)
             break;
     }
+    struct store_addr first = {rpc_self(d->rpc).node, 0};
+    if (!forwarded && rpc_self(d->rpc).store != 0 &&
+        try_again(rc)) { /* this node's first store hears more than the others */
+        ask->forwarded = false;
+        rc = ask_one(d, first, ask, a, deadline, ret, err);
+    }
     ask->forwarded = forwarded;
     if (!rc)
         directory_learn(d, *ret);
