@@ -3,8 +3,9 @@
  * dml.c: statements that write. Rows come from the plan's read, become images here, and go out in batches; the last batch
  * commits with it where nothing follows.
  *
- * UPDATE and DELETE read all their rows before the first write: a scan must not meet what the statement has written. So does
- * an INSERT from the table that it goes to; others stream.
+ * A scan must not meet what the statement has written. UPDATE and DELETE of one table read a chunk of rows in the order of the key,
+ * write it, and go on behind it; if rows may move, or come out of a join, all of them are read before the first write. So does an
+ * INSERT from the table that it goes to; others stream.
  */
 #include <string.h>
 
@@ -132,7 +133,7 @@ static enum rc change(struct exec *e, const struct value *read, struct err *err)
     enum rc rc = d->read.sources > 1 || d->read.only_final ? first_time(e, read, &first, err) : RC_OK;
     if (rc || !first)
         return rc;
-    rc = exec_keep(e, read, d->read.columns, &old, err);
+    rc = exec_keep_image(e, read, d->read.columns, &old, err);
     if (!rc && d->kind == QUERY_UPDATE) {
         rc = image(e, d->set, old, old, NULL, &new, err);
         if (!rc)
@@ -304,12 +305,24 @@ enum rc dml_run(struct exec *e, struct err *err) {
     x->writes = (struct writes){.e = e, .dml = d};
     x->last = &x->first;
     map_init(&x->seen);
-    if (d->kind == QUERY_INSERT && !d->reads_itself)
+    /* Rows that do not move can be written while those behind them are still to be read. */
+    uint64_t chunk = e->env->chunk_rows ? e->env->chunk_rows : EXEC_CHUNK_ROWS;
+    bool chunks = d->kind != QUERY_INSERT && d->read.spread.after.sql && !d->key_changes;
+    if ((d->kind == QUERY_INSERT && !d->reads_itself) || chunks)
         e->images = &e->batch;
-    enum rc rc = read_open(&e->read, e, &d->read, err);
+    enum rc rc = read_open(&e->read, e, &d->read, chunks ? chunk : 0, err);
     while (!rc) {
         const struct value *row = NULL;
+        bool more = false;
         rc = read_next(&e->read, &row, err);
+        if (!rc && !row) {
+            if (e->read.chunk > 0 && e->read.chunk_rows == e->read.chunk)
+                rc = flush(e, false, err);
+            if (!rc)
+                rc = read_next_chunk(&e->read, &more, err);
+            if (!rc && more)
+                continue;
+        }
         if (rc || !row)
             break;
         rc = d->kind == QUERY_INSERT ? insert(e, row, err) : change(e, row, err);

@@ -154,7 +154,7 @@ enum rc exec_open(const struct plan *p, const struct exec_env *env, const struct
     struct exec *e = NULL;
     enum rc rc = exec_values(p, env, params, &e, err);
     if (!rc && !p->dml)
-        rc = read_open(&e->read, e, &p->select, err);
+        rc = read_open(&e->read, e, &p->select, 0, err);
     if (rc)
         exec_close(e);
     else

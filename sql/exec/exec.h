@@ -36,6 +36,7 @@ struct exec_env {
     size_t memory_max; /* 0 = 64 MiB */
     /* Nothing follows in this transaction: a write may commit with its last request (txn_write_commit); exec_committed tells. */
     bool last;
+    uint32_t chunk_rows; /* that an UPDATE or DELETE reads before it writes them; 0 = 4096 */
 };
 
 struct exec;

@@ -24,7 +24,8 @@
 
 enum {
     EXEC_MEMORY_BYTES = 64 << 20,
-    EXEC_WRITE_ROWS = 512, /* of an INSERT that streams, at once */
+    EXEC_WRITE_ROWS = 512,  /* of an INSERT that streams, at once */
+    EXEC_CHUNK_ROWS = 4096, /* of an UPDATE or DELETE: then what is to be written is sent */
     EXEC_WRITE_BYTES = 4 << 20,
 };
 
@@ -70,6 +71,10 @@ struct read {
     struct value *out;
     bool whole, spread;
     uint64_t rows;
+    /* A statement that writes reads so many rows, writes them, and goes on behind the last one's key. */
+    uint64_t chunk, chunk_rows;
+    struct value *last_key;
+    struct span_set spans;
 };
 
 struct exec {
@@ -122,7 +127,11 @@ enum rc span_of_row(struct arena *a, const struct table *t, const struct value *
 
 /* ---- read.c ------------------------------------------------------------------------------------------------------ */
 
-enum rc read_open(struct read *r, struct exec *e, const struct select *s, struct err *err) WAITS MUST_CHECK;
+/* chunk: rows at a time, of a plan with spread.after; 0 = all. */
+enum rc read_open(struct read *r, struct exec *e, const struct select *s, uint64_t chunk,
+                  struct err *err) WAITS MUST_CHECK;
+/* After the last row of a chunk: may there be more? Then they are opened. */
+enum rc read_next_chunk(struct read *r, bool *ret_more, struct err *err) WAITS MUST_CHECK;
 /* *ret NULL: no more. Good until the next call. */
 enum rc read_next(struct read *r, const struct value **ret, struct err *err) WAITS MUST_CHECK;
 void read_close(struct read *r) WAITS;

@@ -220,7 +220,7 @@ static enum rc open_scan(struct read *r, const struct text *text, const struct s
     how->n_spans = spans->n;
     how->lock = r->select->lock;
     how->locked = r->select->lock > LOCK_SHARED;
-    if (!rc)
+    if (!rc && !how->params)
         rc = exec_slots(e, text, &how->params, err);
     if (!rc)
         rc = feed_open(&r->feed, e, how, text, err);
@@ -242,6 +242,8 @@ static enum rc open_spread(struct read *r, struct err *err) {
         return rc;
     if (src->via)
         return feed_open_via(&r->feed, r->e, src, s->by_keys, err);
+    r->spans = spans;
+    how.rows_max = r->chunk;
     if (r->left < UINT64_MAX - r->skip && r->left + r->skip < UINT64_MAX) {
         how.rows_max = r->left + r->skip;
         how.ordered = how.ordered || !is_point(&spans);
@@ -249,6 +251,42 @@ static enum rc open_spread(struct read *r, struct err *err) {
             how.batch_rows = (uint32_t)how.rows_max;
     }
     return open_scan(r, &s->text, &spans, &how, err);
+}
+
+/* Notes where to go on. The row begins with all columns of the table. */
+static enum rc note_key(struct read *r, const struct value *row, struct err *err) {
+    const struct table *t = r->select->source[0].table->store;
+    struct value key[TABLE_KEY_MAX];
+    for (uint16_t i = 0; i < t->n_key; i++)
+        key[i] = row[t->key[i].col];
+    return exec_keep(r->e, key, t->n_key, &r->last_key, err);
+}
+
+enum rc read_next_chunk(struct read *r, bool *ret_more, struct err *err) {
+    const struct text *text = &r->select->spread.after;
+    struct txn_scan_conf how = {.ordered = true, .rows_max = r->chunk};
+    struct exec *e = r->e;
+    struct span_set before;
+    struct span last;
+    *ret_more = r->chunk > 0 && r->chunk_rows == r->chunk;
+    if (!*ret_more)
+        return RC_OK;
+    const struct table *t = r->select->source[0].table->store;
+    feed_close(&r->feed);
+    r->chunk_rows = 0;
+    enum rc rc = span_of_row(&e->arena, t, r->last_key, t->n_key, &last, err);
+    if (!rc)
+        rc = span_set_split(&e->arena, r->spans, last.end, &before, &r->spans, err);
+    if (rc || r->spans.n == 0)
+        return rc;
+    struct value *params = arena_array(&e->arena, text->slots + t->n_key, sizeof *params);
+    if (!params)
+        return err_set(err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
+    for (uint32_t i = 0; i < text->slots; i++)
+        params[i] = e->calc[text->slot[i]];
+    memcpy(params + text->slots, r->last_key, t->n_key * sizeof *params);
+    how.params = params;
+    return open_scan(r, text, &r->spans, &how, err);
 }
 
 /* The spans of all sources together. */
@@ -304,8 +342,8 @@ static enum rc next_of_rows(struct read *r, const struct value **ret) {
     return RC_OK;
 }
 
-enum rc read_open(struct read *r, struct exec *e, const struct select *s, struct err *err) {
-    *r = (struct read){.e = e, .select = s, .left = UINT64_MAX};
+enum rc read_open(struct read *r, struct exec *e, const struct select *s, uint64_t chunk, struct err *err) {
+    *r = (struct read){.e = e, .select = s, .left = UINT64_MAX, .chunk = chunk};
     if (s->is_rows) {
         r->how = READ_ROWS;
         r->out = arena_array(&e->arena, s->columns + 1, sizeof *r->out);
@@ -346,6 +384,8 @@ enum rc read_next(struct read *r, const struct value **ret, struct err *err) {
         break;
     }
     r->rows += !rc && *ret;
+    if (!rc && *ret && r->chunk > 0 && ++r->chunk_rows == r->chunk)
+        rc = note_key(r, *ret, err);
     return rc;
 }
 

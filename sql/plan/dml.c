@@ -268,6 +268,23 @@ static void make_conflict(struct maker *m, const struct query *q, struct dml *d)
         to->where = maker_prog(m, c->where, &boolean, &names);
 }
 
+/* WITH stands before INSERT, and its source reads it. */
+static const struct query *with_ctes(struct maker *m, const struct query *q) {
+    if (q->ctes == 0)
+        return q->source;
+    struct query *source = maker_alloc(m, 1, sizeof *source);
+    struct cte **cte = maker_alloc(m, q->ctes + q->source->ctes, sizeof *cte);
+    if (!source || !cte)
+        return NULL;
+    memcpy(cte, q->cte, q->ctes * sizeof *cte);
+    if (q->source->ctes)
+        memcpy(cte + q->ctes, q->source->cte, q->source->ctes * sizeof *cte);
+    *source = *q->source;
+    source->cte = cte;
+    source->ctes += q->ctes;
+    return source;
+}
+
 static void make_insert(struct maker *m, const struct query *q, struct dml *d) {
     struct targets t = {.m = m, .into = q->into};
     struct test_reads test = {d->table->id};
@@ -284,7 +301,10 @@ static void make_insert(struct maker *m, const struct query *q, struct dml *d) {
     }
     if (m->rc)
         return;
-    make_select(m, q->source, &d->read, NULL, LOCK_SHARED);
+    const struct query *source = with_ctes(m, q);
+    if (!source)
+        return;
+    make_select(m, source, &d->read, NULL, LOCK_SHARED);
     if (!m->rc && place > d->read.columns)
         maker_fail(m, err_set(m->err, RC_INTERNAL, "an INSERT of %u values into %u columns", d->read.columns, place));
     for (uint32_t i = 0; i < d->table->columns && !m->rc; i++)

@@ -133,6 +133,9 @@ struct spread {
     struct text text;
     struct text by_keys[BY_KEYS_FORMS]; /* with via */
     bool ordered, reverse;
+    /* Of a statement that writes: in the key's order, and the same for the rows behind a key, whose values come behind the
+     * slots. So it can read some, write them, and go on. sql NULL: it cannot. */
+    struct text after;
     uint32_t limit, offset; /* calcs */
 };
 

@@ -462,7 +462,57 @@ static void print_by_keys(struct out *o, const struct source *s, bool where, uin
     ret->fragment.n_params = (uint16_t)slot;
 }
 
-static void make_spread(struct maker *m, const struct query *q, struct select *ret) {
+static bool by_whole_key(const struct keys *k) {
+    return k->parts > 0 && k->parts == k->table->n_key && k->part[k->parts - 1].eqs > 0;
+}
+
+/* ORDER BY the key. */
+static void sort_by_key(struct maker *m, const struct source *s, struct query *q) {
+    const struct table *t = s->table->store;
+    q->sort = maker_alloc(m, t->n_key, sizeof *q->sort);
+    for (uint16_t k = 0; k < t->n_key && q->sort; k++) {
+        struct expr *e = maker_alloc(m, 1, sizeof *e);
+        int col = place_of(s->table, t->cols[t->key[k].col].id);
+        if (!e || col < 0)
+            return;
+        *e = (struct expr){.kind = EXPR_COL, .type = s->table->column[col].type, .location = -1};
+        e->col.rel = (struct rel *)s->rel;
+        e->col.col = (uint32_t)col;
+        q->sort[k] = (struct sort){.expr = e, .desc = t->key[k].desc};
+        q->sorts = k + 1u;
+    }
+}
+
+static bool can_go_on(const struct source *s) {
+    const struct table *t = s->table->store;
+    for (uint16_t k = 0; k < t->n_key; k++)
+        if (t->key[k].desc || !t->cols[t->key[k].col].not_null)
+            return false;
+    return !s->via && !by_whole_key(&s->keys);
+}
+
+static void print_after(struct maker *m, const struct query *q, struct select *ret) {
+    struct out o;
+    struct query bare = *q;
+    const struct source *s = &ret->source[0];
+    const struct table *t = s->table->store;
+    uint32_t r = maker_rel(m, s->rel);
+    bare.sorts = 0;
+    out_init(&o, m, OUT_FRAGMENT, ret);
+    print_query(&o, &bare, NULL, 0);
+    out_puts(&o, q->where ? " AND " : " WHERE ");
+    for (uint16_t k = 0; k < t->n_key; k++)
+        out_printf(&o, "%sr%u.c%u", k ? ", " : "(", r, t->cols[t->key[k].col].id);
+    uint32_t slots = o.slots;
+    for (uint16_t k = 0; k < t->n_key; k++)
+        out_printf(&o, "%s?%u", k ? ", " : ") > (", slots + k + 1);
+    out_puts(&o, ")");
+    print_order(&o, q);
+    out_done(&o, &ret->spread.after, false);
+    ret->spread.after.fragment.n_params = (uint16_t)(slots + t->n_key);
+}
+
+static void make_spread(struct maker *m, const struct query *q, struct select *ret, bool writes) {
     struct out o;
     struct col int8 = col_of(COL_INT8);
     bool reverse = false;
@@ -473,15 +523,19 @@ static void make_spread(struct maker *m, const struct query *q, struct select *r
     bare.limit = bare.offset = NULL;
     if (ret->source[0].via && q->sorts > 0)
         return; /* rows come in the index's order */
+    if (writes && q->sorts == 0 && !q->limit && !q->offset && can_go_on(&ret->source[0])) {
+        sort_by_key(m, &ret->source[0], &bare);
+        print_after(m, &bare, ret);
+    }
     out_init(&o, m, OUT_FRAGMENT, ret);
     print_query(&o, &bare, NULL, 0);
-    out_done(&o, &ret->spread.text, q->sorts == 0);
+    out_done(&o, &ret->spread.text, bare.sorts == 0);
     for (int i = 0; i < BY_KEYS_FORMS && ret->source[0].via && !m->rc; i++) {
         out_init(&o, m, OUT_FRAGMENT, ret);
         print_query(&o, &bare, NULL, 0);
         print_by_keys(&o, &ret->source[0], q->where != NULL, by_keys_rows[i], &ret->spread.by_keys[i]);
     }
-    ret->spread.ordered = q->sorts > 0;
+    ret->spread.ordered = bare.sorts > 0;
     ret->spread.reverse = reverse;
     if (q->limit)
         ret->spread.limit = maker_calc(m, q->limit, &int8, CALC_LIMIT);
@@ -626,7 +680,7 @@ void make_select(struct maker *m, const struct query *q, struct select *ret, con
         return;
     find_why(q, ret);
     ret->keeps_rows = query_any_rel(q, test_right_join, NULL);
-    make_spread(m, q, ret);
+    make_spread(m, q, ret, locked != NULL);
     bool via = false;
     for (uint32_t i = 0; i < ret->sources; i++)
         via |= ret->source[i].via != NULL;

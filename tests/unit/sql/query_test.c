@@ -138,7 +138,8 @@ static enum rc virtual_rows(void *ctx, const struct cat_table *t,
 
 static enum rc run_plan(struct world *w, const struct plan *p, struct answer *to, uint64_t *ret_n, struct err *err) {
     struct txn_options how = {.mode = TXN_READ_WRITE, .deadline = INT64_MAX};
-    struct exec_env env = {.store = local_store(w->l), .fn = &w->fn, .virtuals = {virtual_rows, w}};
+    struct exec_env env = {
+        .store = local_store(w->l), .fn = &w->fn, .virtuals = {virtual_rows, w}, .chunk_rows = w->cut ? 3 : 0};
     struct exec *e = NULL;
     struct txn *t = NULL;
     const struct value *row = NULL;
