@@ -262,7 +262,7 @@ static void put_place(struct printer *p, bool zero) {
 static void put_ordinal(struct printer *p, bool upper) {
     static const char *const ends[2][4] = {{"th", "st", "nd", "rd"}, {"TH", "ST", "ND", "RD"}};
     size_t n = strlen(p->number);
-    if (*p->number == '#' || p->sign == '-' || p->l->point || !n)
+    if (p->sign == '-' || p->l->point || !n || p->number[n - 1] < '0' || p->number[n - 1] > '9')
         return;
     char last = p->number[n - 1], before = n > 1 ? p->number[n - 2] : '0';
     buf_puts(p->b, ends[upper][before == '1' || last > '3' ? 0 : last - '0']);

@@ -11,7 +11,10 @@
     {                                                                                                                  \
         .id = (oid_), .oid = (oid_), .name = (name_), .kind = (kind_),                                                 \
         .args = (uint8_t)(sizeof((uint16_t[]){0, ##__VA_ARGS__}) / sizeof(uint16_t) - 1),                              \
-        .strict = ((flags_)&STRICT) != 0, .volatility = (flags_)&STABLE ? FN_STABLE : FN_IMMUTABLE,                    \
+        .strict = ((flags_)&STRICT) != 0,                                                                              \
+        .volatility = (flags_)&VOLATILE ? FN_VOLATILE                                                                  \
+                      : (flags_)&STABLE ? FN_STABLE                                                                    \
+                                        : FN_IMMUTABLE,                                                                \
         .arg = {__VA_ARGS__}, .ret = (ret_),                                                                           \
     }
 
@@ -311,7 +314,7 @@ static const struct fn fns[] = {
     KIND(FN_WINDOW, 3114, "nth_value", STRICT, FN_ANYELEMENT, FN_ANYELEMENT, COL_INT4),
     KIND(FN_SET, 3259, "generate_series", STRICT, COL_NUMERIC, COL_NUMERIC, COL_NUMERIC, COL_NUMERIC),
     KIND(FN_SET, 3260, "generate_series", STRICT, COL_NUMERIC, COL_NUMERIC, COL_NUMERIC),
-    KIND(FN_SET, 3425, "pg_partition_ancestors", STRICT | STABLE, FN_REGCLASS, FN_REGCLASS),
+    KIND(FN_SET, 3425, "pg_partition_ancestors", STRICT | VOLATILE, FN_REGCLASS, FN_REGCLASS),
     KIND(FN_SET, 6160, "string_to_table", 0, COL_TEXT, COL_TEXT, COL_TEXT),
     KIND(FN_SET, 6161, "string_to_table", 0, COL_TEXT, COL_TEXT, COL_TEXT, COL_TEXT),
 };

@@ -13,7 +13,7 @@
 
 #include "sql/functions/fn_int.h"
 
-enum { MONTH_DAYS = 30, MONTHS = 12 };
+enum { MONTH_DAYS = 30, MONTHS = 12, YEAR_MIN = -4714, YEAR_MAX = 294277 /* of timestamps */ };
 #define SECS_PER_DAY 86400.0
 
 /* ---- taking apart, putting together -------------------------------------------------------------------------------- */
@@ -93,6 +93,8 @@ enum rc fn_timestamp_add(int64_t ts, const struct interval *i, const struct zone
         fn_clock_of(ts, zone, &c);
         int64_t months = c.date.year * MONTHS + c.date.month - 1 + i->months;
         int64_t year = floor_div(months, MONTHS);
+        if (year < YEAR_MIN || year > YEAR_MAX)
+            return fn_timestamp_range(err);
         int month = (int)(months - year * MONTHS) + 1, last = civil_month_days(year, month);
         rc = fn_timestamp_of(civil_to_days(year, month, c.date.day < last ? c.date.day : last), c.us, zone, &ts, err);
     }

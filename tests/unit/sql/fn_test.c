@@ -191,12 +191,50 @@ static void test_casts(void) {
     OK(n > 50);
 }
 
+/* What a row says of itself is what PostgreSQL's pg_proc says. Aggregates: strict means here that rows with NULLs do not count. */
+static void compare_row(const struct expected *e, const struct fn *f) {
+    static const char *const volatility[] = {"i", "s", "v"};
+    const char *kind = f->kind == FN_AGGREGATE ? "a" : f->kind == FN_WINDOW ? "w" : "f";
+    OKF(strcmp(f->name, e->word[1]) == 0, "%u is %s, not %s", f->id, e->word[1], f->name);
+    OKF(f->args == atoi(e->word[2]), "%s (%u) takes %s arguments", f->name, f->id, e->word[2]);
+    OKF(strcmp(e->word[3], kind) == 0, "%s (%u) is of kind %s", f->name, f->id, e->word[3]);
+    if (f->kind != FN_AGGREGATE)
+        OKF(f->strict == (e->word[4][0] == 't'), "%s (%u): strict is %s", f->name, f->id, e->word[4]);
+    OKF(strcmp(e->word[5], volatility[f->volatility]) == 0, "%s (%u) is %s", f->name, f->id, e->word[5]);
+    OKF(f->variadic == (e->word[6][0] == 't'), "%s (%u): variadic is %s", f->name, f->id, e->word[6]);
+    OKF((f->kind == FN_SET) == (e->word[7][0] == 't'), "%s (%u): rows is %s", f->name, f->id, e->word[7]);
+    size_t n = f->op ? strlen(f->op) : 0;
+    bool op = n ? strncmp(e->result, f->op, n) == 0 && (!e->result[n] || e->result[n] == ' ') : !*e->result;
+    OKF(op, "%s (%u) is operator \"%s\", not \"%s\"", f->name, f->id, e->result, f->op ? f->op : "");
+}
+
+static void test_rows(void) {
+    enum { OWN_IDS = 12000 };
+    struct expected e;
+    size_t found = 0, wanted = 0;
+    expected_open(&e, PROCS_FILE);
+    while (expected_next(&e)) {
+        const struct fn *f = fn_by_id((uint32_t)strtoul(e.word[0], NULL, 10));
+        e.checked++;
+        if (f) {
+            found++;
+            compare_row(&e, f);
+        }
+    }
+    expected_close(&e);
+    for (size_t i = 0; i < fn_count(); i++)
+        wanted += fn_at(i)->id < OWN_IDS;
+    EQ_INT(found, wanted); /* every one of our rows is a function of PostgreSQL's */
+    EQ_INT(fn_at(0)->oid, fn_at(0)->id);
+}
+
 static void all(struct reactor *r) {
     CHECK(zone_cache_new(reactor_env(r), ZONE_DIR, &cache) == RC_OK);
     arena_init(&arena, 0);
     types = (struct type_session){.zone = zone_cache_utc(cache), .find_zone = zone_cache_find, .ctx = cache};
     env = (struct fn_env){.arena = &arena, .types = &types};
     RUN(test_table);
+    RUN(test_rows);
     RUN(test_casts);
     RUN(test_expected);
     arena_done(&arena);
