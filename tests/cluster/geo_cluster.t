@@ -88,6 +88,19 @@ master ap 3 period 100ms jitter 20us err 200us
 END
 close $f;
 
+# What a node says of a file of links that it cannot read.
+my $meridian = $bin =~ s/-geo$//r;
+for (["region us 1\nlink us mars rtt 1ms\n", qr/links:2: two regions or zones are wanted that the file has/],
+    ["frob\n", qr/links:1: a statement of a topology is wanted/], ["region us 1\nregion eu 2\nlink us eu rtt far\n", qr/links:3: a duration/]) {
+    open my $l, '>', "$dir/links" or die;
+    print $l $_->[0];
+    close $l;
+    my $said = `$meridian start --data $dir/none --test-links $dir/links --bootstrap 2>&1`;
+    is($? >> 8, 1, 'links that are none are refused');
+    like($said, $_->[1], 'with the line');
+}
+ok(!-e "$dir/none", 'before anything is made');
+
 is(geo('up', "$dir/small.topo", '--backend', 'loopback', '--data', "$dir/data"), 0, 'up') or diag($out, $err, map { `tail -n 5 $_` } glob "/run/meridian-geo/$world/*.log");
 like($out, qr/plain loopback: the nodes hold back what they send/, 'says how distances are made');
 like($out, qr/3 nodes serve, every tablet has its voters/, 'and that it is there');
