@@ -10,6 +10,9 @@
 #include "sql/run/sess_internal.h"
 
 #define ADMIN_NS INT64_C(70000000000)
+#define SPLIT_PAUSE_NS INT64_C(100000000)
+
+enum { SPLIT_TRIES = 30 };
 
 struct currval {
     struct map_node node;
@@ -745,8 +748,21 @@ static enum rc f_split(struct call *c, struct err *err) {
         rc = table_key_put(&key, t, &v, c->args > 1 ? 1 : 0, err);
     ask.verb = (char *)(uintptr_t) "split";
     ask.key = (ProtobufCBinaryData){key.len, key.data};
-    if (!rc)
+    /* After another split it takes a moment until everybody knows whose key it is. */
+    struct node_store *store = c->s->e->conf.store;
+    for (int tries = 0; !rc; tries++) {
+        struct directory_tablet at;
+        int64_t soon = reactor_deadline(store->reactor, ADMIN_NS);
+        rc = directory_find(store->directory, (struct mvcc_bytes){key.data, key.len}, soon, &at, err);
+        if (rc)
+            break;
+        ask.tablet = at.id;
         rc = admin(c, &ask, err);
+        if (rc != RC_INVAL || tries == SPLIT_TRIES)
+            break;
+        directory_forget(store->directory, ask.tablet);
+        rc = fiber_sleep(store->reactor, SPLIT_PAUSE_NS);
+    }
     buf_done(&key);
     return rc;
 }

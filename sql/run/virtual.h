@@ -5,7 +5,7 @@
  * Promise     A relation's columns are told once, as text ("oid oid, relname name"); its rows are made anew for every scan, from
  *             the session's view of the catalog (a strong read precedes a statement that names one: names.c). A row has exactly
  *             the columns told: virt_end checks.
- * Threads     the store's own; a row that is given may wait.
+ * Threads     the store's own; giving a row does not wait.
  */
 #ifndef MERIDIAN_SQL_VIRTUAL_H
 #define MERIDIAN_SQL_VIRTUAL_H

@@ -8,6 +8,8 @@
 #include "shard/net/rpc.h"
 #include "shard/replica/replica.h"
 #include "sql/run/virtual.h"
+#include "txn/host.h"
+#include "txn/upper.h"
 
 #define ASK_NS INT64_C(5000000000)
 #define STATUS_NS INT64_C(1000000000)
@@ -140,6 +142,46 @@ static void transactions(struct virt *x) {
     }
 }
 
+static char *span_text(struct virt *x, const struct txn_span *span) {
+    struct buf b;
+    char *s = NULL;
+    struct span all = {.start = key_of(span->start.p, span->start.n), .end = key_of(span->end.p, span->end.n)};
+    buf_init(&b, 4096);
+    span_print(all, &b);
+    if (buf_cstr(&b))
+        s = virt_printf(x, "%s", buf_cstr(&b));
+    buf_done(&b);
+    return s;
+}
+
+/* What the transactions of this store's sessions hold on tablets that this store leads. */
+static bool locks_on(struct virt *x, struct txn_host *h, struct sess *s) {
+    struct lock_table *locks = host_leads(h) ? site_locks(h->site) : NULL;
+    struct lock_txn *held = locks ? lock_txn_find(locks, &txn_ref(s->txn)->id) : NULL;
+    struct lock_grant g;
+    for (const void *cursor = NULL; held && lock_each(held, &cursor, &g);) {
+        virt_int(x, (int64_t)h->id);
+        virt_int(x, s->number);
+        virt_text(x, lock_mode_name(g.mode));
+        virt_text(x, span_text(x, &g.span));
+        if (!virt_end(x))
+            return false;
+    }
+    return true;
+}
+
+static void locks(struct virt *x) {
+    struct txn_hosts *hs = txn_client_hosts(x->s->e->conf.txns);
+    ilist_for_each(it, &x->s->e->sessions) {
+        struct sess *s = container_of(it, struct sess, link);
+        if (!s->txn || txn_mode(s->txn) != TXN_READ_WRITE)
+            continue;
+        ilist_for_each(at, &hs->hosts)
+            if (!locks_on(x, container_of(at, struct txn_host, link), s))
+                return;
+    }
+}
+
 static void settings(struct virt *x) {
     const struct guc_vars *g = x->s->gucs;
     for (size_t i = 0; i < guc_count(g); i++) {
@@ -188,6 +230,7 @@ static const struct virt_def defs[] = {
     MERIDIAN(12304, "transactions", transactions,
              "node int4, pid int4, token text, mode text, began timestamptz, statements int8, state text, "
              "application_name text"),
+    MERIDIAN(12307, "locks", locks, "tablet int8, pid int4, mode text, span text"),
     MERIDIAN(12305, "settings", settings, "name text, value text, description text"),
     MERIDIAN(
         12306, "tables", table_ids,

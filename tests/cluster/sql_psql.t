@@ -62,6 +62,7 @@ says('select node, region from meridian.nodes', '1|region1', 'meridian.nodes');
 says('select tablet, leader from meridian.tablets order by tablet', "1|1\n2|1", 'meridian.tablets');
 says('select node, state from meridian.clocks', '1|SYNC', 'meridian.clocks');
 says("begin; insert into t values (1, 'a', 1); select count(*) from meridian.transactions; commit", '1', 'meridian.transactions');
+says("begin; update t set b = 'z' where a = 1; select count(*) > 0 from meridian.locks where mode in ('update', 'exclusive'); commit", 't', 'meridian.locks');
 says("insert into t select g, 'r', 1 from generate_series(2, 200) g; select meridian.split('t', 100) is not null", 't', 'meridian.split');
 ok($c->poll_until(sub { $c->psql('select count(*) from meridian.tablets') eq '3' }, 'split'), 'the right half shows');
 says('select count(*), min(a), max(a) from t', '200|1|200', 'and nothing is lost');
