@@ -213,13 +213,6 @@ static bool check_expr(struct grouping_check *g, struct expr *e, uint32_t levels
     }
     if (!check_list(g, e->arg, e->args, levels) || !check_expr(g, e->filter, levels))
         return false;
-    if (e->window) {
-        if (!check_list(g, e->window->partition, e->window->partitions, levels))
-            return false;
-        for (uint32_t i = 0; i < e->window->orders; i++)
-            if (!check_expr(g, e->window->order[i].expr, levels))
-                return false;
-    }
     return e->kind != EXPR_SUBLINK || query_walk(e->query, levels + 1, check_inner, g);
 }
 
@@ -238,5 +231,13 @@ bool check_grouping(struct scope *s) {
     for (uint32_t i = 0; i < q->targets; i++)
         if (!check_expr(&g, q->target[i].expr, 0))
             return false;
+    for (uint32_t i = 0; i < q->windows; i++) {
+        const struct window *w = q->window[i];
+        if (!check_list(&g, w->partition, w->partitions, 0))
+            return false;
+        for (uint32_t k = 0; k < w->orders; k++)
+            if (!check_expr(&g, w->order[k].expr, 0))
+                return false;
+    }
     return check_expr(&g, q->having, 0);
 }

@@ -191,6 +191,8 @@ static const char *lock_name(const PQ(LockingClause) * c) {
     }
 }
 
+static bool lock_subquery(struct an *an, struct query *q, const PQ(LockingClause) * c);
+
 static bool locked_name(struct scope *s, const PQ(RangeVar) * v, const char *lock) {
     for (uint32_t i = 0; i < s->q->rels; i++) {
         const struct rel *r = s->q->rel[i];
@@ -207,32 +209,62 @@ static bool locked_name(struct scope *s, const PQ(RangeVar) * v, const char *loc
     return fail(s->an, v->location, "42P01", "relation \"%s\" in %s clause not found in FROM clause", v->relname, lock);
 }
 
-static bool locking(struct scope *s, const PQ(SelectStmt) * st) {
-    struct an *an = s->an;
-    struct query *q = s->q;
-    for (size_t i = 0; i < st->n_locking_clause; i++) {
-        const PQ(LockingClause) *c = st->locking_clause[i]->locking_clause;
-        const char *name = lock_name(c);
-        const char *with = q->set                          ? "UNION/INTERSECT/EXCEPT"
-                           : q->distinct || q->distincts   ? "DISTINCT clause"
-                           : q->groups || q->grouping_sets ? "GROUP BY clause"
-                           : q->having                     ? "HAVING clause"
-                           : q->aggregates                 ? "aggregate functions"
-                           : s->windows                    ? "window functions"
-                                                           : NULL;
-        if (with)
-            return fail(an, -1, "0A000", "%s is not allowed with %s", name, with);
-        for (size_t k = 0; k < c->n_locked_rels; k++)
-            if (!locked_name(s, c->locked_rels[k]->range_var, name))
-                return false;
-        bool update = c->strength == PG_QUERY__LOCK_CLAUSE_STRENGTH__LCS_FORUPDATE ||
-                      c->strength == PG_QUERY__LOCK_CLAUSE_STRENGTH__LCS_FORNOKEYUPDATE;
-        if (update || q->lock == ROWLOCK_NONE)
-            q->lock = update ? ROWLOCK_UPDATE : ROWLOCK_SHARE;
-        q->lock_nowait = q->lock_nowait || c->wait_policy == PG_QUERY__LOCK_WAIT_POLICY__LockWaitError;
-        q->lock_skip = q->lock_skip || c->wait_policy == PG_QUERY__LOCK_WAIT_POLICY__LockWaitSkip;
+/* q and the subqueries in its FROM. */
+static bool lock_query(struct an *an, struct query *q, const PQ(LockingClause) * c, bool windows) {
+    const char *name = lock_name(c);
+    const char *with = q->set                          ? "UNION/INTERSECT/EXCEPT"
+                       : q->distinct || q->distincts   ? "DISTINCT clause"
+                       : q->groups || q->grouping_sets ? "GROUP BY clause"
+                       : q->having                     ? "HAVING clause"
+                       : q->aggregates                 ? "aggregate functions"
+                       : windows || q->windows         ? "window functions"
+                                                       : NULL;
+    if (with)
+        return fail(an, -1, "0A000", "%s is not allowed with %s", name, with);
+    bool update = c->strength == PG_QUERY__LOCK_CLAUSE_STRENGTH__LCS_FORUPDATE ||
+                  c->strength == PG_QUERY__LOCK_CLAUSE_STRENGTH__LCS_FORNOKEYUPDATE;
+    if (update || q->lock == ROWLOCK_NONE)
+        q->lock = update ? ROWLOCK_UPDATE : ROWLOCK_SHARE;
+    q->lock_nowait = q->lock_nowait || c->wait_policy == PG_QUERY__LOCK_WAIT_POLICY__LockWaitError;
+    q->lock_skip = q->lock_skip || c->wait_policy == PG_QUERY__LOCK_WAIT_POLICY__LockWaitSkip;
+    for (uint32_t i = 0; i < q->rels; i++) {
+        const struct rel *r = q->rel[i];
+        bool named = c->n_locked_rels == 0;
+        for (size_t k = 0; k < c->n_locked_rels && !named; k++)
+            named = r->alias && strcmp(r->alias, c->locked_rels[k]->range_var->relname) == 0;
+        if (r->kind == REL_QUERY && named && !lock_subquery(an, r->query, c))
+            return false;
     }
     return true;
+}
+
+static bool lock_subquery(struct an *an, struct query *q, const PQ(LockingClause) * c) {
+    PQ(LockingClause) all = *c; /* names are those of the query around it */
+    all.n_locked_rels = 0;
+    return lock_query(an, q, &all, false);
+}
+
+static bool locking(struct scope *s, const PQ(SelectStmt) * st) {
+    s->q->aggregates = s->aggregates;
+    for (size_t i = 0; i < st->n_locking_clause; i++) {
+        const PQ(LockingClause) *c = st->locking_clause[i]->locking_clause;
+        for (size_t k = 0; k < c->n_locked_rels; k++)
+            if (!locked_name(s, c->locked_rels[k]->range_var, lock_name(c)))
+                return false;
+        if (!lock_query(s->an, s->q, c, s->windows))
+            return false;
+    }
+    return true;
+}
+
+/* One half of a set operation. */
+static struct query *set_half(struct scope *s, const PQ(SelectStmt) * st) {
+    if (st->n_locking_clause) {
+        fail(s->an, -1, "0A000", "%s is not allowed with UNION/INTERSECT/EXCEPT",
+             lock_name(st->locking_clause[0]->locking_clause));
+        return NULL;
+    }
+    return select_query(s->an, s, st, false);
 }
 
 /* ---- SELECT --------------------------------------------------------------------------------------------------------------- */
@@ -262,7 +294,7 @@ static struct query *plain_select(struct an *an, struct scope *outer, const PQ(S
         return NULL;
     if (to_text && !unknown_targets_to_text(an, q))
         return NULL;
-    return check_grouping(&s) && locking(&s, st) ? q : NULL;
+    return locking(&s, st) && check_grouping(&s) ? q : NULL;
 }
 
 static struct query *values_query(struct an *an, struct scope *outer, const PQ(SelectStmt) * st) {
@@ -466,11 +498,11 @@ static struct query *set_query(struct an *an, struct scope *outer, const PQ(Sele
     const char *what = q->set == SET_UNION ? "UNION" : q->set == SET_INTERSECT ? "INTERSECT" : "EXCEPT";
     if (!with_clause(&s, st->with_clause) || !locking(&s, st))
         return NULL;
-    if (!(q->left = select_query(an, &s, st->larg, false)))
+    if (!(q->left = set_half(&s, st->larg)))
         return NULL;
     if (rec && !recursive_columns(an, rec, q))
         return NULL;
-    if (!(q->right = select_query(an, &s, st->rarg, false)))
+    if (!(q->right = set_half(&s, st->rarg)))
         return NULL;
     q->volatile_calls = q->left->volatile_calls || q->right->volatile_calls;
     if (!set_columns(&s, what, rec) || !sort_clause(&s, st->sort_clause, st->n_sort_clause, true) ||

@@ -247,6 +247,16 @@ struct group_sets {
     uint32_t n;
 };
 
+/* An output column that is an aggregate or a window's is no group. */
+static bool see_ungroupable(void *ctx, struct expr *e, uint32_t levels) {
+    struct an *an = ctx;
+    if (levels == 0 && (e->kind == EXPR_AGG || e->kind == EXPR_GROUPING))
+        return fail(an, e->location, "42803", "aggregate functions are not allowed in GROUP BY");
+    if (levels == 0 && e->kind == EXPR_WINDOW)
+        return fail(an, e->location, "42P20", "window functions are not allowed in GROUP BY");
+    return true;
+}
+
 static struct expr *group_expr(struct scope *s, const PQ(Node) * n) {
     struct an *an = s->an;
     struct query *q = s->q;
@@ -254,6 +264,8 @@ static struct expr *group_expr(struct scope *s, const PQ(Node) * n) {
     if (i == -2)
         return NULL;
     struct expr *e = i >= 0 ? q->target[i].expr : expression_at(s, n, PLACE_GROUP);
+    if (e && i >= 0 && !expr_walk(e, 0, see_ungroupable, an))
+        return NULL;
     if (e && i < 0) {
         i = by_expression(s, e);
         e = i >= 0 ? q->target[i].expr : e;

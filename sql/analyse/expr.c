@@ -914,12 +914,12 @@ static struct expr *grouping(struct scope *s, const PQ(GroupingFunc) * g) {
         fail(an, g->location, "54023", "GROUPING must have fewer than 32 arguments");
         return NULL;
     }
-    if (!aggregate_allowed(s, "grouping operations", g->location))
-        return NULL;
     struct expr *e = expr_new(an, EXPR_GROUPING, col_of(COL_INT4), (uint32_t)g->n_args, g->location);
     for (size_t i = 0; i < g->n_args && e; i++)
         if (!(e->arg[i] = expression(s, g->args[i])))
             return NULL;
+    if (!aggregate_allowed(s, "grouping operations", g->location))
+        return NULL;
     s->aggregates = true;
     return e;
 }

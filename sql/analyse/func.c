@@ -540,7 +540,7 @@ static bool see_lowest(void *ctx, struct expr *e, uint32_t levels) {
         if (l->level < 0 || level < l->level)
             l->level = level;
     }
-    if (levels == 0 && e->kind == EXPR_AGG && !l->aggregate)
+    if (levels == 0 && (e->kind == EXPR_AGG || e->kind == EXPR_GROUPING) && !l->aggregate)
         l->aggregate = e->location + 1;
     if (levels == 0 && e->kind == EXPR_WINDOW && !l->window)
         l->window = e->location + 1;

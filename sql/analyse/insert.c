@@ -624,11 +624,11 @@ static bool update(struct scope *s, const PQ(UpdateStmt) * st) {
     if (!with_clause(s, st->with_clause) || !into_rel(s, st->relation) || !into_first(s) ||
         !from_clause(s, st->from_clause, st->n_from_clause))
         return false;
-    if (!set_clause(s, st->target_list, st->n_target_list, &q->set_list, &q->set_lists))
-        return false;
+    /* In PostgreSQL's order, since parameters get their types by it. */
     if (st->where_clause && !(q->where = boolean_at(s, st->where_clause, PLACE_WHERE, "WHERE")))
         return false;
-    return returning_list(s, st->returning_list, st->n_returning_list) && rules(s, true);
+    return returning_list(s, st->returning_list, st->n_returning_list) &&
+           set_clause(s, st->target_list, st->n_target_list, &q->set_list, &q->set_lists) && rules(s, true);
 }
 
 static bool delete_rows(struct scope *s, const PQ(DeleteStmt) * st) {
