@@ -32,20 +32,23 @@ int64_t tablet_entry_floor(const struct px_value *v) {
     return floor;
 }
 
-enum rc tablet_state_read(const struct mvcc *m, struct replica_state *ret, struct err *err) {
-    const struct mvcc_state *s = mvcc_state(m);
+enum rc tablet_state_from(const struct mvcc_state *s, const char *what, struct replica_state *ret, struct err *err) {
     struct replica_state out = {.applied = (px_slot)s->slot, .floor = s->floor};
     if (s->ballot.n == 24) {
         out.origin.round = get_u64le(s->ballot.p);
         out.origin.store = get_u64le((const uint8_t *)s->ballot.p + 8);
         out.origin.incarnation = get_u64le((const uint8_t *)s->ballot.p + 16);
     } else if (s->ballot.n != 0) {
-        return err_set(err, RC_CORRUPT, "%s: its ballot has %zu bytes", mvcc_path(m), s->ballot.n);
+        return err_set(err, RC_CORRUPT, "%s: its ballot has %zu bytes", what, s->ballot.n);
     }
     if (px_config_decode(s->config.p, s->config.n, &out.config) != RC_OK)
-        return err_set(err, RC_CORRUPT, "%s: its configuration cannot be read", mvcc_path(m));
+        return err_set(err, RC_CORRUPT, "%s: its configuration cannot be read", what);
     *ret = out;
     return RC_OK;
+}
+
+enum rc tablet_state_read(const struct mvcc *m, struct replica_state *ret, struct err *err) {
+    return tablet_state_from(mvcc_state(m), mvcc_path(m), ret, err);
 }
 
 void tablet_use(struct tablet *t) {

@@ -75,6 +75,7 @@ void tablet_dirty(struct tablet *t);
 enum rc tablet_upper_open(struct tablet *t, struct err *err);
 void tablet_upper_close(struct tablet *t);
 struct mvcc_bytes tablet_ballot_bytes(const struct px_ballot *b, uint8_t to[24]);
+enum rc tablet_state_from(const struct mvcc_state *s, const char *what, struct replica_state *ret, struct err *err);
 enum rc tablet_state_read(const struct mvcc *m, struct replica_state *ret, struct err *err);
 /* The floor that an entry leaves behind: a function of the log alone, since every replica stores it (N-4). */
 int64_t tablet_entry_floor(const struct px_value *v);

@@ -612,7 +612,7 @@ static void one_seed(uint64_t seed) {
 }
 
 static void what_was_read_stays_so(void) {
-    simkit_seeds("tablet_sim_test", 4, one_seed);
+    simkit_seeds("tablet_sim_test", 3, one_seed);
     tap_note("%zu writes, %zu reads (%zu too old), %zu rows read again, %zu splits, %zu moves, %zu crashes", total_acks,
              total_reads, total_old, total_again, total_splits, total_moves, total_crashes);
     OK(total_splits > 0 && total_moves > 0 && total_again > 0);
