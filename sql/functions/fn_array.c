@@ -537,8 +537,17 @@ FN_IMPL(array_fill) {
         shape.n = 0, count = 0;
     fn_buf(&b);
     fn_array_head(&b, &shape, &elem);
-    for (size_t i = 0; i < count && !rc && !buf_rc(&b); i++)
+    size_t head = b.len;
+    if (count)
         rc = fn_array_put(&b, &elem, &arg[0], err);
+    size_t bytes = b.len - head; /* of one element; the others are copies */
+    for (size_t i = 1; i < count && !rc && !buf_rc(&b); i++) {
+        uint8_t *to = buf_reserve(&b, bytes);
+        if (!to)
+            break;
+        memcpy(to, b.data + head, bytes);
+        buf_commit(&b, bytes);
+    }
     return finish(env, &b, rc, ret, err);
 }
 

@@ -274,6 +274,34 @@ FN_IMPL(float_power) {
     return give(ret, r);
 }
 
+static enum rc bad_bucket(const char *what, struct err *err) {
+    return err_sql(err, "2201G", "%s", what);
+}
+
+/* Which of n equal parts of low .. high (or high .. low) the value is in: 0 and n + 1 outside. */
+FN_IMPL(float_width_bucket) {
+    FN_UNUSED;
+    double v = real(&arg[0]), low = real(&arg[1]), high = real(&arg[2]);
+    int64_t n = arg[3].i;
+    if (n <= 0)
+        return bad_bucket("count must be greater than zero", err);
+    if (isnan(v) || isnan(low) || isnan(high))
+        return bad_bucket("operand, lower bound, and upper bound cannot be NaN", err);
+    if (isinf(low) || isinf(high))
+        return bad_bucket("lower and upper bounds must be finite", err);
+    if (low == high)
+        return bad_bucket("lower bound cannot equal upper bound", err);
+    bool up = low < high;
+    if (up ? v < low : v > low)
+        return fn_int(ret, 0);
+    if (up ? v >= high : v <= high)
+        return n >= INT32_MAX ? fn_out_of_range("integer", err) : fn_int(ret, n + 1);
+    /* halves, so that the difference does not overflow */
+    double width = high / 2 - low / 2, from = v / 2 - low / 2;
+    int64_t k = (int64_t)((double)n * (from / width));
+    return fn_int(ret, (k >= n ? n - 1 : k) + 1);
+}
+
 /* A random number of 53 bits in [0, 1). */
 FN_IMPL(float_random) {
     FN_UNUSED;
@@ -413,6 +441,7 @@ static const struct fn fns[] = {
     FN(317, "int4", NULL, STRICT, COL_INT4, float_to_int4, COL_FLOAT8),
     FN(318, "float4", NULL, STRICT, COL_FLOAT4, int_to_float4, COL_INT4),
     FN(319, "int4", NULL, STRICT, COL_INT4, float_to_int4, COL_FLOAT4),
+    FN(320, "width_bucket", NULL, STRICT, COL_INT4, float_width_bucket, COL_FLOAT8, COL_FLOAT8, COL_FLOAT8, COL_INT4),
     FN(354, "btfloat4cmp", NULL, STRICT, COL_INT4, float_cmp, COL_FLOAT4, COL_FLOAT4),
     FN(355, "btfloat8cmp", NULL, STRICT, COL_INT4, float_cmp, COL_FLOAT8, COL_FLOAT8),
     FN(482, "float8", NULL, STRICT, COL_FLOAT8, int_to_float8, COL_INT8),

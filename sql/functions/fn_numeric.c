@@ -269,6 +269,73 @@ FN_IMPL(numeric_min_scale) {
     return give_scale(arg, true, ret, err);
 }
 
+static enum rc bad_bucket(const char *what, struct err *err) {
+    return err_sql(err, "2201G", "%s", what);
+}
+
+/* n * (v - low) / (high - low), whole; high > low. */
+static enum rc bucket(struct dec *v, const struct dec *low, const struct dec *high, int64_t n, int64_t *ret,
+                      struct err *err) {
+    struct dec width, count;
+    dec_init(&width);
+    dec_init(&count);
+    dec_set_int(&count, n);
+    enum rc rc = dec_sub(&width, high, low, err);
+    if (!rc)
+        rc = dec_sub(v, v, low, err);
+    if (!rc)
+        rc = dec_mul(v, v, &count, err);
+    if (!rc)
+        rc = dec_div_whole(v, v, &width, err);
+    if (!rc)
+        rc = dec_to_int(v, 0, INT32_MAX - 1, "integer", ret, err);
+    dec_done(&width);
+    dec_done(&count);
+    return rc;
+}
+
+static enum rc find_bucket(struct dec *d, int64_t n, int64_t *ret, struct err *err) {
+    if (n <= 0)
+        return bad_bucket("count must be greater than zero", err);
+    if (d[0].kind == DEC_NAN || d[1].kind == DEC_NAN || d[2].kind == DEC_NAN)
+        return bad_bucket("operand, lower bound, and upper bound cannot be NaN", err);
+    if (d[1].kind != DEC_FINITE || d[2].kind != DEC_FINITE)
+        return bad_bucket("lower and upper bounds must be finite", err);
+    int c = dec_compare(&d[1], &d[2]);
+    if (c == 0)
+        return bad_bucket("lower bound cannot equal upper bound", err);
+    int64_t k = 0;
+    bool below = dec_compare(&d[0], &d[1]) * c > 0, beyond = dec_compare(&d[0], &d[2]) * c <= 0;
+    enum rc rc = RC_OK;
+    if (beyond)
+        rc = n >= INT32_MAX ? fn_out_of_range("integer", err) : RC_OK;
+    else if (!below && c > 0) { /* downwards: all with the other sign */
+        for (int i = 0; i < 3; i++)
+            dec_neg(&d[i], &d[i]);
+    }
+    if (!rc && !below && !beyond)
+        rc = bucket(&d[0], &d[1], &d[2], n, &k, err);
+    *ret = below ? 0 : beyond ? n + 1 : k + 1;
+    return rc;
+}
+
+FN_IMPL(numeric_width_bucket) {
+    struct dec d[3];
+    FN_UNUSED;
+    enum rc rc = RC_OK;
+    int64_t k = 0;
+    for (int i = 0; i < 3; i++)
+        dec_init(&d[i]);
+    for (int i = 0; i < 3 && !rc; i++)
+        rc = fn_dec(&arg[i], &d[i], err);
+    if (!rc)
+        rc = find_bucket(d, arg[3].i, &k, err);
+    for (int i = 0; i < 3; i++)
+        dec_done(&d[i]);
+    *ret = value_int(k);
+    return rc;
+}
+
 /* n!; its length is known to be too much long before it is computed. */
 FN_IMPL(numeric_factorial) {
     enum { FACTORIAL_MAX = 32177 };
@@ -458,6 +525,8 @@ static const struct fn fns[] = {
     FN(1980, "numeric_div_trunc", NULL, STRICT, COL_NUMERIC, numeric_div_whole, COL_NUMERIC, COL_NUMERIC),
     FN(2167, "ceiling", NULL, STRICT, COL_NUMERIC, numeric_ceil, COL_NUMERIC),
     FN(2169, "power", NULL, STRICT, COL_NUMERIC, numeric_power, COL_NUMERIC, COL_NUMERIC),
+    FN(2170, "width_bucket", NULL, STRICT, COL_INT4, numeric_width_bucket, COL_NUMERIC, COL_NUMERIC, COL_NUMERIC,
+       COL_INT4),
     FN(3281, "scale", NULL, STRICT, COL_INT4, numeric_scale, COL_NUMERIC),
     FN(5042, "min_scale", NULL, STRICT, COL_INT4, numeric_min_scale, COL_NUMERIC),
     FN(5043, "trim_scale", NULL, STRICT, COL_NUMERIC, numeric_trim, COL_NUMERIC),
