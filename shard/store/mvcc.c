@@ -27,7 +27,7 @@ enum rc mvcc_store_new(struct reactor *r, struct vfs *v, const struct mvcc_store
     s->v = v;
     s->handles_max = conf && conf->handles_max ? conf->handles_max : MVCC_HANDLES_MAX;
     s->readers_max = conf && conf->readers_max ? conf->readers_max : MVCC_READERS_MAX;
-    s->cache_bytes = conf && conf->cache_bytes ? conf->cache_bytes : MVCC_CACHE_BYTES;
+    s->cache_bytes = conf ? conf->cache_bytes : 0;
     ilist_init(&s->handles);
     ilist_init(&s->idle_readers);
     *ret = s;
@@ -98,10 +98,19 @@ enum rc exec_buf(sqlite3 *db, struct buf *sql, const char *what, struct err *err
     return sqlite3_exec(db, text, NULL, NULL, NULL) == SQLITE_OK ? RC_OK : err_sqlite(err, db, what);
 }
 
+static int64_t cache_bytes(const struct mvcc_store *s) {
+    int64_t share = (int64_t)MVCC_CACHE_BYTES / (int64_t)(s->n_handles + s->n_readers + 1);
+    if (s->cache_bytes)
+        return s->cache_bytes;
+    return share < MVCC_CACHE_BYTES_MIN   ? MVCC_CACHE_BYTES_MIN
+           : share > MVCC_CACHE_BYTES_MAX ? MVCC_CACHE_BYTES_MAX
+                                          : share;
+}
+
 enum rc conn_open(struct mvcc *m, unsigned flags, struct conn *ret, struct err *err) {
     struct mvcc_store *s = m->s;
     sqlite3 *db = NULL;
-    enum rc rc = vfs_open(s->r, s->v, m->path, flags, s->cache_bytes, &db, err);
+    enum rc rc = vfs_open(s->r, s->v, m->path, flags, cache_bytes(s), &db, err);
     if (rc)
         return rc;
     rc = pgnum_register(db, err);

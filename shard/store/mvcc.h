@@ -40,8 +40,10 @@
 #include "shard/store/table.h"
 
 enum {
-    MVCC_HANDLES_MAX = 256, /* open main connections of a store */
-    MVCC_CACHE_BYTES = 2 << 20,
+    MVCC_HANDLES_MAX = 256,         /* open main connections of a store */
+    MVCC_CACHE_BYTES = 256 << 20,   /* of all connections' page caches, about: few tablets have large ones */
+    MVCC_CACHE_BYTES_MIN = 2 << 20, /* of a connection */
+    MVCC_CACHE_BYTES_MAX = 64 << 20,
     MVCC_READERS_MAX = 64, /* open reader connections of a store; past it RC_OVERLOAD */
     MVCC_BALLOT_BYTES_MAX = 64,
     MVCC_KEY_BYTES_MAX = 64 << 10,
@@ -70,7 +72,7 @@ struct mvcc_stats {
 struct mvcc_store_conf {
     size_t handles_max;  /* 0 = MVCC_HANDLES_MAX */
     size_t readers_max;  /* 0 = MVCC_READERS_MAX */
-    int64_t cache_bytes; /* of a connection's page cache; 0 = MVCC_CACHE_BYTES */
+    int64_t cache_bytes; /* of a connection's page cache; 0 = its share of MVCC_CACHE_BYTES when it is opened */
 };
 
 /* conf may be NULL. r and v outlive it. */
