@@ -88,6 +88,41 @@ static void keeper_main(void *arg) {
     }
 }
 
+static void metrics_of(struct txn_client *c) {
+    const struct txn_client_stats *s = &c->stats;
+    const struct txn_hosts_stats *h = &c->hosts->stats;
+    static const char committed[] = "meridian_txn_committed_total", committed_help[] = "Transactions committed here.";
+    static const char requests[] = "meridian_txn_requests_total", requests_help[] = "Requests to tablets.";
+    static const char reads[] = "meridian_txn_reads_total", reads_help[] = "Read-only requests, by who answered.";
+    const struct metric list[] = {
+        {"meridian_txn_begun_total", "Transactions begun here.", "", METRIC_COUNTER, 1, &s->begun, NULL},
+        {committed, committed_help, "way=\"one tablet\"", METRIC_COUNTER, 1, &s->committed_one, NULL},
+        {committed, committed_help, "way=\"two phases\"", METRIC_COUNTER, 1, &s->committed_two, NULL},
+        {committed, committed_help, "way=\"read-only\"", METRIC_COUNTER, 1, &s->committed_read, NULL},
+        {"meridian_txn_aborted_total", "Transactions rolled back or aborted.", "", METRIC_COUNTER, 1, &s->aborted,
+         NULL},
+        {"meridian_txn_unknown_total", "Commits without an answer in time.", "", METRIC_COUNTER, 1, &s->unknown, NULL},
+        {requests, requests_help, "way=\"local\"", METRIC_COUNTER, 1, &s->requests_local, NULL},
+        {requests, requests_help, "way=\"remote\"", METRIC_COUNTER, 1, &s->requests_remote, NULL},
+        {reads, reads_help, "by=\"leader\"", METRIC_COUNTER, 1, &s->reads_leader, NULL},
+        {reads, reads_help, "by=\"follower\"", METRIC_COUNTER, 1, &s->reads_follower, NULL},
+        {"meridian_txn_open", "Transactions open.", "", METRIC_GAUGE, 1, &s->open, NULL},
+        {"meridian_txn_commit_seconds", "From a commit to its answer.", "", METRIC_HIST, 1e9, &s->commit_ns, NULL},
+        {"meridian_txn_lock_wait_seconds", "Waits for locks on tablets here.", "", METRIC_HIST, 1e9, &h->lock_wait_ns,
+         NULL},
+        {"meridian_txn_served_total", "Requests executed on tablets here.", "", METRIC_COUNTER, 1, &h->requests, NULL},
+        {"meridian_txn_messages_total", "Messages between sites and gateways sent.", "", METRIC_COUNTER, 1,
+         &h->messages_out, NULL},
+        {"meridian_txn_refused_total", "Entries that the log did not take at once.", "", METRIC_COUNTER, 1, &h->refused,
+         NULL},
+    };
+    static_assert(ARRAY_LEN(list) == ARRAY_LEN(c->metrics), "room for all of them");
+    for (size_t i = 0; i < ARRAY_LEN(list); i++) {
+        c->metrics[i] = list[i];
+        metrics_add(&c->env->metrics, &c->metrics[i]);
+    }
+}
+
 enum rc txn_client_new(struct node_store *s, struct txn_client **ret, struct err *err) {
     struct txn_client *c = calloc(1, sizeof *c);
     if (!c)
@@ -104,6 +139,7 @@ enum rc txn_client_new(struct node_store *s, struct txn_client **ret, struct err
     if (c->hosts) {
         c->hosts->client = c;
         c->hosts->to_gateway = on_message;
+        metrics_of(c);
     }
     *ret = c;
     return rc;

@@ -277,8 +277,10 @@ static enum rc commit(struct txn *t, uint64_t *ret_conflict, struct err *err) {
     }
     set_token_deadline(t);
     arena_init(&a, 0);
-    for (int tries = 0;; tries++) {
-        rc = txn_place_pending(t, err);
+    for (uint32_t tries = 0;; tries++) {
+        rc = route_pause(t->c, tries, err);
+        if (!rc)
+            rc = txn_place_pending(t, err);
         size_t n = rc ? 0 : drop_idle_visits(t);
         if (!rc && n > 1) {
             rc = meet_all(t, err);
@@ -300,7 +302,7 @@ static enum rc commit(struct txn *t, uint64_t *ret_conflict, struct err *err) {
             if (!rc)
                 counter_inc(&t->c->stats.committed_two);
         }
-        if (rc != RC_MOVED || t->phase != TXN_OPEN || tries == 100)
+        if (rc != RC_MOVED || t->phase != TXN_OPEN || tries == MOVES_MAX)
             break;
         arena_reset(&a);
     }

@@ -16,7 +16,7 @@
 #include "txn/serve.h"
 #include "txn/upper.h"
 
-enum { LEGS_KEPT = 64 };
+enum { LEGS_KEPT = 64, MOVES_MAX = 200 /* about 12 s of pauses */ };
 #define RETRY_LIMIT_NS INT64_C(60000000000)
 #define SAFE_ASK_NS INT64_C(1000000000)
 
@@ -30,6 +30,7 @@ struct txn_client {
     struct fiber_group fibers;
     uint64_t counter;
     struct txn_client_stats stats;
+    struct metric metrics[16];
     bool stopping;
 };
 
@@ -125,6 +126,8 @@ enum rc route_find(struct txn_client *c, struct key k, uint32_t turn, int64_t de
                    struct route *ret, struct err *err) WAITS MUST_CHECK;
 /* The nearest store that has a replica. */
 px_store route_nearest(struct txn_client *c, const struct route *r);
+/* Before the keys are looked up again: the tries'th time. */
+enum rc route_pause(struct txn_client *c, uint32_t tries, struct err *err) WAITS MUST_CHECK;
 void route_failed(struct txn_client *c, const struct route *r, enum rc rc, px_store leader);
 /* The visit whose range the route's is; cuts what a split has cut. NULL: no memory. */
 struct visit *visit_get(struct txn *t, const struct route *r, struct key k);

@@ -97,6 +97,13 @@ void route_failed(struct txn_client *c, const struct route *r, enum rc rc, px_st
         directory_leader(d, r->tablet, 0);
 }
 
+/* While a tablet is being split neither its old nor its new name will do for a moment. */
+enum rc route_pause(struct txn_client *c, uint32_t tries, struct err *err) {
+    int64_t ns = (int64_t)1000000 << (tries < 6 ? tries : 6);
+    enum rc rc = tries ? fiber_sleep(c->reactor, ns / 2 + (int64_t)(env_random(c->env) % (uint64_t)ns)) : RC_OK;
+    return rc ? err_set(err, rc, "%s", rc_text(rc)) : RC_OK;
+}
+
 /* ---- visits ---------------------------------------------------------------------------------------------------------- */
 
 struct txn_span visit_span(const struct visit *v) {

@@ -14,7 +14,7 @@
 #include "shard/store/rowbatch.h"
 #include "txn/client_internal.h"
 
-enum { INLINE_BYTES = 256 << 10, WINDOW_BYTES = 1 << 20, AT_ONCE = 16, REPLANS_MAX = 1000 };
+enum { INLINE_BYTES = 256 << 10, WINDOW_BYTES = 1 << 20, AT_ONCE = 16 };
 
 enum leg_state { LEG_NEW, LEG_RUNS, LEG_DONE };
 
@@ -264,7 +264,7 @@ static enum rc leg_do(struct leg *l, struct err *err) {
         rc = leg_run(l, err);
     }
     l->state = LEG_DONE;
-    if (rc == RC_MOVED && !s->conf.whole && !l->delivered && ++s->replans < REPLANS_MAX)
+    if (rc == RC_MOVED && !l->delivered && s->replans < MOVES_MAX && !(rc = route_pause(s->t->c, s->replans++, err)))
         rc = plan(s, place_of(s, l) + 1, l->spans, l->n_spans, err);
     return rc;
 }

@@ -164,10 +164,12 @@ static enum rc flush_round(struct txn *t, bool *ret_more, uint64_t *ret_conflict
 enum rc txn_flush_checked(struct txn *t, uint64_t *ret_conflict, struct err *err) {
     bool more = true;
     enum rc rc = RC_OK;
-    for (int i = 0; more && !rc; i++) {
-        rc = flush_round(t, &more, ret_conflict, err);
-        if (!rc && more && i == 100)
-            rc = err_set(err, RC_OVERLOAD, "the tablets of the written rows move all the time");
+    for (uint32_t i = 0; more && !rc; i++) {
+        rc = route_pause(t->c, i, err);
+        if (!rc)
+            rc = flush_round(t, &more, ret_conflict, err);
+        if (!rc && more && i == MOVES_MAX)
+            rc = err_set(err, RC_MOVED, "the tablets of the written rows move all the time");
     }
     return rc;
 }
