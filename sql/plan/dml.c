@@ -146,8 +146,7 @@ static void make_returning(struct maker *m, const struct query *q, struct dml *d
     for (uint32_t i = 0; i < q->returnings && !m->rc; i++) {
         const struct expr *e = expr_base(q->returning[i].expr);
         d->returning[i] = maker_prog(m, e, &e->type, &names);
-        p->column[i] =
-            (struct plan_column){.name = q->returning[i].name ? q->returning[i].name : "?column?", .type = e->type};
+        p->column[i] = (struct plan_column){.name = maker_name(m, q->returning[i].name), .type = e->type};
         if (e->kind == EXPR_COL && e->col.rel == q->into) {
             p->column[i].table_oid = d->table->id;
             p->column[i].attnum = (int16_t)(e->col.col + 1);
