@@ -17,6 +17,7 @@ static const struct fn_table *const tables[] = {
     &fn_table_catalog,
     &fn_table_char,
     &fn_table_char_num,
+    &fn_table_char_parse,
     &fn_table_float,
     &fn_table_format,
     &fn_table_int,

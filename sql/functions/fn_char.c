@@ -9,61 +9,17 @@
 #include <string.h>
 #include <strings.h>
 
+#include "sql/functions/fn_char.h"
 #include "sql/functions/fn_time.h"
 
 enum { NAME_PAD = 9, MONTHS = 12 };
-
-enum pattern {
-    P_AD,
-    P_AD_DOTS,
-    P_AM,
-    P_AM_DOTS,
-    P_CC,
-    P_D,
-    P_DAY,
-    P_DD,
-    P_DDD,
-    P_DY,
-    P_FF,
-    P_HH,
-    P_HH24,
-    P_ID,
-    P_IDDD,
-    P_IW,
-    P_IYYY,
-    P_IYY,
-    P_IY,
-    P_I,
-    P_J,
-    P_MI,
-    P_MM,
-    P_MON,
-    P_MONTH,
-    P_MS,
-    P_OF,
-    P_Q,
-    P_RM,
-    P_SS,
-    P_SSSS,
-    P_TZ,
-    P_TZH,
-    P_TZM,
-    P_US,
-    P_W,
-    P_WW,
-    P_Y_YYY,
-    P_YYYY,
-    P_YYY,
-    P_YY,
-    P_Y,
-};
 
 enum letters { AS_UPPER, AS_LOWER, AS_NAME };
 
 /* Longer ones before their beginnings. Case counts where words are printed. */
 static const struct template {
     const char *text;
-    enum pattern pattern;
+    enum fn_char_patterns pattern;
     enum letters letters;
     uint8_t digits; /* FF1 .. FF6 */
 }
@@ -94,9 +50,9 @@ templates[] = {
     {"YY", P_YY, AS_UPPER, 0},        {"Y", P_Y, AS_UPPER, 0},
 };
 
-static const char *const months[MONTHS] = {"January", "February", "March",     "April",   "May",      "June",
-                                           "July",    "August",   "September", "October", "November", "December"};
-static const char *const days[7] = {"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"};
+const char *const fn_char_months[MONTHS] = {"January", "February", "March",     "April",   "May",      "June",
+                                            "July",    "August",   "September", "October", "November", "December"};
+const char *const fn_char_days[7] = {"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"};
 static const char *const romans[MONTHS] = {"I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"};
 
 /* What is printed. */
@@ -156,7 +112,7 @@ static void take_interval(const struct interval *i, struct moment *m) {
 /* ---- printing ---------------------------------------------------------------------------------------------------------- */
 
 /* width: digits, and one more for a sign, but for days; fill false: as short as it goes. */
-static void put_number(struct buf *b, int64_t v, enum pattern p, int width, bool fill) {
+static void put_number(struct buf *b, int64_t v, enum fn_char_patterns p, int width, bool fill) {
     bool sign = v < 0 && p != P_DD && p != P_DDD;
     buf_printf(b, "%0*lld", fill ? width + sign : 0, (long long)v);
 }
@@ -171,7 +127,7 @@ static void put_word(struct buf *b, const char *word, size_t n, enum letters as,
         buf_putc(b, ' ');
 }
 
-static void put_offset(struct buf *b, const struct moment *m, enum pattern p, bool fill) {
+static void put_offset(struct buf *b, const struct moment *m, enum fn_char_patterns p, bool fill) {
     int32_t o = m->offset < 0 ? -m->offset : m->offset;
     char sign = m->offset < 0 ? '-' : '+';
     if (p == P_TZH) {
@@ -192,7 +148,7 @@ static int64_t century(const struct moment *m) {
 }
 
 /* A pattern that is a number; false: it is none. */
-static bool number_of(const struct moment *m, enum pattern p, int64_t *ret, int *ret_width) {
+static bool number_of(const struct moment *m, enum fn_char_patterns p, int64_t *ret, int *ret_width) {
     static const int64_t powers[] = {10, 100, 1000};
     int64_t year = p >= P_IYYY && p <= P_I ? m->iso_year : m->year;
     if (!m->interval && year < 0)
@@ -292,7 +248,7 @@ static void put_ordinal(struct buf *b, size_t from, bool upper) {
     buf_puts(b, ends[upper][before == '1' || last > '3' ? 0 : last - '0']);
 }
 
-static enum rc put_pattern(const struct moment *m, const struct template *t, bool fill, struct buf *b,
+static enum rc put_pattern(const struct moment *m, const struct fn_char_pattern *t, bool fill, struct buf *b,
                            struct err *err) {
     int64_t v;
     int width;
@@ -307,7 +263,7 @@ static enum rc put_pattern(const struct moment *m, const struct template *t, boo
         if (m->interval && (t->pattern == P_AD || t->pattern == P_AD_DOTS))
             break;
         word = words[t->pattern == P_AD ? 0 : t->pattern == P_AD_DOTS ? 1 : t->pattern == P_AM ? 2 : 3][first];
-        put_word(b, word, strlen(word), t->letters, 0, false);
+        put_word(b, word, strlen(word), (enum letters)t->letters, 0, false);
         return RC_OK;
     }
     case P_MONTH:
@@ -317,8 +273,8 @@ static enum rc put_pattern(const struct moment *m, const struct template *t, boo
             break;
         if (m->month < 1)
             return RC_OK;
-        word = t->pattern == P_RM ? romans[m->month - 1] : months[m->month - 1];
-        put_word(b, word, t->pattern == P_MON ? 3 : strlen(word), t->letters,
+        word = t->pattern == P_RM ? romans[m->month - 1] : fn_char_months[m->month - 1];
+        put_word(b, word, t->pattern == P_MON ? 3 : strlen(word), (enum letters)t->letters,
                  t->pattern == P_MONTH ? NAME_PAD
                  : t->pattern == P_RM  ? 4
                                        : 0,
@@ -328,8 +284,9 @@ static enum rc put_pattern(const struct moment *m, const struct template *t, boo
     case P_DY:
         if (m->interval)
             break;
-        word = days[m->weekday];
-        put_word(b, word, t->pattern == P_DY ? 3 : strlen(word), t->letters, t->pattern == P_DAY ? NAME_PAD : 0, fill);
+        word = fn_char_days[m->weekday];
+        put_word(b, word, t->pattern == P_DY ? 3 : strlen(word), (enum letters)t->letters,
+                 t->pattern == P_DAY ? NAME_PAD : 0, fill);
         return RC_OK;
     case P_FF:
         v = m->us;
@@ -345,7 +302,7 @@ static enum rc put_pattern(const struct moment *m, const struct template *t, boo
         if (m->interval)
             break;
         if (m->zone)
-            put_word(b, m->zone, strlen(m->zone), t->letters, 0, false);
+            put_word(b, m->zone, strlen(m->zone), (enum letters)t->letters, 0, false);
         return RC_OK;
     case P_TZH:
     case P_TZM:
@@ -392,6 +349,43 @@ static bool starts(const char *p, const char *end, const char *word) {
     return (size_t)(end - p) >= n && memcmp(p, word, n) == 0;
 }
 
+bool fn_char_next(const char *p, const char *end, struct fn_char_pattern *ret) {
+    const char *at = p;
+    *ret = (struct fn_char_pattern){.bytes = 0};
+    for (bool more = true; more;) {
+        more = false;
+        if (starts(at, end, "FM") || starts(at, end, "fm")) {
+            ret->fill_mode = true;
+            more = true;
+        } else if (starts(at, end, "TM") || starts(at, end, "FX")) {
+            ret->exact |= *at == 'F';
+            more = true;
+        }
+        at += more ? 2 : 0;
+    }
+    const struct template *t = find_template(at, (size_t)(end - at));
+    if (!t)
+        return false;
+    at += strlen(t->text);
+    ret->text = t->text;
+    ret->pattern = t->pattern;
+    ret->letters = (uint8_t)t->letters;
+    ret->digits = t->digits;
+    if (starts(at, end, "TH") || starts(at, end, "th")) {
+        ret->ordinal = *at;
+        at += 2;
+    }
+    ret->bytes = (size_t)(at - p);
+    return true;
+}
+
+bool fn_char_is_number(enum fn_char_patterns p) {
+    struct moment m = {.hour = 0};
+    int64_t v;
+    int width;
+    return p == P_FF || p == P_Q || number_of(&m, p, &v, &width);
+}
+
 static enum rc print(const struct fn_env *env, const struct moment *m, const struct value *format, struct value *ret,
                      struct err *err) {
     const char *p = format->p, *end = p + format->bytes;
@@ -399,30 +393,15 @@ static enum rc print(const struct fn_env *env, const struct moment *m, const str
     enum rc rc = RC_OK;
     fn_buf(&b);
     while (p < end && !rc) {
-        bool fill = true;
-        const char *at = p;
-        for (bool more = true; more;) {
-            more = false;
-            if (starts(at, end, "FM") || starts(at, end, "fm")) {
-                fill = false;
-                more = true;
-                at += 2;
-            } else if (starts(at, end, "TM") || starts(at, end, "FX")) {
-                more = true;
-                at += 2;
-            }
-        }
-        const struct template *t = find_template(at, (size_t)(end - at));
-        if (t) {
+        struct fn_char_pattern t;
+        if (fn_char_next(p, end, &t)) {
             size_t from = b.len;
-            rc = put_pattern(m, t, fill, &b, err);
-            p = at + strlen(t->text);
-            if (starts(p, end, "TH") || starts(p, end, "th")) {
-                put_ordinal(&b, from, *p == 'T');
-                p += 2;
-            }
-        } else if (at > p) {
-            p = at; /* a prefix of nothing */
+            rc = put_pattern(m, &t, !t.fill_mode, &b, err);
+            if (t.ordinal)
+                put_ordinal(&b, from, t.ordinal == 'T');
+            p += t.bytes;
+        } else if (starts(p, end, "FM") || starts(p, end, "fm") || starts(p, end, "TM") || starts(p, end, "FX")) {
+            p += 2; /* a prefix of nothing */
         } else if (*p == '"') {
             for (p++; p < end && *p != '"'; p++) {
                 if (*p == '\\' && p + 1 < end)
