@@ -75,8 +75,6 @@ enum rc sess_txn(struct sess *s, bool read_only, struct err *err) {
 enum rc sess_may_write(struct sess *s, const char *what, struct err *err) {
     if (!s->read_only && (sess_in_block(s) || !s->default_read_only))
         return RC_OK;
-    if (!what)
-        what = "this statement";
     return err_sql(err, "25006", "cannot execute %s in a read-only transaction", what);
 }
 

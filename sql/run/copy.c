@@ -50,7 +50,7 @@ struct copy {
 static enum rc one_char(const PgQuery__DefElem *o, char *ret, struct err *err) {
     const char *text = sess_def_text(o);
     if (strlen(text) != 1)
-        return err_sql(err, "22023", "COPY %s must be a single one-byte character", o->defname);
+        return err_sql(err, "0A000", "COPY %s must be a single one-byte character", o->defname);
     *ret = text[0];
     return RC_OK;
 }

@@ -457,6 +457,8 @@ static enum rc comment(struct utility *u, const PgQuery__CommentStmt *c, struct 
     case PG_QUERY__OBJECT_TYPE__OBJECT_TABLE:
     case PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE:
         rc = sess_relation(d.s, database, schema, name, &o, err);
+        if (!rc && !o)
+            rc = err_sql(err, "42P01", "relation \"%.63s\" does not exist", name);
         break;
     case PG_QUERY__OBJECT_TYPE__OBJECT_DATABASE:
         o = cat_view_database(&v, name);
@@ -487,6 +489,33 @@ static enum rc comment(struct utility *u, const PgQuery__CommentStmt *c, struct 
         rc = ddl_put(&d, &n, err);
     cat_table_unref(t);
     return rc ? rc : done(&d, "COMMENT");
+}
+
+/* Privileges and tables must be there, though nothing is done with them. */
+static enum rc grant_known(struct utility *u, const PgQuery__GrantStmt *g, struct err *err) {
+    static const char *const known[] = {"select",  "insert", "update",   "delete",      "truncate", "references",
+                                        "trigger", "usage",  "execute",  "connect",     "create",   "temporary",
+                                        "temp",    "set",    "maintain", "alter system"};
+    for (size_t i = 0; i < g->n_privileges; i++) {
+        const char *name = g->privileges[i]->access_priv->priv_name;
+        bool ok = !name || !name[0];
+        for (size_t k = 0; k < ARRAY_LEN(known); k++)
+            ok = ok || strcmp(name, known[k]) == 0;
+        if (!ok)
+            return err_sql(err, "42601", "unrecognized privilege type \"%.63s\"", name);
+    }
+    for (size_t i = 0; i < g->n_objects && g->targtype == PG_QUERY__GRANT_TARGET_TYPE__ACL_TARGET_OBJECT; i++) {
+        const struct cat_object *o;
+        if (g->objects[i]->node_case != PG_QUERY__NODE__NODE_RANGE_VAR)
+            continue;
+        const PgQuery__RangeVar *v = g->objects[i]->range_var;
+        enum rc rc = sess_relation(u->s, v->catalogname, v->schemaname, v->relname, &o, err);
+        if (!rc && !o)
+            rc = err_sql(err, "42P01", "relation \"%.63s\" does not exist", v->relname);
+        if (rc)
+            return rc;
+    }
+    return RC_OK;
 }
 
 /* Everybody may do everything that is not kept for superusers: privileges are taken and mean nothing yet. */
@@ -569,6 +598,8 @@ enum rc ddl_run(struct utility *u, bool *ret_known, struct err *err) {
     case PG_QUERY__NODE__NODE_ALTER_OWNER_STMT:
         return owner(u, n->alter_owner_stmt, err);
     case PG_QUERY__NODE__NODE_GRANT_STMT:
+        if (grant_known(u, n->grant_stmt, err) != RC_OK)
+            return err ? err->rc : RC_SQL;
         return grant(u, n->grant_stmt->is_grant ? "GRANT" : "REVOKE", err);
     case PG_QUERY__NODE__NODE_GRANT_ROLE_STMT:
         return grant(u, n->grant_role_stmt->is_grant ? "GRANT ROLE" : "REVOKE ROLE", err);

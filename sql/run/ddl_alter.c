@@ -580,8 +580,8 @@ static enum rc rename_column(struct ddl *d, const struct cat_object *o, const Pg
     struct alter a = {.d = d, .from = cat_table_ref(o->table), .schema = o->schema};
     int place;
     enum rc rc = draft_begin(d, &a.f, a.from, 0, 0, 0, err);
-    if (!rc)
-        rc = find_column(&a, r->subname, &place, err);
+    if (!rc && find_column(&a, r->subname, &place, NULL) != RC_OK)
+        rc = err_sql(err, "42703", "column \"%.63s\" does not exist", r->subname);
     if (!rc && strlen(r->newname) > CAT_NAME_BYTES_MAX)
         rc = err_sql(err, "42622", "identifier \"%.63s...\" is too long", r->newname);
     if (!rc && cat_column_find(a.from, r->newname) >= 0)

@@ -165,6 +165,13 @@ enum rc portal_pull(struct sess_portal *p, uint64_t max, portal_row *on_row, voi
     return RC_OK;
 }
 
+static const char *kind_name(enum query_kind kind) {
+    return kind == QUERY_INSERT   ? "INSERT"
+           : kind == QUERY_UPDATE ? "UPDATE"
+           : kind == QUERY_DELETE ? "DELETE"
+                                  : "SELECT FOR UPDATE";
+}
+
 static void tag_of(struct sess_portal *p, uint64_t rows) {
     switch (plan_kind(p->planned->plan)) {
     case QUERY_INSERT:
@@ -214,7 +221,7 @@ static enum rc attempt_once(struct attempt *a, struct err *err) {
     if (!p->started || !p->exec) {
         const struct plan *plan = p->stmt->planned->plan;
         if (!plan_read_only(plan))
-            rc = sess_may_write(s, NULL, err);
+            rc = sess_may_write(s, kind_name(plan_kind(plan)), err);
         if (!rc && !s->txn)
             rc = sess_txn(s, a->alone && a->ends && plan_read_only(plan), err);
         if (!rc)

@@ -547,6 +547,13 @@ static enum rc nothing(struct utility *u, const char *tag) {
 
 static enum rc vacuum(struct utility *u, const PgQuery__VacuumStmt *v, struct err *err) {
     enum rc rc = v->is_vacuumcmd ? sess_no_block(u->s, "VACUUM", err) : RC_OK;
+    for (size_t i = 0; i < v->n_rels && !rc; i++) {
+        const PgQuery__RangeVar *r = v->rels[i]->vacuum_relation->relation;
+        const struct cat_object *o;
+        rc = sess_relation(u->s, r->catalogname, r->schemaname, r->relname, &o, err);
+        if (!rc && !o)
+            rc = err_sql(err, "42P01", "relation \"%.63s\" does not exist", r->relname);
+    }
     return rc ? rc : nothing(u, v->is_vacuumcmd ? "VACUUM" : "ANALYZE");
 }
 
