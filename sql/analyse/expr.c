@@ -826,10 +826,11 @@ static struct expr *any_sublink(struct scope *s, const PQ(SubLink) * l, struct q
     if (!column)
         return NULL;
     bool wrapped = false;
-    for (uint32_t i = 0; i < n; i++) {
-        struct expr *x = expression(s, row ? row->args[i] : l->testexpr);
-        if (!x)
+    for (uint32_t i = 0; i < n; i++)
+        if (!(e->arg[i] = expression(s, row ? row->args[i] : l->testexpr)))
             return NULL;
+    for (uint32_t i = 0; i < n; i++) {
+        struct expr *x = e->arg[i];
         /* The operator is found for a stand-in of the column's type; a conversion of it becomes one of the subquery's. */
         struct expr *y = w->target[i].expr, *was = y;
         cmp[i] = op_for_named(an, op, schema, &x, &y, l->location);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Writes analyse.expected: what PostgreSQL 15 makes of statements when it analyses them.
 #     tests/lib/pg15.sh perl tests/unit/sql/analyse_expected.pl > tests/unit/sql/analyse.expected
-# Each statement of analyse.sql and psql.sql (one a line) is parsed and described over the protocol; a line is the statement, a tab, and
+# Each statement of analyse.sql and psql.sql, or of the files named (one a line) is parsed and described over the protocol; a line is the statement, a tab, and
 #     PARAMETERS | NAME TYPE, NAME TYPE ...        or    !SQLSTATE POSITION MESSAGE [/ HINT]
 # Tables are those of tests/lib/sqltree.c.
 use strict;
@@ -73,36 +73,36 @@ sub type_name {
 }
 
 print "# written by PostgreSQL 15 (tests/lib/pg15.sh $0); do not edit\n";
-for my $file (qw(analyse.sql psql.sql)) {
-open my $in, '<', "$FindBin::Bin/$file" or die "$file: $!";
-while (my $sql = <$in>) {
-    chomp $sql;
-    next if $sql eq '' || $sql =~ /^--/;
-    send_message('P', "\0$sql\0" . pack 'n', 0);
-    send_message('D', "S\0");
-    send_message('S', '');
-    my $got = until_ready();
-    if ($got->{E}) {
-        my $f = fields($got->{E}[0]);
-        print "$sql\t!$f->{C} ", $f->{P} // 0, " $f->{M}", $f->{H} && $f->{H} !~ /^(Perhaps you meant to ref.*|There is a )column/ ? " / $f->{H}" : '',
-            "\n";
-        next;
-    }
-    my ($n, @oids) = unpack 'n N*', $got->{t}[0];
-    my $text = join ', ', map { type_name($_, -1) } @oids;
-    my @columns;
-    if ($got->{T}) {
-        my $row = $got->{T}[0];
-        my $count = unpack 'n', $row;
-        my $at = 2;
-        for (1 .. $count) {
-            my $end = index $row, "\0", $at;
-            my $column = substr $row, $at, $end - $at;
-            my ($table, $attr, $oid, $len, $mod, $format) = unpack 'N n N n l> n', substr $row, $end + 1;
-            push @columns, "$column " . type_name($oid, $mod);
-            $at = $end + 19;
+for my $file (@ARGV ? @ARGV : map { "$FindBin::Bin/$_" } qw(analyse.sql psql.sql)) {
+    open my $in, '<', $file or die "$file: $!";
+    while (my $sql = <$in>) {
+        chomp $sql;
+        next if $sql eq '' || $sql =~ /^--/;
+        send_message('P', "\0$sql\0" . pack 'n', 0);
+        send_message('D', "S\0");
+        send_message('S', '');
+        my $got = until_ready();
+        if ($got->{E}) {
+            my $f = fields($got->{E}[0]);
+            print "$sql\t!$f->{C} ", $f->{P} // 0, " $f->{M}", $f->{H} && $f->{H} !~ /^(Perhaps you meant to ref.*|There is a )column/ ? " / $f->{H}" : '',
+                "\n";
+            next;
         }
+        my ($n, @oids) = unpack 'n N*', $got->{t}[0];
+        my $text = join ', ', map { type_name($_, -1) } @oids;
+        my @columns;
+        if ($got->{T}) {
+            my $row = $got->{T}[0];
+            my $count = unpack 'n', $row;
+            my $at = 2;
+            for (1 .. $count) {
+                my $end = index $row, "\0", $at;
+                my $column = substr $row, $at, $end - $at;
+                my ($table, $attr, $oid, $len, $mod, $format) = unpack 'N n N n l> n', substr $row, $end + 1;
+                push @columns, "$column " . type_name($oid, $mod);
+                $at = $end + 19;
+            }
+        }
+        print "$sql\t$text | ", join(', ', @columns), "\n";
     }
-    print "$sql\t$text | ", join(', ', @columns), "\n";
-}
 }

@@ -2,6 +2,7 @@
 /* Statements analysed: parameters, columns and errors as PostgreSQL 15 has them (analyse.expected). */
 #include "sql/analyse/analyse.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/lib/expected.h"
@@ -54,7 +55,8 @@ static void as_postgresql(void) {
     struct buf out;
     sqltree_init(&t);
     buf_init(&out, 0);
-    expected_open(&e, EXPECTED_FILE);
+    const char *other = getenv("ANALYSE_EXPECTED"); /* of random statements: analyse_random.pl */
+    expected_open(&e, other ? other : EXPECTED_FILE);
     while (expected_next(&e)) {
         buf_reset(&out, 4096);
         describe(&t, e.word[0], &out);
@@ -65,7 +67,7 @@ static void as_postgresql(void) {
         }
         expected_check(&e, RC_OK, &err, buf_cstr(&out), out.len);
     }
-    OKF(missing <= MISSING_MAX, "%d functions are missing", missing);
+    OKF(other || missing <= MISSING_MAX, "%d functions are missing", missing);
     tap_note("%d functions are missing", missing);
     expected_close(&e);
     buf_done(&out);
