@@ -3,7 +3,7 @@
  * bank.c: money moves between accounts, from many threads at once, and none is lost.
  *
  *     cc bank.c $(pkg-config --cflags --libs meridian) -pthread -o bank
- *     ./bank meridian://127.0.0.1:7432/meridian
+ *     ./bank meridian://127.0.0.1:7432/meridian        or        ./bank file:/tmp/bank
  *
  * Each transfer is a function that meridian_run calls as often as it has to: when two transfers meet, one of them is told to
  * begin again; when a node dies, the next one is asked, and whether the last commit happened is found out by its token.
@@ -68,13 +68,13 @@ static int transfer(meridian *db, void *ctx) {
     return code ? code : add(db, t->to, t->amount);
 }
 
-static void *teller(void *url) {
-    meridian *db;
+static void *teller(void *arg) {
+    meridian *db = arg;
     unsigned seed = (unsigned)(uintptr_t)&db;
     uintptr_t attempts = 0;
     struct meridian_run_options o = {sizeof o, 1000, 0, 0, 0};
-    if (meridian_open(url, &db))
-        die(db, "cannot connect");
+    if (meridian_adopt(db)) /* another thread opened it */
+        die(db, "cannot take it over");
     if (meridian_exec(db, "SET default_transaction_isolation = 'serializable'")) /* what Meridian does anyhow */
         die(db, "cannot set the isolation");
     for (int i = 0; i < TRANSFERS; i++) {
@@ -88,7 +88,8 @@ static void *teller(void *url) {
 }
 
 int main(int argc, char **argv) {
-    char *url = argc > 1 ? argv[1] : (char *)"meridian://127.0.0.1:7432/meridian", sql[128];
+    const char *url = argc > 1 ? argv[1] : "meridian://127.0.0.1:7432/meridian";
+    char sql[128];
     meridian *db;
     pthread_t thread[THREADS];
     uintptr_t attempts = 0;
@@ -103,9 +104,13 @@ int main(int argc, char **argv) {
         if (meridian_exec(db, sql))
             die(db, "cannot open an account");
     }
-    for (int i = 0; i < THREADS; i++)
-        if (pthread_create(&thread[i], NULL, teller, url))
+    for (int i = 0; i < THREADS; i++) {
+        meridian *more;
+        if (meridian_clone(db, &more))
+            die(more, "cannot connect once more");
+        if (pthread_create(&thread[i], NULL, teller, more))
             return 1;
+    }
     for (int i = 0; i < THREADS; i++) {
         void *n;
         pthread_join(thread[i], &n);

@@ -3,7 +3,7 @@
  * past.c: reading the past: what the table held when a transaction had committed, whatever came after it.
  *
  *     cc past.c $(pkg-config --cflags --libs meridian) -o past
- *     ./past meridian://127.0.0.1:7432/meridian
+ *     ./past meridian://127.0.0.1:7432/meridian        or        ./past file:/tmp/past
  *
  * Every commit has a timestamp. A read at that timestamp sees this commit and all before it, and nothing else; it takes no
  * locks, never aborts, and any replica near by may answer it. On a server that is not Meridian it says so and exits with 2.

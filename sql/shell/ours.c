@@ -16,7 +16,7 @@
 enum { BAR_COLUMNS = 40, SPANS_MAX = 500, DEPTH_MAX = 16 };
 
 /* The rows of a relation of the server's schema, or a sentence. */
-static bool show(struct shell *sh, const char *view, const char *rest, const char *title) {
+static bool fetch(struct shell *sh, const char *view, const char *rest, struct print_table *ret) {
     static const char *const missing[] = {"3F000", "42P01", "42883", "0A000"};
     char *sql = NULL;
     meridian_stmt *st;
@@ -32,10 +32,14 @@ static bool show(struct shell *sh, const char *view, const char *rest, const cha
     else if (code)
         shell_db_error(sh, sql);
     meridian_finalize(st);
-    struct print_table t;
-    bool ok = !code && shell_query(sh, sql, &t);
+    bool ok = !code && shell_query(sh, sql, ret);
     free(sql);
-    if (!ok)
+    return ok;
+}
+
+static bool show(struct shell *sh, const char *view, const char *rest, const char *title) {
+    struct print_table t;
+    if (!fetch(sh, view, rest, &t))
         return false;
     t.title = title;
     shell_print(sh, &t);
@@ -141,19 +145,73 @@ static bool trace(struct shell *sh) {
 
 /* ---- the others ----------------------------------------------------------------------------------------------------------------------- */
 
-static bool tablets(struct shell *sh, const char *table) {
-    struct buf rest;
-    buf_init(&rest, 0);
-    if (table) {
-        buf_puts(&rest, " WHERE table_name = ");
-        vars_quote(table, '\'', &rest);
+/* The number that a key begins with: its table group; "" is before all (or, as an end, behind all). */
+static bool covers(const char *start, const char *end, unsigned long long group) {
+    char *behind = NULL;
+    unsigned long long from = start && *start ? strtoull(start, NULL, 10) : 0;
+    unsigned long long to = end && *end ? strtoull(end, &behind, 10) : 0;
+    if (from > group)
+        return false;
+    return !behind || to > group || (to == group && *behind); /* an end inside of the group */
+}
+
+/* Of one table: those whose keys meet its group's. */
+static bool tablets_of(struct shell *sh, const char *table, struct print_table *all) {
+    struct buf sql;
+    struct print_table t;
+    const char *dot = strchr(table, '.');
+    buf_init(&sql, 0);
+    buf_puts(&sql, "SELECT table_group FROM meridian.tables WHERE table_name = ");
+    vars_quote(dot ? dot + 1 : table, '\'', &sql);
+    if (dot) {
+        char schema[256];
+        snprintf(schema, sizeof schema, "%.*s", (int)(dot - table), table);
+        buf_puts(&sql, " AND schema_name = ");
+        vars_quote(schema, '\'', &sql);
     }
-    buf_puts(&rest, " ORDER BY 1");
-    const char *text = buf_cstr(&rest);
+    const char *text = buf_cstr(&sql);
     if (!text)
         shell_nomem();
-    bool ok = show(sh, "tablets", text, "Tablets");
-    buf_done(&rest);
+    char *group = shell_value(sh, text);
+    buf_done(&sql);
+    if (!group) {
+        shell_error(sh, "Did not find any table named \"%s\".", table);
+        return false;
+    }
+    size_t start = all->columns, end = all->columns;
+    for (size_t i = 0; i < all->columns; i++) {
+        if (strcmp(all->column[i].name, "start_key") == 0)
+            start = i;
+        if (strcmp(all->column[i].name, "end_key") == 0)
+            end = i;
+    }
+    print_table_init(&t, all->columns);
+    memcpy(t.column, all->column, all->columns * sizeof *t.column);
+    for (size_t i = 0; i < all->rows && start < all->columns && end < all->columns; i++) {
+        const char **row = all->cell + i * all->columns;
+        if (!covers(row[start], row[end], strtoull(group, NULL, 10)))
+            continue;
+        for (size_t k = 0; k < all->columns; k++)
+            print_cell(&t, row[k]);
+        t.rows++;
+    }
+    free(group);
+    char title[300];
+    snprintf(title, sizeof title, "Tablets of %s", table);
+    t.title = title;
+    shell_print(sh, &t);
+    print_table_done(&t);
+    return true;
+}
+
+static bool tablets(struct shell *sh, const char *table) {
+    struct print_table all;
+    if (!table)
+        return show(sh, "tablets", " ORDER BY 1", "Tablets");
+    if (!fetch(sh, "tablets", " ORDER BY 1", &all))
+        return false;
+    bool ok = tablets_of(sh, table, &all);
+    print_table_done(&all);
     return ok;
 }
 

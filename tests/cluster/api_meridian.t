@@ -13,13 +13,13 @@ my $dir = tempdir(CLEANUP => 1);
 my $pid = open(my $from, '-|') // die;
 if (!$pid) {
     open STDERR, '>', "$dir/log" or die;
-    exec $bin, 'start', '--data', "$dir/n1", '--sql', '127.0.0.1:0', '--rpc', '127.0.0.1:0', '--http', 'none', '--bootstrap', '--stores', 1, '--log', 'error' or die;
+    exec $bin, 'start', '--data', "$dir/n1", '--sql', '127.0.0.1:0', '--rpc', '127.0.0.1:0', '--http', 'none', '--bootstrap', '--stores', 2, '--log', 'error' or die;
 }
 END { local $?; kill 'KILL', $pid if $pid }
 my ($addr) = (readline($from) // '') =~ /sql=(\S+)/;
 ok($addr, 'a node serves') or BAIL_OUT('no node');
 
-my @suite = split /\n/, `$programs/api_suite meridian://$addr/meridian maybe`;
+my @suite = split /\n/, `$programs/api_suite meridian://$addr/meridian meridian`;
 is($?, 0, 'the suite exits with 0');
 ok((grep { /^1\.\.[1-9]/ } @suite) == 1, 'it has a plan');
 is_deeply([ grep { /^not ok/ } @suite ], [], 'all of ' . (grep { /^ok/ } @suite) . ' tests');
@@ -37,6 +37,19 @@ is(sql("SELECT nothing FROM s;\n"), qq{ERROR:  column "nothing" does not exist\n
 like(sql("\\dt\n"), qr/ public \| s +\| table \| meridian\n\(1 row\)/, '\dt');
 like(sql("\\regions\n"), qr/Nodes by region.*\n +1 \|/s, '\regions');
 like(sql("\\tablets\n"), qr/Tablets.*\n +1 \|/s, '\tablets');
+like(sql("\\tablets s\n"), qr/Tablets of s.*\n +2 \|.*\n\(1 row\)/s, '\tablets of a table');
+is(sql("\\tablets nope\n"), qq{Did not find any table named "nope".\n}, '\tablets of none');
+is(sql("\\d s\n"), <<'OUT', '\d s');
+                 Table "public.s"
+ Column |  Type   | Collation | Nullable | Default 
+--------+---------+-----------+----------+---------
+ k      | integer |           | not null | 
+ v      | text    |           |          | 
+Indexes:
+    "s_pkey" PRIMARY KEY, btree (k)
+
+OUT
+like(sql("\\l\n\\du\n\\dn\n\\di\n"), qr/List of databases.* meridian .*List of roles.* meridian .*Superuser.*List of schemas.* public .*List of relations.* s_pkey /s, '\l \du \dn \di');
 like(sql("\\clock\n"), qr/Clocks.*\n +1 \| SYNC/s, '\clock');
 like(sql("\\staleness exact 1s\n\\staleness\n"), qr/^SET\nReads are "exact 1s"/, '\staleness');
 like(sql("\\explain SELECT * FROM s WHERE k = 1\n"), qr/QUERY PLAN/, '\explain');

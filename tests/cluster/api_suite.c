@@ -3,7 +3,6 @@
  * api_suite.c: the C API over an engine: api_suite URL [meridian]. One suite for all engines; api.t starts the servers.
  *
  * With the word `meridian` the server is one, and what only Meridian has must work; without, it must be refused clearly.
- * With `maybe`, what it says of its commit timestamp decides: all of that is there, or nothing.
  */
 #include <poll.h>
 #include <pthread.h>
@@ -18,7 +17,7 @@
 /* What every test has; set once by main. */
 static struct {
     const char *url;
-    bool meridian, maybe;
+    bool meridian;
 } const *conf;
 
 static meridian *open_db(void) {
@@ -564,8 +563,7 @@ static void test_meridian(void) {
     int64_t ns;
     int outcome = -1;
     meridian_stmt *st;
-    do_sql(db, "SELECT 1");
-    if (!conf->meridian && !(conf->maybe && meridian_commit_timestamp(db, &ns) == MERIDIAN_OK)) {
+    if (!conf->meridian) {
         EQ_INT(meridian_commit_timestamp(db, &ns), MERIDIAN_UNSUPPORTED);
         EQ_INT(meridian_txn_status(db, "x", &outcome), MERIDIAN_UNSUPPORTED);
         EQ_INT(meridian_trace(db, &st), MERIDIAN_UNSUPPORTED);
@@ -602,9 +600,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: api_suite URL [meridian]\n");
         return 2;
     }
-    __typeof__(*conf) given = {.url = argv[1],
-                               .meridian = argc > 2 && strcmp(argv[2], "meridian") == 0,
-                               .maybe = argc > 2 && strcmp(argv[2], "maybe") == 0};
+    __typeof__(*conf) given = {.url = argv[1], .meridian = argc > 2 && strcmp(argv[2], "meridian") == 0};
     conf = (const void *)&given;
     RUN(test_open);
     RUN(test_values);

@@ -13,7 +13,7 @@ plan skip_all => "no $programs/api_embed" unless -x "$programs/api_embed";
 my $dir = tempdir(CLEANUP => 1);
 $ENV{ASAN_OPTIONS} = join ':', grep { defined && length } $ENV{ASAN_OPTIONS}, 'allocator_may_return_null=1';
 
-my @suite = split /\n/, `$programs/api_suite file:$dir/suite maybe`;
+my @suite = split /\n/, `$programs/api_suite file:$dir/suite meridian`;
 is($?, 0, 'the suite exits with 0');
 ok((grep { /^1\.\.[1-9]/ } @suite) == 1, 'it has a plan');
 is_deeply([ grep { /^not ok/ } @suite ], [], 'all of ' . (grep { /^ok/ } @suite) . ' tests');

@@ -85,6 +85,13 @@ if [ -n "${INSTALL_UNDER_PG:-}" ]; then
     [ "$("$dir/usr/bin/meridian" sql --url "$url" -Atc 'SELECT 6 * 7')" = 42 ]
     ok $? "the installed shell"
 fi
+"$dir/bank" "file:$dir/bankdb" >"$dir/out" 2>&1
+ok $? "bank, with the database in its own process"
+for past in "$dir/past" "$dir/build/past_static"; do
+    "$past" "file:$dir/pastdb" >"$dir/out" 2>&1 &&
+        sed 1d "$dir/out" | diff - <(printf 'now: never upon again\nthen: once upon\nthe newest that is near: never upon again\n') >&2
+    ok $? "past, likewise"
+done
 for page in man1/meridian.1 man3/meridian.h.3; do
     f=$(find "$dir/usr" -path "*/$page")
     [ -n "$f" ] && ! { command -v man >/dev/null && MANROFFSEQ='' man --warnings -l "$f" 2>&1 >/dev/null | grep .; } >"$dir/out"

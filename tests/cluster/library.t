@@ -44,7 +44,7 @@ for cc in gcc clang; do
     ok $? "$cc links the shared library"
     [ "$(LD_LIBRARY_PATH=$lib "$dir/shared")" = "$version" ]
     ok $? "and it tells version $version"
-    libs=$(pkg-config --libs sqlite3 openssl libevent_core libprotobuf-c libisal libpq)
+    libs=$(sed -n 's/^Libs.private: //p' build/release/meridian.pc)
     # shellcheck disable=SC2086
     $cc -std=c99 -I. "$dir/user.c" -o "$dir/static" $lib/libmeridian.a $libs -lm -pthread >"$dir/out" 2>&1
     ok $? "$cc links the static library"
