@@ -14,7 +14,8 @@
 #include "shard/node/node_internal.h"
 #include "shard/runtime/ttwait.h"
 
-static const int64_t STOP_NS = 5000000000;
+/* BACK_NS: a leader's floor may be a lease ahead. */
+static const int64_t STOP_NS = 5000000000, BACK_NS = 10000000000, BACK_LOOK_NS = 500000000;
 
 /* ---- states --------------------------------------------------------------------------------------------------------- */
 
@@ -62,6 +63,25 @@ static enum rc mkdir_if(struct env *env, const char *path, struct err *err) {
     return rc == RC_EXISTS ? RC_OK : rc;
 }
 
+/* A clock that has gone back behind the data (the machine's was set back while we were down, or its offset lost): nothing wrong
+ * would come of it, timestamps are given above what the data know of (S-6), but every commit would wait that long. So the store
+ * waits before it serves, and says why. */
+static enum rc wait_past(struct store_run *s, int64_t high, struct err *err) {
+    struct reactor *r = s->pub.reactor;
+    for (int i = 0;; i++) {
+        tt_interval now = tt_now(&s->pub.clock);
+        char behind[32];
+        if (tt_is_known(now) && now.latest + BACK_NS >= high)
+            return RC_OK;
+        if (i % 10 == 0 && tt_is_known(now))
+            diag_warn(&s->pub.env->diag, "node: the clock is behind what the data have seen, waiting", "behind=\"%s\"",
+                      tt_duration_format(high - now.latest, behind, sizeof behind));
+        enum rc rc = fiber_sleep(r, BACK_LOOK_NS);
+        if (rc)
+            return err_set(err, rc, "%s", rc_text(rc));
+    }
+}
+
 static enum rc store_open(struct store_run *s, struct err *err) {
     struct node *n = s->pub.node;
     const struct node_upper *up = n->conf->upper;
@@ -96,6 +116,8 @@ static enum rc store_open(struct store_run *s, struct err *err) {
         rc = tablets_open(s->pub.reactor, &conf, &s->pub.tablets, &damage, err);
     if (rc == RC_CORRUPT && damage.segment[0])
         err_detail(err, "segment %s, offset %u: %s", damage.segment, damage.offset, damage.what);
+    if (!rc)
+        rc = wait_past(s, tablets_high_water(s->pub.tablets), err);
     if (!rc)
         rc = tablets_start(s->pub.tablets, err);
     return rc;

@@ -587,6 +587,18 @@ void tablets_kill(struct tablets *ts) {
     fiber_group_cancel(&ts->fibers);
 }
 
+int64_t tablets_high_water(struct tablets *ts) {
+    int64_t high = 0;
+    map_for_each(it, &ts->map) {
+        const struct tablet *t = container_of(it, struct tablet, node);
+        if (t->rep && replica_floor(t->rep) > high)
+            high = replica_floor(t->rep);
+        if (t->m && mvcc_state(t->m)->floor > high)
+            high = mvcc_state(t->m)->floor;
+    }
+    return high;
+}
+
 bool tablets_idle(const struct tablets *ts) {
     return ts->fibers.count == 0 && replicas_idle(ts->rs);
 }

@@ -87,6 +87,8 @@ enum rc tablets_start(struct tablets *ts, struct err *err) WAITS MUST_CHECK;
 void tablets_stop(struct tablets *ts, int64_t deadline) WAITS;
 /* At once: for an end without tablets_stop (the reactor stops). */
 void tablets_kill(struct tablets *ts);
+/* The largest timestamp that the data and the log here know of: the clock should be past it. */
+int64_t tablets_high_water(struct tablets *ts);
 bool tablets_idle(const struct tablets *ts);
 /* Needs tablets_idle and that rpc is stopped and idle. NULL is fine. */
 void tablets_free(struct tablets *ts);

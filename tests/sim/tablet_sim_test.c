@@ -612,7 +612,7 @@ static void one_seed(uint64_t seed) {
 }
 
 static void what_was_read_stays_so(void) {
-    simkit_seeds("tablet_sim_test", 3, one_seed);
+    simkit_seeds("tablet_sim_test", 2, one_seed);
     tap_note("%zu writes, %zu reads (%zu too old), %zu rows read again, %zu splits, %zu moves, %zu crashes", total_acks,
              total_reads, total_old, total_again, total_splits, total_moves, total_crashes);
     OK(total_splits > 0 && total_moves > 0 && total_again > 0);
@@ -897,7 +897,29 @@ static void full_disks_recover(void) {
     free(w);
 }
 
+/* Half a minute back while it was down: it does not serve before its clock is past what its data have seen. */
+static void a_clock_that_went_back_waits(void) {
+    struct world *w = calloc(1, sizeof *w);
+    CHECK(w);
+    w->quiet = true;
+    run_world(w, 81, SECOND);
+    OKF(!w->broken[0], "%s", w->broken);
+    struct wnode *n = &w->n[3];
+    OK(sim_run_until(w->sim, whole_again, w, sim_now(w->sim) + 60 * SECOND));
+    n->node = NULL;
+    sim_node_crash(n->sim, SIM_KILL);
+    sim_truth(n->sim, 0)->lie_ns = -30 * SECOND;
+    start(w, n);
+    sim_run(w->sim, sim_now(w->sim) + 10 * SECOND);
+    OK(!n->node && sim_node_running(n->sim));
+    OK(sim_run_until(w->sim, all_serve, w, sim_now(w->sim) + 30 * SECOND));
+    OKF(!w->broken[0], "%s", w->broken);
+    finish(w);
+    free(w);
+}
+
 int main(void) {
+    RUN(a_clock_that_went_back_waits);
     RUN(full_disks_recover);
     RUN(damaged_files_are_replaced);
     RUN(tablets_go_where_they_are_placed);
