@@ -441,8 +441,9 @@ FN_IMPL(regexp_replace_from) {
 
 /* ---- SIMILAR TO ------------------------------------------------------------------------------------------------------------- */
 
+/* short_first: what stands before the first escaped quote takes as little as it can. */
 static enum rc similar(const struct fn_env *env, const struct value *pattern, const struct value *escape,
-                       struct value *ret, struct err *err) {
+                       bool short_first, struct value *ret, struct err *err) {
     const uint8_t *p = pattern->p, *end = p + pattern->bytes, *e = escape->p;
     bool escaped = false, class = false;
     int quotes = 0;
@@ -478,7 +479,7 @@ static enum rc similar(const struct fn_env *env, const struct value *pattern, co
             buf_put(&b, p, n);
             class = *p != ']';
         } else if (*p == '%') {
-            buf_puts(&b, ".*");
+            buf_puts(&b, short_first && !quotes ? ".*?" : ".*");
         } else if (*p == '_') {
             buf_putc(&b, '.');
         } else if (*p == '(') {
@@ -498,7 +499,7 @@ static enum rc similar(const struct fn_env *env, const struct value *pattern, co
 FN_IMPL(similar_to_escape) {
     FN_UNUSED;
     struct value backslash = value_text("\\", 1);
-    return similar(env, &arg[0], args > 1 ? &arg[1] : &backslash, ret, err);
+    return similar(env, &arg[0], args > 1 ? &arg[1] : &backslash, false, ret, err);
 }
 
 /* The same before NULL was an escape of its own. */
@@ -509,7 +510,15 @@ FN_IMPL(similar_escape) {
         *ret = value_null();
         return RC_OK;
     }
-    return similar(env, &arg[0], arg[1].kind == VALUE_NULL ? &backslash : &arg[1], ret, err);
+    return similar(env, &arg[0], arg[1].kind == VALUE_NULL ? &backslash : &arg[1], false, ret, err);
+}
+
+/* substring(text FROM pattern FOR escape): what is between the two escaped quotes. */
+FN_IMPL(substring_similar) {
+    FN_UNUSED;
+    struct value v[2] = {arg[0], value_null()};
+    enum rc rc = similar(env, &arg[1], &arg[2], true, &v[1], err);
+    return rc ? rc : substring_regex(env, call, v, 2, ret, err);
 }
 
 static const struct fn fns[] = {
@@ -525,6 +534,7 @@ static const struct fn fns[] = {
     FN(1986, "similar_to_escape", NULL, STRICT, COL_TEXT, similar_to_escape, COL_TEXT, COL_TEXT),
     FN(1987, "similar_to_escape", NULL, STRICT, COL_TEXT, similar_to_escape, COL_TEXT),
     FN(2073, "substring", NULL, STRICT, COL_TEXT, substring_regex, COL_TEXT, COL_TEXT),
+    FN(2074, "substring", NULL, STRICT, COL_TEXT, substring_similar, COL_TEXT, COL_TEXT, COL_TEXT),
     FN(2284, "regexp_replace", NULL, STRICT, COL_TEXT, regexp_replace, COL_TEXT, COL_TEXT, COL_TEXT),
     FN(2285, "regexp_replace", NULL, STRICT, COL_TEXT, regexp_replace, COL_TEXT, COL_TEXT, COL_TEXT, COL_TEXT),
     FN(2767, "regexp_split_to_array", NULL, STRICT, FN_ARRAY_OF(COL_TEXT), regexp_split_to_array, COL_TEXT, COL_TEXT),
