@@ -102,17 +102,28 @@ static void forget_orphans(struct sess *s, bool drop) {
     s->orphans = 0;
 }
 
+/* The transaction ends: its token and its way stay known. One that asked no tablet hides nothing. */
+static void forget_txn(struct sess *s) {
+    enum { LEGS_MAX = 64 };
+    struct txn_leg one;
+    s->last_token = *txn_token(s->txn);
+    if (txn_legs(s->txn, &one, 1) > 0) {
+        if (!s->last_leg)
+            s->last_leg = calloc(LEGS_MAX, sizeof *s->last_leg); /* without memory there is no trace */
+        s->last_legs = s->last_leg ? txn_legs(s->txn, s->last_leg, LEGS_MAX) : 0;
+    }
+    txn_free(s->txn);
+    s->txn = NULL;
+}
+
 static void ended(struct sess *s, bool committed) {
     s->epoch++;
     forget_savepoints(s, 0);
     ilist_for_each(it, &s->portals)
         portal_stop(container_of(it, struct sess_portal, link));
     sess_forget_cursors(s);
-    if (s->txn) {
-        s->last_token = *txn_token(s->txn);
-        txn_free(s->txn);
-        s->txn = NULL;
-    }
+    if (s->txn)
+        forget_txn(s);
     cat_change_end(s->change, committed);
     s->change = NULL;
     s->path_version = 0;
@@ -168,9 +179,7 @@ void sess_failed(struct sess *s) {
         portal_stop(container_of(it, struct sess_portal, link));
     /* Without a savepoint there is nothing to come back to: locks need not wait for ROLLBACK. */
     if (s->savepoints == 0 && s->txn) {
-        s->last_token = *txn_token(s->txn);
-        txn_free(s->txn);
-        s->txn = NULL;
+        forget_txn(s);
         cat_change_end(s->change, false);
         s->change = NULL;
         s->path_version = 0;

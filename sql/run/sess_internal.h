@@ -147,6 +147,8 @@ struct sess {
     size_t orphans, orphan_cap;
     int64_t last_commit_ts;
     struct txn_token last_token;
+    struct txn_leg *last_leg; /* where the time of the last one that used a tablet went; NULL: there was none */
+    size_t last_legs;
 
     /* the statement */
     int64_t statement_us, deadline;

@@ -216,6 +216,58 @@ static void table_ids(struct virt *x) {
     cat_list_done(&l);
 }
 
+static const char *region_of(const Node__Answer *l, uint32_t node) {
+    for (size_t i = 0; l && i < l->n_nodes; i++)
+        if (l->nodes[i]->node == node)
+            return l->nodes[i]->region && l->nodes[i]->region[0] ? l->nodes[i]->region : NULL;
+    return NULL;
+}
+
+static void leg(struct virt *x, const Node__Answer *l, const struct txn_leg *t, int seq) {
+    uint32_t here = node_number(x->s->e->conf.store->node), there = t->store ? px_store_addr(t->store).node : here;
+    const char *at = region_of(l, there);
+    bool way = t->cause == TXN_CAUSE_NETWORK;
+    virt_int(x, seq);
+    virt_int(x, 1);
+    virt_text(x, txn_cause_name(t->cause));
+    virt_text(x, way ? region_of(l, here) : at);
+    virt_text(x, way && there != here ? (at ? at : "elsewhere") : NULL);
+    virt_int(x, t->from_ns);
+    virt_int(x, t->to_ns - t->from_ns);
+    virt_int(x, 1);
+    virt_text(x, t->tablet ? virt_printf(x, "tablet %llu on node %u", (unsigned long long)t->tablet, there)
+                           : virt_printf(x, "node %u", there));
+}
+
+/* The last transaction of this session that asked a tablet; its legs are beside each other below one that is all of it. */
+static void trace(struct virt *x) {
+    const struct sess *s = x->s;
+    struct arena a;
+    int64_t total = 0;
+    if (s->last_legs == 0)
+        return;
+    for (size_t i = 0; i < s->last_legs; i++)
+        if (s->last_leg[i].to_ns > total)
+            total = s->last_leg[i].to_ns;
+    arena_init(&a, SESS_ARENA_BYTES_MAX);
+    const Node__Answer *l = list_cluster(x, &a);
+    virt_int(x, 1);
+    virt_int(x, 0);
+    virt_text(x, "transaction");
+    virt_text(x, region_of(l, node_number(s->e->conf.store->node)));
+    virt_null(x);
+    virt_int(x, 0);
+    virt_int(x, total);
+    virt_int(x, 1);
+    virt_null(x);
+    bool on = virt_end(x);
+    for (size_t i = 0; on && i < s->last_legs; i++) {
+        leg(x, l, &s->last_leg[i], (int)i + 2);
+        on = virt_end(x);
+    }
+    arena_done(&a);
+}
+
 #define MERIDIAN(id_, name_, rows_, columns_)                                                                          \
     { .id = (id_), .schema = CAT_ID_MERIDIAN_SCHEMA, .name = (name_), .columns = (columns_), .rows = (rows_) }
 
@@ -230,6 +282,10 @@ static const struct virt_def defs[] = {
     MERIDIAN(12304, "transactions", transactions,
              "node int4, pid int4, token text, mode text, began timestamptz, statements int8, state text, "
              "application_name text"),
+    MERIDIAN(12308, "trace", trace,
+             "seq int4, parent int4, cause text, region text, peer text, start_ns int8, duration_ns int8, count int8, "
+             "detail "
+             "text"),
     MERIDIAN(12307, "locks", locks, "tablet int8, pid int4, mode text, span text"),
     MERIDIAN(12305, "settings", settings, "name text, value text, description text"),
     MERIDIAN(

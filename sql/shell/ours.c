@@ -2,7 +2,7 @@
 /*
  * ours.c: the commands that psql has not: they show what only Meridian knows, from its schema `meridian`.
  *
- *     \trace       meridian.trace(): the last transaction's spans of time, drawn as a waterfall (README.md has its columns)
+ *     \trace       meridian.trace:  the last transaction's spans of time, drawn as a waterfall (README.md has its columns)
  *     \regions     meridian.nodes            \tablets T   meridian.tablets         \clock   meridian.clocks
  *     \staleness   SET meridian.read_staleness             \explain S   EXPLAIN (ANALYZE) S
  *
@@ -51,20 +51,21 @@ static bool show(struct shell *sh, const char *view, const char *rest, const cha
 
 struct span {
     long long seq, parent, start_ns, duration_ns, count;
-    char cause[48], where[64];
+    char cause[48], where[128];
     int depth;
 };
 
 static void read_span(meridian_stmt *st, struct span *s) {
     const char *region = meridian_column_text(st, 3), *peer = meridian_column_text(st, 4);
-    const char *cause = meridian_column_text(st, 2);
+    const char *cause = meridian_column_text(st, 2), *detail = meridian_column_text(st, 8);
     *s = (struct span){.seq = meridian_column_int64(st, 0),
                        .parent = meridian_column_int64(st, 1),
                        .start_ns = meridian_column_int64(st, 5),
                        .duration_ns = meridian_column_int64(st, 6),
                        .count = meridian_column_int64(st, 7)};
     snprintf(s->cause, sizeof s->cause, "%s", cause ? cause : "?");
-    snprintf(s->where, sizeof s->where, "%s%s%s", region ? region : "", peer ? " > " : "", peer ? peer : "");
+    snprintf(s->where, sizeof s->where, "%s%s%s%s%s", region ? region : "", peer ? " > " : "", peer ? peer : "",
+             region && detail ? ", " : "", detail ? detail : "");
 }
 
 static void set_depths(struct span *s, size_t n) {

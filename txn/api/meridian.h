@@ -345,7 +345,7 @@ MERIDIAN_API int meridian_run(meridian *db, const struct meridian_run_options *o
  *     0 seq int, 1 parent int (0: none), 2 cause text ("lock wait", "quorum wait", "commit wait", ...), 3 region text,
  *     4 peer text (the other region, or NULL), 5 start_ns bigint (since the transaction began), 6 duration_ns bigint,
  *     7 count bigint (how often), 8 detail text (or NULL)
- * Outside of a block. MERIDIAN_UNSUPPORTED: the server has no meridian.trace(). */
+ * Outside of a block. MERIDIAN_UNSUPPORTED: the server has no meridian.trace. */
 MERIDIAN_API int meridian_trace(meridian *db, meridian_stmt **ret);
 
 #ifdef __cplusplus

@@ -250,7 +250,7 @@ int meridian_commit_timestamp(meridian *db, int64_t *ret_ns) {
 
 int meridian_trace(meridian *db, meridian_stmt **ret) {
     static const char sql[] = "SELECT seq, parent, cause, region, peer, start_ns, duration_ns, count, detail"
-                              " FROM meridian.trace() ORDER BY seq";
+                              " FROM meridian.trace ORDER BY seq";
     if (ret)
         *ret = NULL;
     int code = api_enter(db);
@@ -264,6 +264,6 @@ int meridian_trace(meridian *db, meridian_stmt **ret) {
     code = api_prepare(db, sql, sizeof sql - 1, false, ret);
     if (code >= MERIDIAN_ERROR && db->error.code == code && is_missing(db->error.state))
         code = api_error_set(&db->error, MERIDIAN_UNSUPPORTED, "0A000",
-                             "this server has no meridian.trace(): it is not Meridian, or an older one");
+                             "this server has no meridian.trace: it is not Meridian, or an older one");
     return api_leave(db, code);
 }
