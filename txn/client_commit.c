@@ -133,6 +133,18 @@ static enum rc keep_msg(struct arena *a, struct txn_msg *m, struct err *err) {
     return bad ? err_set(err, RC_NOMEM, "out of memory") : RC_OK;
 }
 
+/* The tablet was split since the visit was planned: the visit is cut, and what it would have brought to the other half with it is to
+ * be planned anew. */
+static enum rc check_route(struct txn *t, const struct txn_span *planned, const struct route *r, struct key k,
+                           struct err *err) {
+    struct txn_span range = {{r->range.start.p, r->range.start.bytes}, {r->range.end.p, r->range.end.bytes}};
+    if (txn_key_cmp(planned->start, range.start) == 0 && txn_end_cmp(planned->end, range.end) == 0)
+        return RC_OK;
+    if (!visit_get(t, r, k))
+        return txn_fail(t, err_set(err, RC_NOMEM, "out of memory"), err);
+    return err_set(err, RC_MOVED, "the keys have moved to another tablet");
+}
+
 /* RC_MOVED: nothing was done; plan anew. */
 static enum rc commit_one(struct txn *t, struct visit *v, struct arena *a, uint64_t *ret_conflict, struct err *err) {
     struct call call = {.t = t, .take_pending = true};
@@ -155,6 +167,11 @@ static enum rc commit_one(struct txn *t, struct visit *v, struct arena *a, uint6
     rc = keep_msg(a, &m, err);
     if (!rc)
         rc = route_find(t->c, k, 0, txn_deadline(t), a, &call.route, err);
+    if (!rc) {
+        struct txn_key at = {k.p, k.bytes}; /* the visit may go */
+        rc = copy_key(a, &at) ? err_set(err, RC_NOMEM, "out of memory")
+                              : check_route(t, &m.span, &call.route, key_of(at.p, at.n), err);
+    }
     if (!rc && met) { /* with the term that is known: T-1 */
         mine = part_of(t, v, true);
         m.parts = &mine;
@@ -230,8 +247,12 @@ static enum rc commit_many(struct txn *t, size_t n, struct arena *a, struct err 
         calls[n_calls].ask.then = m;
         calls[n_calls++].route.range.start = key_of(key.p, key.n);
     }
-    for (size_t i = 0; i < n_calls && !rc; i++)
-        rc = route_find(t->c, calls[i].route.range.start, 0, txn_deadline(t), a, &calls[i].route, err);
+    for (size_t i = 0; i < n_calls && !rc; i++) {
+        struct key k = calls[i].route.range.start;
+        rc = route_find(t->c, k, 0, txn_deadline(t), a, &calls[i].route, err);
+        if (!rc)
+            rc = check_route(t, &calls[i].ask.then->span, &calls[i].route, k, err);
+    }
     if (rc)
         return rc;
     t->committing = true;

@@ -156,6 +156,9 @@ static enum rc flush_round(struct txn *t, bool *ret_more, uint64_t *ret_conflict
             *ret_conflict = calls[i].answer.conflict;
     }
     *ret_more = n > 0 && rc == RC_MOVED;
+    if (!rc && n > 0) /* a visit that was cut has left some behind */
+        ilist_for_each(it3, &t->visits)
+            *ret_more |= visit_has_pending(t, ilist_entry(it3, struct visit, link));
     arena_done(&a);
     free(calls);
     return rc == RC_MOVED ? RC_OK : rc;

@@ -463,6 +463,18 @@ static enum rc check_spans(const struct exec *e, struct err *err) {
     return RC_OK;
 }
 
+/* A row that belongs to another tablet would be taken and never be seen again. */
+static enum rc check_keys(const struct exec *e, struct err *err) {
+    struct txn_span range = site_range(e->h->site);
+    for (size_t i = 0; i < e->n_writes; i++) {
+        const struct span *s = &e->w[i].key;
+        struct txn_span key = {{s->start.p, s->start.bytes}, {s->end.p, s->end.bytes}};
+        if (e->w[i].kind < WRITE_TABLE && !txn_span_covers(&range, &key))
+            return err_set(err, RC_MOVED, "a row does not belong to tablet %llu", (unsigned long long)e->h->id);
+    }
+    return RC_OK;
+}
+
 enum rc serve_exec(struct txn_hosts *hs, const struct exec_ask *ask, exec_on_batch *batch, void *ctx, int64_t deadline,
                    struct exec_answer *ret, struct err *err) {
     struct exec e = {.hs = hs, .ask = ask, .ret = ret, .deadline = deadline, .on_batch = batch, .ctx = ctx};
@@ -478,6 +490,8 @@ enum rc serve_exec(struct txn_hosts *hs, const struct exec_ask *ask, exec_on_bat
         rc = check_tables(&e, err);
     if (!rc && ask->ref)
         rc = take_writes(&e, err);
+    if (!rc)
+        rc = check_keys(&e, err);
     if (e.h)
         host_ref(e.h);
     if (deadline < before)

@@ -38,4 +38,13 @@ for my $file (grep { !$ENV{QUERY_SCRIPT} || m{/$ENV{QUERY_SCRIPT}\.sql$} } sort 
     is($wrong, 0, "$name: PostgreSQL's answers");
 }
 
+# A gateway whose plan of a commit is from before a split writes to both halves.
+for my $i (1 .. 9) {
+    my $n    = 1 + $i % 3;
+    my $said = $c->psql("create table h$i (id int primary key, n int); select meridian.split('h$i'::regclass, '3');
+        insert into h$i values (1,1),(2,2),(3,3),(4,4); update h$i set n = n + 1; select id, n from h$i order by id;", node => $n);
+    $said =~ s/^.*tablet.*\n//mg;
+    is($said, "1|2\n2|3\n3|4\n4|5", "all rows are there, node $n");
+}
+
 done_testing;
