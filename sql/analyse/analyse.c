@@ -797,6 +797,7 @@ enum rc analyse_statement(const struct analyse_in *in, const PQ(Node) * statemen
         CHECK(an.rc);
         return an.rc;
     }
+    a.passing = an.passing;
     a.table = an.table;
     a.tables = an.tables;
     *ret = a;

@@ -38,6 +38,8 @@ struct analysed {
     struct query *query;
     const struct col *param; /* all of them, with what was inferred */
     size_t params;
+    /* A constant in it was read from 'now', 'today' or the like: it is good for this moment only and no plan to keep. */
+    bool passing;
     /* Tables that it was made from: references, dropped with analysed_done. */
     const struct cat_table **table;
     size_t tables;

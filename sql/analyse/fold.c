@@ -6,8 +6,22 @@
  * execution, not of the analysis. Literals are read here too: those are errors of the analysis in PostgreSQL as well.
  */
 #include <string.h>
+#include <strings.h>
 
 #include "sql/analyse/internal.h"
+
+/* Does the text mean another time each time it is read? */
+static bool passing(struct col c, const char *text) {
+    static const char *const words[] = {"now", "today", "tomorrow", "yesterday"};
+    uint8_t t = c.type == COL_ARRAY ? c.elem : c.type;
+    if (t != COL_DATE && t != COL_TIME && t != COL_TIMESTAMP && t != COL_TIMESTAMPTZ)
+        return false;
+    for (const char *at = text; *at; at++)
+        for (size_t i = 0; i < ARRAY_LEN(words); i++)
+            if (strncasecmp(at, words[i], strlen(words[i])) == 0)
+                return true;
+    return false;
+}
 
 bool literal_input(struct an *an, const char *text, struct col type, int32_t location, struct value *ret) {
     struct err err;
@@ -18,8 +32,10 @@ bool literal_input(struct an *an, const char *text, struct col type, int32_t loc
     if (type.type >= FN_ANY)
         return reg_input(an, text, type, location, ret);
     enum rc rc = type_parse(&an->types, &type, text, strlen(text), an->arena, ret, &err);
-    if (!rc)
+    if (!rc) {
+        an->passing = an->passing || passing(type, text);
         return true;
+    }
     if (rc == RC_NOMEM)
         return fail_memory(an);
     an->rc = rc;

@@ -5,7 +5,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "sql/run/sess_internal.h"
 
@@ -97,16 +96,6 @@ bool plans_know(struct sess *s, const char *text, size_t bytes) {
     return known;
 }
 
-/* Literals that mean another thing each time are computed when a statement is analysed. */
-static bool passing(const char *text, size_t bytes) {
-    static const char *const words[] = {"'now", "'today", "'tomorrow", "'yesterday"};
-    for (size_t at = 0; at < bytes; at++)
-        for (size_t i = 0; text[at] == '\'' && i < ARRAY_LEN(words); i++)
-            if (bytes - at >= strlen(words[i]) && strncasecmp(text + at, words[i], strlen(words[i])) == 0)
-                return true;
-    return false;
-}
-
 /* ---- making ------------------------------------------------------------------------------------------------------------ */
 
 static enum rc columns_of(struct planned *p, struct err *err) {
@@ -139,7 +128,7 @@ static enum rc params_of(struct arena *a, const uint32_t *oid, size_t oids, stru
 }
 
 static enum rc make(struct sess *s, struct sess_script *script, const PgQuery__Node *node, const uint32_t *oid,
-                    size_t oids, struct plan **ret, struct err *err) {
+                    size_t oids, struct plan **ret, bool *ret_passing, struct err *err) {
     struct arena a;
     struct analysed analysed = {0};
     struct col *param = NULL;
@@ -161,6 +150,7 @@ static enum rc make(struct sess *s, struct sess_script *script, const PgQuery__N
                             .reactor = s->e->reactor};
     if (!rc) {
         rc = analyse_statement(&in, node, &analysed, err);
+        *ret_passing = analysed.passing;
         if (!rc)
             rc = plan_make(&a, &analysed, ret, err);
     }
@@ -203,10 +193,11 @@ enum rc plans_get(struct sess *s, struct sess_script *script, size_t index, cons
     if (key.len)
         memcpy(p->key, key.data, key.len);
     p->hash = hash_bytes(p->key, p->key_bytes, 0);
-    rc = make(s, script, node, oid, oids, &p->plan, err);
+    bool passing = false;
+    rc = make(s, script, node, oid, oids, &p->plan, &passing, err);
     if (!rc)
         rc = columns_of(p, err);
-    if (!rc && whole && !s->change && !passing(script->text, script->bytes)) {
+    if (!rc && whole && !s->change && !passing) {
         struct planned *old = find(e, &key);
         if (old)
             drop(&e->plans, old);

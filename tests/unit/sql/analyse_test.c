@@ -74,6 +74,32 @@ static void as_postgresql(void) {
     sqltree_done(&t);
 }
 
+/* Constants that are only true now are told of. */
+static void passing(void) {
+    static const struct {
+        const char *text;
+        bool passing;
+    } cases[] = {
+        {"SELECT a FROM t WHERE d < 'now'", true},
+        {"SELECT E' Today '::date", true},
+        {"SELECT timestamp $$tomorrow$$", true},
+        {"SELECT '{yesterday}'::date[]", true},
+        {"INSERT INTO q (id, dt) VALUES (1, 'today')", true},
+        {"SELECT a FROM t WHERE d < '2020-01-01'", false},
+        {"SELECT a FROM t WHERE b = 'now' AND d < now()", false},
+        {"SELECT 'today', 'now'::text", false},
+    };
+    struct sqltree t;
+    sqltree_init(&t);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct analysed a;
+        struct err err;
+        OKF(sqltree_analyse(&t, cases[i].text, &a, &err) == RC_OK && a.passing == cases[i].passing, "%s",
+            cases[i].text);
+    }
+    sqltree_done(&t);
+}
+
 /* head part part ... tail; in part and tail # is the number of the repetition. */
 static enum rc repeated(struct sqltree *t, const char *head, const char *part, int times, const char *between,
                         const char *tail, struct err *err) {
@@ -153,6 +179,7 @@ static void hostile(void) {
 }
 
 int main(void) {
+    RUN(passing);
     RUN(hostile);
     RUN(as_postgresql);
     return tap_done();
