@@ -50,7 +50,7 @@ struct an {
     const struct cat_table **table;
     uint32_t tables, tables_cap;
     struct type_session types;
-    bool passing; /* analysed.passing */
+    bool passing;          /* analysed.passing */
     uint32_t nodes, marks; /* expressions made, walks that marked them */
 };
 
