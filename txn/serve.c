@@ -213,6 +213,8 @@ static enum rc lock_one(struct exec *e, struct span span, enum lock_mode mode, s
         deadline = until < deadline ? until : deadline;
     }
     enum rc rc = host_lock(h, id, &cut, mode, deadline, &e->ret->lock_ns, err);
+    if (rc == RC_TIMEOUT && deadline < e->deadline && err)
+        err_state(err, "55P03");                                         /* lock_timeout, not the statement's */
     enum rc over = rc && rc != RC_ABORTED ? RC_OK : still_whole(e, err); /* it knows why */
     return over ? over : rc;
 }

@@ -7,6 +7,7 @@
  *     strong point read       against an rpc round trip to the own store
  *     a contended counter     64 clients, one row: throughput, and whether anybody starves
  *     pgbench's five statements, as row images
+ *     two-phase commit with 1 to 50 participants, beside table 4 of the Spanner paper (which had a wide-area network)
  *
  * BENCH_SECONDS (of each, 1), BENCH_DIR.
  */
@@ -235,6 +236,69 @@ static void contended(struct bench *b) {
     free(b->lat);
 }
 
+/* ---- many participants -------------------------------------------------------------------------------------------------- */
+
+static const struct {
+    int parts;
+    double mean, p99; /* ms, as the paper has them */
+} paper[] = {{1, 17.0, 75.0}, {2, 24.5, 87.6}, {5, 31.5, 104.5}, {10, 30.0, 95.6}, {25, 35.5, 100.4}, {50, 42.7, 93.7}};
+
+enum { PARTS_MAX = 50, PART_KEYS = 1000000 };
+
+/* TABLE in PARTS_MAX tablets: one for each million of keys. */
+static bool split_all(struct bench *b) {
+    for (int i = PARTS_MAX - 1; i > 0; i--) {
+        struct value v = value_int((int64_t)i * PART_KEYS);
+        struct buf k;
+        uint64_t right;
+        struct err err = {0};
+        buf_init(&k, 0);
+        must(table_key_put(&k, b->table, &v, 1, &err), &err, "key");
+        enum rc rc = node_tablet_split(b->s, 0, (struct mvcc_bytes){k.data, k.len},
+                                       reactor_deadline(b->s->reactor, INT64_C(10000000000)), &right, &err);
+        buf_done(&k);
+        if (rc) {
+            bench_note("no table 4: split %d: %s", i, err.message);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void commit_parts(struct bench *b, int parts, int64_t i) {
+    struct value v[PARTS_MAX][2];
+    struct txn_write w[PARTS_MAX];
+    struct err err = {0};
+    struct txn *t = begin(b, TXN_READ_WRITE);
+    for (int k = 0; k < parts; k++)
+        w[k] = row(b->table, v[k], (int64_t)k * PART_KEYS + i, i);
+    must(txn_write(t, w, (size_t)parts, NULL, &err), &err, "write");
+    must(txn_commit(t, NULL, &err), &err, "commit");
+    txn_free(t);
+}
+
+static void table_four(struct bench *b) {
+    if (!split_all(b))
+        return;
+    b->lat = calloc(LAT_MAX, sizeof *b->lat);
+    bench_note("participants   mean ms   p99 ms   Spanner's mean   p99");
+    for (size_t p = 0; p < sizeof paper / sizeof paper[0]; p++) {
+        int64_t until = bench_now_ns() + 2 * b->run_ns, sum = 0;
+        size_t n = 0;
+        while (bench_now_ns() < until && n < LAT_MAX) {
+            int64_t began = bench_now_ns();
+            commit_parts(b, paper[p].parts, (int64_t)n % ROWS);
+            b->lat[n] = bench_now_ns() - began;
+            sum += b->lat[n++];
+        }
+        qsort(b->lat, n, sizeof *b->lat, cmp);
+        bench_note("%12d %9.2f %8.2f %16.1f %5.1f", paper[p].parts, (double)sum / (double)n / 1e6,
+                   (double)b->lat[n * 99 / 100] / 1e6, paper[p].mean, paper[p].p99);
+    }
+    free(b->lat);
+    b->lat = NULL;
+}
+
 /* ---- the node ---------------------------------------------------------------------------------------------------------- */
 
 static struct table *make(struct bench *b, uint64_t id) {
@@ -272,6 +336,7 @@ static void measure(void *arg) {
     bench_compare("txn: 3 x (read for update, write), read, commit", &five, "us", "bare Paxos commit", &bare,
                   BENCH_SHOW, 0);
     bench_compare("txn: strong point read", &read, "us", "rpc to the own store", &rpc, BENCH_AT_MOST, 1.5);
+    table_four(b);
     contended(b);
     table_unref(b->table);
     table_unref(b->other);

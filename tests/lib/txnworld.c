@@ -21,6 +21,10 @@ void txnworld_broke(struct txnworld *w, const char *fmt, ...) {
     va_end(ap);
 }
 
+struct node_store *txnworld_store(struct txnworld_node *n) {
+    return node_store(n->node, (uint16_t)(n->conf.stores - 1));
+}
+
 int64_t txnworld_now(const struct txnworld *w) {
     return sim_true_ns(w->sim);
 }
@@ -216,7 +220,7 @@ static void client_main(void *arg) {
     struct txnworld *w = n->w;
     if (!n->node)
         return; /* it ended before this fiber ran */
-    struct node_store *s = node_store(n->node, 0);
+    struct node_store *s = txnworld_store(n);
     bool first = n->number == 1 && n->started++ == 0;
     uint32_t session = ++w->sessions;
     while (first && !w->table_made && fiber_sleep(s->reactor, 50 * MS) == RC_OK)
@@ -227,11 +231,20 @@ static void client_main(void *arg) {
     w->conf.client(n, txn_client_of(s), session);
 }
 
+static void on_post(struct env_post *p) {
+    struct txnworld_node *n = container_of(p, struct txnworld_node, post);
+    for (int i = 0; i < n->w->conf.clients && n->node; i++)
+        IGNORE(fiber_spawn(txnworld_store(n)->reactor, NULL, FIBER_LARGE, "client", client_main, n)); /* fewer */
+}
+
 static void on_ready(void *ctx, struct node *node) {
     struct txnworld_node *n = ctx;
     n->node = node;
-    for (int i = 0; i < n->w->conf.clients; i++)
-        IGNORE(fiber_spawn(node_store(node, 0)->reactor, NULL, FIBER_LARGE, "client", client_main, n)); /* fewer */
+    n->post.fn = on_post;
+    if (n->conf.stores == 1)
+        on_post(&n->post);
+    else
+        env_post(txnworld_store(n)->env, &n->post);
 }
 
 static void on_failed(void *ctx, struct node *node, enum rc rc, const struct err *err) {
@@ -309,7 +322,7 @@ struct txnworld *txnworld_new(uint64_t seed, const struct txnworld_conf *conf) {
                                      .rpc_addr = addr[i],
                                      .bootstrap = i == 1,
                                      .region = region[i],
-                                     .stores = 1,
+                                     .stores = conf->stores ? conf->stores : 1,
                                      .upper = &n->upper,
                                      .on_ready = on_ready,
                                      .on_failed = on_failed,
@@ -319,7 +332,7 @@ struct txnworld *txnworld_new(uint64_t seed, const struct txnworld_conf *conf) {
             n->conf.joins = 1;
         }
         CHECK(tt_spec_parse("sim;max_eps=200ms", &n->conf.clock, NULL) == RC_OK);
-        n->sim = sim_node_new(w->sim, name, 1, &program, n);
+        n->sim = sim_node_new(w->sim, name, n->conf.stores, &program, n);
         start(w, n);
     }
     return w;

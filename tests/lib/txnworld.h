@@ -32,11 +32,13 @@ struct txnworld_node {
     struct node_upper upper;
     struct node *node; /* while it serves */
     uint32_t number;
-    uint32_t started;    /* clients begun */
+    uint32_t started; /* clients begun */
+    struct env_post post;
     bool give_up, split; /* a client is to make it resign what it leads; to split a tablet of TXNWORLD_TABLE */
 };
 
 struct txnworld_conf {
+    uint16_t stores;    /* of each node; 0 = 1. Clients are on the last one, tablets on the first */
     int nodes, clients; /* clients: of each node, each time it starts */
     /* One client: until w->over; it may return early. */
     void (*client)(struct txnworld_node *n, struct txn_client *c, uint32_t session);
@@ -72,6 +74,7 @@ void txnworld_free(struct txnworld *w);
 void txnworld_broke(struct txnworld *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* ---- for clients ---- */
+struct node_store *txnworld_store(struct txnworld_node *n); /* where its clients are */
 /* Between two of its transactions a client does what the world wants of its node. */
 void txnworld_duties(struct txnworld_node *n);
 int64_t txnworld_now(const struct txnworld *w); /* true time */

@@ -90,6 +90,8 @@ static void check_clean(void *ctx, struct tablet *t) {
     if (!h)
         return;
     site_check(h->site);
+    if (!site_leads(h->site))
+        return; /* it may still be catching up */
     site_stats(h->site, &st);
     if (st.active || st.preparing || st.prepared || st.promised || st.coordinating || st.unsettled)
         txnworld_broke(w, "tablet %d: active %d prepared %d promised %d coordinating %d unsettled %d", (int)h->id,
