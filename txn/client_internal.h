@@ -86,7 +86,8 @@ struct route {
     uint64_t tablet, generation;
     struct span range; /* in the arena */
     px_store store;
-    struct px_config config;
+    bool here;               /* this store has a replica */
+    struct px_config config; /* of tablets that are not here */
 };
 
 /* One request to one tablet. */

@@ -14,25 +14,34 @@ static enum rc fill(struct arena *a, uint64_t tablet, uint64_t generation, struc
                     struct mvcc_bytes end, const struct px_config *config, px_store store, struct route *ret,
                     struct err *err) {
     struct span range = {{start.p, start.n}, {end.p, end.n}};
-    *ret = (struct route){.tablet = tablet, .generation = generation, .store = store, .config = *config};
+    ret->tablet = tablet;
+    ret->generation = generation;
+    ret->store = store;
+    ret->here = false;
+    ret->config = *config;
     if (span_copy(a, range, &ret->range) != RC_OK)
         return err_set(err, RC_NOMEM, "out of memory");
     return RC_OK;
 }
 
-/* The tablet is here: then this replica knows who leads. */
+/* The tablet is here: then this replica knows who leads, and is the nearest. */
 static bool own(struct txn_client *c, struct key k, struct arena *a, struct route *ret, enum rc *ret_rc,
                 struct err *err) {
     struct tablets *ts = c->store->tablets;
     struct tablet *t = ts ? tablets_find_key(ts, (struct mvcc_bytes){k.p, k.bytes}) : NULL;
-    struct tablet_info info;
     if (!t)
         return false;
     px_store leader = replica_leads(tablet_replica(t)) ? client_self(c) : replica_leader(tablet_replica(t));
     if (!leader)
         return false;
-    tablet_info(t, &info);
-    *ret_rc = fill(a, info.id, info.generation, info.start, info.end, &info.config, leader, ret, err);
+    const struct mvcc_state *s = mvcc_state(tablet_mvcc(t));
+    struct span range = {{s->start.p, s->start.n}, {s->end.p, s->end.n}};
+    ret->tablet = tablet_id(t);
+    ret->generation = s->generation;
+    ret->store = leader;
+    ret->here = true;
+    ret->config.count = 0;
+    *ret_rc = span_copy(a, range, &ret->range) ? err_set(err, RC_NOMEM, "out of memory") : RC_OK;
     return true;
 }
 
@@ -74,7 +83,7 @@ static int distance(struct txn_client *c, px_store store) {
 }
 
 px_store route_nearest(struct txn_client *c, const struct route *r) {
-    px_store best = r->store;
+    px_store best = r->here ? client_self(c) : r->store;
     int best_distance = distance(c, best);
     for (uint32_t i = 0; i < r->config.count; i++) {
         const struct px_member *m = &r->config.member[i];

@@ -95,7 +95,7 @@ enum rc txn_status(struct txn_client *c, const struct txn_token *token, int64_t 
     counter_inc(&c->stats.by_token);
     for (;;) {
         enum txn_verdict one = TXN_UNDECIDED;
-        struct route r;
+        struct route r = {0};
         rc = ask_owner(c, key, token, deadline, &a, &r, &one, &ts, err);
         if (rc)
             break;

@@ -93,7 +93,7 @@ enum rc txn_place_pending(struct txn *t, struct err *err) {
     ilist_for_each(it, &t->pending) {
         struct pending *p = ilist_entry(it, struct pending, link);
         struct key k = {p->data, p->key_bytes};
-        struct route r;
+        struct route r = {0};
         struct arena a;
         if (v) { /* often the same as the one before */
             struct txn_span s = visit_span(v);
@@ -262,7 +262,7 @@ static enum rc change_everywhere(struct txn *t, const struct table *table, bool 
     buf_init(&d, 0);
     table_encode(table, &d);
     while (!rc) {
-        struct route r;
+        struct route r = {0};
         rc = route_find(t->c, at, 0, txn_deadline(t), a, &r, err);
         if (rc)
             break;

@@ -231,7 +231,7 @@ static void contended(struct bench *b) {
     bench_note(
         "contended counter, %d clients: %.0f commits/s, wait median %.2f ms, worst %.2f ms (%.1fx, wanted < 20x), "
         "each client %llu to %llu",
-        CLIENTS, (double)b->lats / ((double)(3 * b->run_ns) / 1e9), (double)median / 1e6, (double)worst / 1e6,
+        CLIENTS, (double)b->lats / ((double)b->run_ns * 3 / 1e9), (double)median / 1e6, (double)worst / 1e6,
         (double)worst / (double)median, (unsigned long long)least, (unsigned long long)most);
     free(b->lat);
 }
@@ -292,8 +292,9 @@ static void table_four(struct bench *b) {
             sum += b->lat[n++];
         }
         qsort(b->lat, n, sizeof *b->lat, cmp);
-        bench_note("%12d %9.2f %8.2f %16.1f %5.1f", paper[p].parts, (double)sum / (double)n / 1e6,
-                   (double)b->lat[n * 99 / 100] / 1e6, paper[p].mean, paper[p].p99);
+        int64_t p99 = b->lat[n * 99 / 100];
+        bench_note("%12d %9.2f %8.2f %16.1f %5.1f", paper[p].parts, (double)sum / (double)n / 1e6, (double)p99 / 1e6,
+                   paper[p].mean, paper[p].p99);
     }
     free(b->lat);
     b->lat = NULL;
@@ -363,7 +364,7 @@ static int gone(const char *path, const struct stat *st, int type, struct FTW *f
 int main(void) {
     const char *seconds = getenv("BENCH_SECONDS"), *where = getenv("BENCH_DIR");
     struct process_conf conf = {.stores = 1, .level = DIAG_ERROR};
-    struct bench b = {.run_ns = (int64_t)((seconds ? atof(seconds) : 1) * 1e9) / BENCH_RUNS};
+    struct bench b = {.run_ns = (int64_t)((seconds ? atof(seconds) : 1) * 1e9 / BENCH_RUNS)};
     struct err err = {0};
     char dir[300], data[320];
     snprintf(dir, sizeof dir, "%s/bench-txn-XXXXXX", where ? where : "/tmp");
