@@ -67,6 +67,22 @@ static void compare(const char *name, sqlite3_stmt *ours, sqlite3_stmt *own, dou
     sqlite3_finalize(own);
 }
 
+/* What the analyser pays for a name: all functions that have it. */
+static void lookups(void) {
+    struct bench_figure f;
+    enum { TIMES = 1000 };
+    for (int i = 0; i < BENCH_RUNS; i++) {
+        size_t found = 0;
+        int64_t from = bench_cpu_ns();
+        for (int k = 0; k < TIMES; k++)
+            for (size_t at = 0; fn_by_op("+", &at);)
+                found++;
+        f.run[i] = (double)(bench_cpu_ns() - from) / TIMES / 1000;
+        CHECK(found > TIMES);
+    }
+    bench_report("fn_by_op: all candidates of +", &f, "us", BENCH_SHOW, 0);
+}
+
 int main(void) {
     struct fn_env env = {0};
     struct type_session types = {0};
@@ -93,6 +109,7 @@ int main(void) {
             prepare(db, sum, NULL, 0), 0);
     compare("pgagg: sum of numerics", prepare(db, "SELECT pgagg(?2, ?1, 0, n) FROM t", &sumn, 2114),
             prepare(db, sum, NULL, 0), 0);
+    lookups();
     sqlite3_close(db);
     arena_done(&arena);
     return 0;
