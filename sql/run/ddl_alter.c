@@ -86,14 +86,26 @@ struct alter {
     const struct cat_table *from; /* a reference */
     uint32_t schema;
     struct draft f;
+    bool dirty;    /* the draft differs from the table: to be written when all commands are done */
+    bool physical; /* its columns do */
 };
 
-/* The draft as the new version: tablets hear of it, so that no gateway goes on with the old one. */
 static enum rc finish(struct alter *a, struct err *err) {
+    (void)err;
+    a->dirty = true;
+    return RC_OK;
+}
+
+/* The draft as the new version: tablets hear of it, so that no gateway goes on with the old one; of a new table there is none. */
+static enum rc write_out(struct alter *a, struct err *err) {
     struct cat_table *t = NULL;
-    a->f.store_version = a->from->store->version + 1;
+    if (!a->dirty)
+        return RC_OK;
+    a->dirty = false;
+    bool tell = a->physical || !ddl_is_new_store(a->d->s, a->from->store->id);
+    a->f.store_version = a->from->store->version + tell;
     enum rc rc = draft_table(a->d, &a->f, &t, err);
-    if (!rc)
+    if (!rc && tell)
         rc = ddl_change_store(a->d, t->store, false, err);
     if (!rc)
         rc = ddl_put_table(a->d, NULL, t, a->schema, err);
@@ -102,8 +114,8 @@ static enum rc finish(struct alter *a, struct err *err) {
 }
 
 static enum rc find_column(struct alter *a, const char *name, int *ret, struct err *err) {
-    *ret = cat_column_find(a->from, name);
-    if (*ret >= 0 && !a->from->column[*ret].hidden)
+    *ret = draft_column(&a->f, name);
+    if (*ret >= 0 && !a->f.column[*ret].hidden)
         return RC_OK;
     return err_sql(err, "42703", "column \"%.63s\" of relation \"%.63s\" does not exist", name, a->from->name);
 }
@@ -115,7 +127,8 @@ static enum rc add_column(struct alter *a, const PgQuery__AlterTableCmd *c, stru
     struct cat_schema schema = {.id = a->schema};
     bool rows = false, keys = false;
     snprintf(schema.name, sizeof schema.name, "%s", a->from->schema_name);
-    if (cat_column_find(a->from, def->colname) >= 0) {
+    a->physical = true;
+    if (draft_column(f, def->colname) >= 0) {
         if (!c->missing_ok)
             return err_sql(err, "42701", "column \"%.63s\" of relation \"%.63s\" already exists", def->colname,
                            a->from->name);
@@ -127,11 +140,13 @@ static enum rc add_column(struct alter *a, const PgQuery__AlterTableCmd *c, stru
     if (rc)
         return rc;
     struct cat_column *column = &f->column[f->t.columns - 1];
-    f->missing = arena_array(d->a, f->t.columns + 1u, sizeof *f->missing);
-    if (!f->missing)
-        return ddl_nomem(err);
-    for (uint16_t i = 0; i < f->t.columns; i++)
-        f->missing[i] = value_null();
+    if (!f->missing) {
+        f->missing = arena_array(d->a, f->columns_cap + 1u, sizeof *f->missing);
+        if (!f->missing)
+            return ddl_nomem(err);
+        for (uint16_t i = 0; i < f->columns_cap; i++)
+            f->missing[i] = value_null();
+    }
     for (size_t i = 0; i < def->n_constraints && !rc; i++) {
         const PgQuery__Constraint *k = def->constraints[i]->constraint;
         keys = keys || k->contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY ||
@@ -167,8 +182,9 @@ static enum rc add_column(struct alter *a, const PgQuery__AlterTableCmd *c, stru
 
 static enum rc drop_column(struct alter *a, const PgQuery__AlterTableCmd *c, struct err *err) {
     struct draft *f = &a->f;
-    int place = cat_column_find(a->from, c->name);
+    int place = draft_column(f, c->name);
     uint16_t n = 0;
+    a->physical = true;
     enum rc rc = RC_OK;
     if (place < 0 && c->missing_ok) {
         sess_notice(a->d->s, "NOTICE", "00000", "column \"%.63s\" of relation \"%.63s\" does not exist, skipping",
@@ -191,8 +207,9 @@ static enum rc drop_column(struct alter *a, const PgQuery__AlterTableCmd *c, str
     }
     f->t.checks = n;
     n = 0;
-    for (uint16_t i = 0; i < a->from->indexes && !rc; i++) {
-        const struct cat_index *x = &a->from->index[i];
+    uint16_t indexes = f->t.indexes;
+    for (uint16_t i = 0; i < indexes && !rc; i++) {
+        const struct cat_index kept = f->index[i], *x = &kept;
         bool uses = false;
         for (uint16_t k = 0; k < x->parts; k++)
             uses = uses || x->part[k].col == place;
@@ -494,44 +511,72 @@ static size_t checks_in(const PgQuery__AlterTableCmd *c) {
     return c->def && c->def->node_case == PG_QUERY__NODE__NODE_COLUMN_DEF ? c->def->column_def->n_constraints : 1;
 }
 
-enum rc ddl_alter_table(struct ddl *d, const PgQuery__AlterTableStmt *s, struct err *err) {
+/* Does a command write the table by itself, from what is committed? */
+static bool stands_alone(const PgQuery__AlterTableCmd *c) {
+    if (c->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_DropConstraint ||
+        c->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_ChangeOwner)
+        return true;
+    if (c->subtype != PG_QUERY__ALTER_TABLE_TYPE__AT_AddConstraint)
+        return false;
+    PgQuery__ConstrType type = c->def->constraint->contype;
+    return type == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY || type == PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE;
+}
+
+static enum rc alter_sequence_owner(struct ddl *d, const struct cat_object *o, const PgQuery__AlterTableCmd *c,
+                                    struct err *err) {
+    struct cat_object n = *o;
+    if (c->subtype != PG_QUERY__ALTER_TABLE_TYPE__AT_ChangeOwner)
+        return err_sql(err, "42809", "\"%.63s\" is not a table", o->name);
+    enum rc rc = ddl_role(d, c->newowner, &n.owner, err);
+    return rc ? rc : ddl_put(d, &n, err);
+}
+
+/* A run of commands that need no other look at the table than the first: one new version. */
+static enum rc alter_run(struct ddl *d, const PgQuery__AlterTableStmt *s, size_t from, size_t to, struct err *err) {
     const PgQuery__RangeVar *r = s->relation;
+    const struct cat_object *o;
+    size_t columns = 0, checks = 0;
+    enum rc rc = sess_relation(d->s, r->catalogname, r->schemaname, r->relname, &o, err);
+    if (rc)
+        return rc;
+    if (!o && s->missing_ok) {
+        sess_notice(d->s, "NOTICE", "00000", "relation \"%.63s\" does not exist, skipping", r->relname);
+        return RC_OK;
+    }
+    if (!o)
+        return ddl_error(d, -1, err, "42P01", "relation \"%.63s\" does not exist", r->relname);
+    if (o->kind == CAT_OBJECT_SEQUENCE)
+        return alter_sequence_owner(d, o, s->cmds[from]->alter_table_cmd, err);
+    struct cat_object *kept = cat_object_ref((struct cat_object *)(uintptr_t)o);
+    struct alter a = {.d = d, .from = cat_table_ref(o->table), .schema = o->schema};
+    for (size_t i = from; i < to; i++) {
+        columns += 1;
+        checks += checks_in(s->cmds[i]->alter_table_cmd);
+    }
+    rc = draft_begin(d, &a.f, a.from, columns, 1, checks, err);
+    for (size_t i = from; i < to && !rc; i++)
+        rc = one(&a, kept, s->cmds[i]->alter_table_cmd, err);
+    if (!rc)
+        rc = write_out(&a, err);
+    cat_table_unref(a.from);
+    cat_object_unref(kept);
+    return rc;
+}
+
+enum rc ddl_alter_table(struct ddl *d, const PgQuery__AlterTableStmt *s, struct err *err) {
     enum rc rc = RC_OK;
     if (s->objtype != PG_QUERY__OBJECT_TYPE__OBJECT_TABLE && s->objtype != PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE &&
         s->objtype != PG_QUERY__OBJECT_TYPE__OBJECT_INDEX)
-        return sess_unsupported(d->u->script, r->location, err, "this kind of ALTER is not supported");
-    if (s->n_cmds > 1 && sess_in_block(d->s))
-        sess_notice(d->s, "NOTICE", "00000", "a table that was altered can be used after the transaction's commit");
-    for (size_t i = 0; i < s->n_cmds && !rc; i++) {
-        const struct cat_object *o;
-        rc = sess_relation(d->s, r->catalogname, r->schemaname, r->relname, &o, err);
-        if (rc)
-            return rc;
-        if (!o && s->missing_ok) {
-            sess_notice(d->s, "NOTICE", "00000", "relation \"%.63s\" does not exist, skipping", r->relname);
-            return RC_OK;
-        }
-        if (!o)
-            return ddl_error(d, -1, err, "42P01", "relation \"%.63s\" does not exist", r->relname);
-        if (o->kind == CAT_OBJECT_SEQUENCE) {
-            if (s->cmds[i]->alter_table_cmd->subtype != PG_QUERY__ALTER_TABLE_TYPE__AT_ChangeOwner)
-                return err_sql(err, "42809", "\"%.63s\" is not a table", r->relname);
-            struct cat_object n = *o;
-            rc = ddl_role(d, s->cmds[i]->alter_table_cmd->newowner, &n.owner, err);
-            if (!rc)
-                rc = ddl_put(d, &n, err);
-            continue;
-        }
-        struct cat_object *kept = cat_object_ref((struct cat_object *)(uintptr_t)o);
-        struct alter a = {.d = d, .from = cat_table_ref(o->table), .schema = o->schema};
-        const PgQuery__AlterTableCmd *c = s->cmds[i]->alter_table_cmd;
-        rc = draft_begin(d, &a.f, a.from, 1, 1, checks_in(c), err);
-        if (!rc)
-            rc = one(&a, kept, c, err);
-        cat_table_unref(a.from);
-        cat_object_unref(kept);
-    }
-    return rc;
+        return sess_unsupported(d->u->script, s->relation->location, err, "this kind of ALTER is not supported");
+    size_t alone = 0;
+    for (size_t i = 0; i < s->n_cmds; i++)
+        alone += stands_alone(s->cmds[i]->alter_table_cmd);
+    if (alone && s->n_cmds > 1 && alone < s->n_cmds)
+        return sess_unsupported(d->u->script, s->relation->location, err,
+                                "keys and other changes in one ALTER TABLE are not supported: write two");
+    for (size_t i = 0; alone && i < s->n_cmds && !rc; i++)
+        rc = alter_run(d, s, i, i + 1, err);
+    return alone ? rc : alter_run(d, s, 0, s->n_cmds, err);
 }
 
 /* ---- RENAME --------------------------------------------------------------------------------------------------------------------- */
@@ -593,7 +638,8 @@ static enum rc rename_column(struct ddl *d, const struct cat_object *o, const Pg
             rc = rename_expr(d, &a.f.index[i].where_sql, r->subname, r->newname, err);
     if (!rc) {
         a.f.column[place].name = r->newname;
-        rc = finish(&a, err);
+        a.dirty = true;
+        rc = write_out(&a, err);
     }
     cat_table_unref(a.from);
     return rc;
@@ -620,8 +666,9 @@ static enum rc rename_constraint(struct ddl *d, const struct cat_object *o, cons
     }
     if (!rc && !found)
         rc = err_sql(err, "42704", "constraint \"%.63s\" for table \"%.63s\" does not exist", from, a.from->name);
+    a.dirty = true;
     if (!rc)
-        rc = finish(&a, err);
+        rc = write_out(&a, err);
     cat_table_unref(a.from);
     return rc;
 }
@@ -643,7 +690,8 @@ static enum rc rename_sequence(struct ddl *d, const struct cat_object *o, const 
             continue;
         char *full = ddl_qualified(d, a.from->schema_name, to);
         a.f.column[i].default_sql = full ? ddl_sequence_default(d, full) : NULL;
-        rc = a.f.column[i].default_sql ? finish(&a, err) : ddl_nomem(err);
+        a.dirty = true;
+        rc = a.f.column[i].default_sql ? write_out(&a, err) : ddl_nomem(err);
     }
     cat_table_unref(a.from);
     return rc;
@@ -658,8 +706,9 @@ static enum rc rename_relation(struct ddl *d, const struct cat_object *o, const 
     struct alter a = {.d = d, .from = cat_table_ref(o->table), .schema = o->schema};
     rc = draft_begin(d, &a.f, a.from, 0, 0, 0, err);
     a.f.t.name = to;
+    a.dirty = true;
     if (!rc)
-        rc = finish(&a, err);
+        rc = write_out(&a, err);
     cat_table_unref(a.from);
     return rc;
 }

@@ -302,20 +302,22 @@ static enum rc add_to(struct ddl *d, const struct cat_object *o, const struct in
     struct draft f;
     struct cat_index *x;
     struct cat_table *t = NULL;
+    bool bump = true;
     enum rc rc = draft_begin(d, &f, from, 0, 1, 0, err);
     if (!rc)
         rc = draft_add_index(d, &f, spec, &x, err);
     if (!rc)
         rc = ddl_lock_table(d, from->store, err);
     if (!rc) {
-        /* Every writer must know of the index. */
-        f.store_version++;
+        /* Every writer must know of the index; of a table that is new there are none. */
+        bump = x->kind == CAT_INDEX_LOCAL || !ddl_is_new_store(d->s, from->store->id);
+        f.store_version += bump;
         if (x->kind == CAT_INDEX_GLOBAL)
             rc = draft_fill_index(d, &f, from, x, err);
     }
     if (!rc)
         rc = draft_table(d, &f, &t, err);
-    if (!rc)
+    if (!rc && bump)
         rc = ddl_change_store(d, t->store, false, err);
     if (!rc)
         rc = ddl_put_table(d, NULL, t, schema, err);

@@ -11,6 +11,7 @@
 enum { TRIES = 20, COPY_ROWS = 4000, COPY_BYTES = 1 << 20, COPY_NOTICE_ROWS = 200000, ORPHANS_MAX = 10000 };
 
 #define EARLY_NS INT64_C(30000000000)
+#define OWN_LOCKS_NS INT64_C(300000000)
 
 enum rc ddl_begin(struct ddl *d, struct utility *u, const char *what, struct err *err) {
     struct sess *s = u->s;
@@ -84,9 +85,10 @@ enum rc ddl_drop_object(struct ddl *d, const struct cat_object *was, struct err 
 
 /* ---- tablets ------------------------------------------------------------------------------------------------------------- */
 
-static enum rc schema_alone(struct sess *s, const struct table *t, bool drop, struct err *err) {
+static enum rc schema_alone(struct sess *s, const struct table *t, bool drop, int64_t lock_wait_ns, struct err *err) {
     struct txn_options o = {.mode = TXN_READ_WRITE,
                             .deadline = reactor_deadline(s->e->reactor, EARLY_NS),
+                            .lock_wait_ns = lock_wait_ns,
                             .label = drop ? "drop a table's rows" : "a new table"};
     struct txn *x = NULL;
     enum rc rc = txn_begin(s->e->conf.txns, &o, &x, err);
@@ -114,19 +116,31 @@ enum rc ddl_make_store(struct ddl *d, const struct table *t, bool early, struct 
         s->orphan = grown;
         s->orphan_cap = cap;
     }
-    enum rc rc = schema_alone(s, t, false, err);
+    enum rc rc = schema_alone(s, t, false, 0, err);
     if (!rc)
         s->orphan[s->orphans++] = table_ref((struct table *)(uintptr_t)t);
     return rc;
 }
 
 enum rc ddl_change_store(struct ddl *d, const struct table *t, bool drop, struct err *err) {
-    return txn_schema(d->s->txn, t, drop, err);
+    struct sess *s = d->s;
+    if (drop || !ddl_is_new_store(s, t->id))
+        return txn_schema(s->txn, t, drop, err);
+    /* Nobody else knows the table: it changes at once, unless this very transaction has rows in it. */
+    struct err why = {0};
+    enum rc rc = schema_alone(s, t, false, OWN_LOCKS_NS, &why);
+    if (rc == RC_TIMEOUT || rc == RC_ABORTED)
+        return err_set(
+            err, RC_UNSUPPORTED,
+            "a table that was made in this transaction and has rows of it cannot be changed before the commit");
+    if (rc && err)
+        *err = why;
+    return rc;
 }
 
 void ddl_drop_orphan(struct sess *s, const struct table *t) {
     struct err err;
-    if (schema_alone(s, t, true, &err))
+    if (schema_alone(s, t, true, 0, &err))
         diag_warn(&s->e->env->diag, "sql", "table=%" PRIu64 " of a failed transaction was not dropped: %s", t->id,
                   err_message(&err));
 }
@@ -192,6 +206,7 @@ enum rc ddl_drop_table(struct ddl *d, uint32_t id, struct err *err) {
 
 struct mover {
     struct ddl *d;
+    bool inside; /* in a block: it may have rows of its own, which only its own transaction sees */
     const struct ddl_copy *c;
     struct arena a;    /* of the rows of a chunk */
     struct value *row; /* COPY_ROWS * to->n_cols */
@@ -200,6 +215,19 @@ struct mover {
     uint64_t total, told;
 };
 
+static enum rc mover_wrote(struct mover *m, enum rc rc, size_t conflict, struct err *err) {
+    if (rc == RC_EXISTS && m->c->duplicate)
+        rc = m->c->duplicate(m->c->ctx, m->write[conflict].values, err);
+    m->total += m->rows;
+    m->rows = 0;
+    arena_reset(&m->a);
+    if (!rc && m->total - m->told >= COPY_NOTICE_ROWS) {
+        m->told = m->total;
+        sess_notice(m->d->s, "NOTICE", "00000", "%s: %" PRIu64 " rows so far", m->c->what, m->total);
+    }
+    return rc;
+}
+
 static enum rc mover_write(struct mover *m, struct err *err) {
     struct sess *s = m->d->s;
     struct txn_options o = {.mode = TXN_READ_WRITE, .deadline = s->deadline, .label = "backfill"};
@@ -207,6 +235,10 @@ static enum rc mover_write(struct mover *m, struct err *err) {
     size_t conflict = 0;
     if (m->rows == 0)
         return RC_OK;
+    if (m->inside) {
+        enum rc rc = txn_write(s->txn, m->write, m->rows, &conflict, err);
+        return mover_wrote(m, rc, conflict, err);
+    }
     enum rc rc = txn_begin(s->e->conf.txns, &o, &t, err);
     for (int tries = 0; !rc; tries++) {
         rc = txn_write_commit(t, m->write, m->rows, &conflict, NULL, err);
@@ -214,17 +246,8 @@ static enum rc mover_write(struct mover *m, struct err *err) {
             break;
         rc = txn_restart(t, err);
     }
-    if (rc == RC_EXISTS && m->c->duplicate)
-        rc = m->c->duplicate(m->c->ctx, m->write[conflict].values, err);
     txn_free(t);
-    m->total += m->rows;
-    m->rows = 0;
-    arena_reset(&m->a);
-    if (!rc && m->total - m->told >= COPY_NOTICE_ROWS) {
-        m->told = m->total;
-        sess_notice(s, "NOTICE", "00000", "%s: %" PRIu64 " rows so far", m->c->what, m->total);
-    }
-    return rc;
+    return mover_wrote(m, rc, conflict, err);
 }
 
 static enum rc mover_row(struct mover *m, const struct value *from, struct err *err) {
@@ -292,14 +315,16 @@ static enum rc mover_scan(struct mover *m, struct txn *t, struct err *err) {
 enum rc ddl_copy_rows(struct ddl *d, const struct ddl_copy *c, uint64_t *ret_rows, struct err *err) {
     struct sess *s = d->s;
     struct txn_options o = {.mode = TXN_READ_STRONG, .deadline = s->deadline, .label = "backfill"};
-    struct mover m = {.d = d, .c = c};
+    struct mover m = {.d = d, .c = c, .inside = sess_in_block(s) || !s->final};
     struct txn *t = NULL;
     arena_init(&m.a, SESS_ARENA_BYTES_MAX);
     m.row = calloc((size_t)COPY_ROWS * c->to->n_cols, sizeof *m.row);
     m.write = calloc(COPY_ROWS, sizeof *m.write);
-    enum rc rc = m.row && m.write ? txn_begin(s->e->conf.txns, &o, &t, err) : ddl_nomem(err);
+    enum rc rc = m.row && m.write ? RC_OK : ddl_nomem(err);
+    if (!rc && !m.inside)
+        rc = txn_begin(s->e->conf.txns, &o, &t, err);
     if (!rc)
-        rc = mover_scan(&m, t, err);
+        rc = mover_scan(&m, m.inside ? s->txn : t, err);
     txn_free(t);
     free(m.row);
     free(m.write);

@@ -16,6 +16,8 @@
 
 #define RETRY_SLEEP_NS INT64_C(500000)
 
+enum { OWN_CHANGE_TRIES = 8 };
+
 /* ---- time ------------------------------------------------------------------------------------------------------------ */
 
 enum rc sess_statement_begin(struct sess *s, struct err *err) {
@@ -250,6 +252,10 @@ static enum rc again(struct attempt *a, enum rc rc, size_t mark, int tries, stru
         return rc;
     portal_stop(a->p);
     a->p->started = false;
+    if (rc == RC_STALE && s->change && tries >= OWN_CHANGE_TRIES) {
+        rc = err_set(err, RC_UNSUPPORTED, "a table that this transaction has changed can be used after its commit");
+        return rc;
+    }
     if (rc == RC_STALE && stmt_replan(a->p->stmt, true, &why)) {
         *err = why;
         return why.rc;

@@ -73,7 +73,15 @@ is(on(1, '', options => [ '-c', "insert into t values (41,'x',1); select 1/0" ])
 says("begin; create table b (a int primary key); insert into b values (1),(2); select a from b order by a; rollback; select * from b",
     qr/^1\n2\n.*42P01/s, 'CREATE TABLE and rows, rolled back');
 says("begin; create table b (a int primary key); insert into b values (1); commit; select a from b", '1', 'and committed');
-says('drop table b, k, h', '', 'several tables at once');
+says("begin; create table bi (a int primary key, b text); insert into bi values (1,'x'),(2,'y'); create unique index bi_b on bi (b);
+      select a from bi where b = 'y'; alter table bi rename column b to c; commit; select a from bi where c = 'x'; insert into bi values (3,'y')",
+    qr/^2\n1\n.*23505: .*"bi_b"/s, 'an index and a new name for a table of the same block, with its rows');
+says("begin; insert into bi values (4,'z'); create unique index bi_c on bi (c, a); commit; insert into bi values (4,'z')", qr/23505/,
+    'an index sees what its block has written');
+says("alter table bi add column d int default 5, add column e int, alter column d set not null, drop column e; select a, c, d from bi order by a",
+    "1|x|5\n2|y|5\n4|z|5", 'several changes at once');
+says('begin; alter table bi add column f int; select * from bi', qr/0A000: a table that this transaction has changed/, 'what a block changed waits for its commit');
+says('drop table b, k, h, bi', '', 'several tables at once');
 says('select * from h', qr/42P01/, 'they are gone on another node', node => 2);
 
 # Indexes, new columns, other names.
