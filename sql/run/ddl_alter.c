@@ -265,8 +265,10 @@ static enum rc column_null(struct alter *a, const PgQuery__AlterTableCmd *c, boo
     char *where = quoted ? ddl_printf(a->d, "%s IS NULL", quoted) : NULL;
     if (!where)
         return ddl_nomem(err);
-    if (not_null)
-        rc = any_row(a->d, a->from, where, &rows, err);
+    bool fresh = place >= a->from->columns; /* added by this statement: all rows have the same in it */
+    bool given = fresh && a->f.missing && a->f.missing[place].kind != VALUE_NULL;
+    if (not_null && !given)
+        rc = any_row(a->d, a->from, fresh ? NULL : where, &rows, err);
     if (!rc && rows) {
         rc = err_sql(err, "23502", "column \"%.63s\" of relation \"%.63s\" contains null values", c->name,
                      a->from->name);
@@ -418,7 +420,11 @@ static enum rc add_constraint(struct alter *a, const struct cat_object *o, const
             return rc;
         const struct cat_check *c = &a->f.check[a->f.t.checks - 1];
         char *where = ddl_printf(a->d, "NOT (%s)", c->sql);
-        rc = where ? any_row(a->d, a->from, where, &rows, err) : ddl_nomem(err);
+        bool fresh = a->f.t.columns > a->from->columns; /* rows cannot be asked for columns that they do not have yet */
+        rc = where ? any_row(a->d, a->from, fresh ? NULL : where, &rows, err) : ddl_nomem(err);
+        if (!rc && rows && fresh)
+            return sess_unsupported(a->d->u->script, k->location, err,
+                                    "a check that comes with a new column is not supported for a table with rows");
         if (!rc && rows) {
             rc = err_sql(err, "23514", "check constraint \"%.63s\" of relation \"%.63s\" is violated by some row",
                          c->name, a->from->name);
