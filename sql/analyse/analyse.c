@@ -686,33 +686,49 @@ static bool is_reg(struct col c) {
     return type_category(c.type) == 'N' && !type_same(type_lowered(c), c);
 }
 
+/* The i-th target is shown as a name; what is sorted by it goes on by the number, which becomes a target of its own. */
+static bool name_target(struct an *an, struct query *q, uint32_t i) {
+    bool dml = q->kind != QUERY_SELECT, sorted = false;
+    struct expr *number = dml ? q->returning[i].expr : q->target[i].expr;
+    for (uint32_t k = 0; k < q->sorts; k++)
+        sorted = sorted || q->sort[k].expr == number;
+    if (sorted) {
+        struct target *more = an_new(an, (size_t)q->targets + 1, sizeof *more);
+        if (!more)
+            return false;
+        memcpy(more, q->target, q->targets * sizeof *more);
+        more[q->targets] = (struct target){.name = "?column?", .expr = number, .junk = true};
+        q->target = more;
+        q->targets++;
+    }
+    struct expr *name = coerce_type(an, number, col_of(COL_TEXT), FN_CAST_EXPLICIT, -1);
+    if (name)
+        (dml ? q->returning : q->target)[i].expr = name;
+    return name != NULL;
+}
+
 /* regclass and its like are numbers that the client sees as names. */
 static bool name_outputs(struct an *an, struct query **q) {
-    bool dml = (*q)->kind != QUERY_SELECT, any = false, sorted = false;
-    struct target *t = dml ? (*q)->returning : (*q)->target;
+    bool dml = (*q)->kind != QUERY_SELECT, any = false;
     uint32_t n = dml ? (*q)->returnings : (*q)->targets;
     for (uint32_t i = 0; i < n; i++) {
-        if (t[i].junk || !is_reg(t[i].expr->type))
-            continue;
-        any = true;
-        for (uint32_t k = 0; k < (*q)->sorts; k++)
-            sorted = sorted || (*q)->sort[k].expr == t[i].expr;
+        const struct target *t = dml ? &(*q)->returning[i] : &(*q)->target[i];
+        any = any || (!t->junk && is_reg(t->expr->type));
     }
     if (!any)
         return true;
-    if (sorted || (!dml && ((*q)->distinct || (*q)->distincts))) {
-        bool ordered = (*q)->sorts > 0;
-        if (ordered)
-            return unsupported(an, -1, "ORDER BY a column of a reg type is not supported");
+    if (!dml && ((*q)->distinct || (*q)->distincts || (*q)->set)) {
+        if ((*q)->sorts)
+            return unsupported(an, -1, "ORDER BY with DISTINCT or UNION of a reg type is not supported");
         if (!(*q = wrap_query(an, *q)))
             return false;
-        t = (*q)->target;
         n = (*q)->targets;
     }
-    for (uint32_t i = 0; i < n; i++)
-        if (!t[i].junk && is_reg(t[i].expr->type) &&
-            !(t[i].expr = coerce_type(an, t[i].expr, col_of(COL_TEXT), FN_CAST_EXPLICIT, -1)))
+    for (uint32_t i = 0; i < n; i++) {
+        const struct target *t = dml ? &(*q)->returning[i] : &(*q)->target[i];
+        if (!t->junk && is_reg(t->expr->type) && !name_target(an, *q, i))
             return false;
+    }
     return true;
 }
 

@@ -620,3 +620,7 @@ UPDATE t SET a = b WHERE NOT c
 UPDATE t SET a = $1 WHERE b = $1
 SELECT a FROM t WHERE grouping(nope) > 1
 SELECT sum(grouping(a)) FROM t GROUP BY a
+SELECT oid::regclass FROM pg_class ORDER BY 1
+SELECT oid::regclass AS r, relname FROM pg_class ORDER BY r DESC, relname LIMIT 3
+SELECT DISTINCT relnamespace::regnamespace FROM pg_class
+SELECT oid::regclass FROM pg_class UNION SELECT oid::regclass FROM pg_class
