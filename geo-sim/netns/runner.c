@@ -23,7 +23,16 @@
 #define MS INT64_C(1000000)
 #define SEC INT64_C(1000000000)
 
-enum { CLIENTS_MAX = 512, TRIES_MAX = 20, METRICS_BYTES = 1 << 18, LOOK_MS = 250, HTTP_MS = 800, STEP_WAIT_MS = 20000 };
+enum {
+    CLIENTS_MAX = 512,
+    TRIES_MAX = 20,
+    METRICS_BYTES = 1 << 18,
+    LOOK_MS = 250,
+    HTTP_MS = 800,
+    STEP_WAIT_MS = 20000,
+    HOME_TRIES = 20,
+    HOME_WAIT_MS = 500
+};
 static const int64_t PATIENCE_NS = 10 * SEC, SETUP_NS = 60 * SEC;
 
 struct runner;
@@ -449,7 +458,19 @@ static enum rc last_look(struct runner *r, struct err *err) {
     return rc;
 }
 
-/* Leadership goes home, so that a run begins as its scenario says. What refuses, or is there already, is no matter. */
+static void ask_for_lead(const struct geo_cluster *c, unsigned home, unsigned number, int tablet) {
+    char to[16], id[16];
+    struct buf said;
+    struct err ignored = {0};
+    snprintf(to, sizeof to, "%u", number);
+    snprintf(id, sizeof id, "%d", tablet);
+    const char *const words[] = {"tablet", "transfer-leader", id, "--to", to, NULL};
+    buf_init(&said, 1 << 16);
+    IGNORE(geo_cluster_ask(c, home, words, &said, &ignored)); /* it may lead already, or not be ready to */
+    buf_done(&said);
+}
+
+/* Leadership goes home, so that a run begins as its scenario says; for some time it is asked for again. */
 static void go_home(struct runner *r) {
     const struct geo_cluster *c = r->cluster;
     const struct topo *t = r->world.topo;
@@ -457,18 +478,13 @@ static void go_home(struct runner *r) {
     unsigned home = 0;
     while (home < c->nodes && strcmp(t->region[t->place[c->node[home].place].region].name, r->script->home) != 0)
         home++;
-    if (seen)
+    for (int tries = 0; seen && home < c->nodes && tries < HOME_TRIES; tries++) {
         geo_cluster_look(c, seen);
-    for (int tablet = 1; seen && seen->known && home < c->nodes && tablet <= 2; tablet++) {
-        char number[16], id[16];
-        struct buf said;
-        struct err ignored = {0};
-        snprintf(number, sizeof number, "%u", seen->number[home]);
-        snprintf(id, sizeof id, "%d", tablet);
-        const char *const words[] = {"tablet", "transfer-leader", id, "--to", number, NULL};
-        buf_init(&said, 1 << 16);
-        IGNORE(geo_cluster_ask(c, home, words, &said, &ignored));
-        buf_done(&said);
+        if (seen->leads[home] >= 2)
+            break;
+        for (int tablet = 1; seen->number[home] && tablet <= 2; tablet++)
+            ask_for_lead(c, home, seen->number[home], tablet);
+        sys_sleep_ms(HOME_WAIT_MS);
     }
     free(seen);
 }

@@ -181,12 +181,15 @@ void work_judge(struct work *w, int64_t now_ns) {
     for (size_t i = 0; i < w->unknowns; i++)
         hist_unknown(w->history, w->unknown[i]);
     bool good = hist_check_cycles(w->history, &v);
-    results_check(r, good, "the history is strictly serializable: %zu transactions, no cycle of dependencies%s%s%s",
-                  hist_count(w->history), good ? "" : ": ", good ? "" : v.anomaly, good ? "" : v.text);
+    if (good)
+        results_check(r, true, "the history is strictly serializable: %zu transactions, no cycle of dependencies",
+                      hist_count(w->history));
+    else
+        results_check(r, false, "the history is NOT strictly serializable: %s: %s", v.anomaly, v.text);
     if (w->all_ts && w->unknowns == 0) {
         good = hist_check_replay(w->history, &v);
         results_check(r, good, "replayed in the order of their timestamps, every read sees what it saw%s%s",
-                      good ? "" : ": ", good ? "" : v.text);
+                      good ? "" : ": NO: ", good ? "" : v.text);
     }
     note_gap(w, now_ns);
     if (s->gap_ns)

@@ -39,6 +39,19 @@ is($again, $trace{'leader-region-loss'}, 'the same seed is the same run');
 my ($other) = (play('leader-region-loss', '--seed', 2))[1] =~ /trace ([0-9a-f]+)/;
 isnt($other, $trace{'leader-region-loss'}, 'another one is another');
 
+# Rules of the database that are broken on purpose are found in what clients saw.
+for (
+    [ 'K-5: reads take no locks', 'leader-region-loss', qr/FAILED  the history is NOT strictly serializable: lost update: / ],
+    [ 'P-1: speak as before the restart', 'leader-region-loss', qr/FAILED  no acknowledged write is lost: .* was written later/ ],
+    [ 'R-1: a follower believes that it has everything', 'leader-region-loss', qr/FAILED  replayed in the order of their timestamps/ ],
+) {
+    my ($rule, $story, $says) = @$_;
+    local $ENV{SIM_MUTANT} = $rule;
+    my ($status, $out) = play($story, '--seed', 1);
+    is($status, 1, "broken: $rule");
+    like($out, $says, 'is caught');
+}
+
 # What the results tell.
 my $r = decode_json(slurp("$dir/leader-region-loss.json"));
 my %led;
