@@ -68,6 +68,8 @@ static enum rc source_table(struct cat_source *source, uint32_t schema, const ch
         view = sess_view(s);
         o = cat_view_relation(&view, schema, name);
     }
+    if (!rc && o && o->kind == CAT_OBJECT_SEQUENCE)
+        return virtual_sequence(o, ret, err);
     if (o && o->kind == CAT_OBJECT_TABLE)
         *ret = cat_table_ref(o->table);
     return rc;

@@ -362,6 +362,8 @@ uint32_t virtual_pkey_named(const struct cat_view *v, uint32_t schema, const cha
 const struct cat_object *virtual_pkey_table(const struct cat_view *v, uint32_t oid);
 bool virtual_constraint_def(const struct cat_view *v, uint32_t oid, struct buf *to);
 /* Name of a system relation's descriptor; NULL: there is none. */
+/* A sequence as a relation of one row. */
+enum rc virtual_sequence(const struct cat_object *o, const struct cat_table **ret, struct err *err);
 size_t virtual_count(void);
 const struct cat_table *virtual_at(struct sess_engine *e, size_t i); /* NULL: no memory */
 void virtual_done(struct sess_engine *e);

@@ -232,6 +232,43 @@ bool virt_end(struct virt *x) {
     return !x->rc;
 }
 
+/* ---- sequences -------------------------------------------------------------------------------------------------- */
+
+enum rc virtual_sequence(const struct cat_object *o, const struct cat_table **ret, struct err *err) {
+    static const struct cat_column column[] = {
+        {.name = "last_value", .id = 1, .type = {.type = COL_INT8, .typmod = COL_TYPMOD_NONE}, .not_null = true},
+        {.name = "log_cnt", .id = 2, .type = {.type = COL_INT8, .typmod = COL_TYPMOD_NONE}, .not_null = true},
+        {.name = "is_called", .id = 3, .type = {.type = COL_BOOL, .typmod = COL_TYPMOD_NONE}, .not_null = true}};
+    struct cat_table t = {.id = o->id,
+                          .schema = o->schema,
+                          .owner = o->owner,
+                          .version = 1,
+                          .name = o->name,
+                          .schema_name = "public", /* nobody prints it */
+                          .kind = CAT_SYSTEM,
+                          .columns = ARRAY_LEN(column),
+                          .column = column};
+    struct cat_table *made;
+    enum rc rc = cat_table_new(&t, &made, err);
+    if (!rc)
+        *ret = made;
+    return rc;
+}
+
+static enum rc sequence_row(struct sess *s, const struct cat_table *t, portal_row *on_row, void *to, struct err *err) {
+    struct cat_view v = sess_view(s);
+    const struct cat_object *found = cat_view_get(&v, t->id);
+    int64_t last = 0;
+    bool called = false;
+    if (!found || found->kind != CAT_OBJECT_SEQUENCE)
+        return err_set(err, RC_STALE, "relation %u is gone", t->id);
+    struct cat_object *o = cat_object_ref((struct cat_object *)(uintptr_t)found);
+    enum rc rc = cat_sequence_last(s->e->catalog, o, s->deadline, &last, &called, err);
+    cat_object_unref(o);
+    struct value row[3] = {value_int(last), value_int(0), value_int(called)};
+    return rc ? rc : on_row(to, row, err);
+}
+
 enum rc virtual_rows(void *ctx, const struct cat_table *t, portal_row *on_row, void *to, struct err *err) {
     struct sess *s = ctx;
     const struct virt_def *d = NULL;
@@ -239,7 +276,7 @@ enum rc virtual_rows(void *ctx, const struct cat_table *t, portal_row *on_row, v
         if (def_at(i)->id == t->id)
             d = def_at(i);
     if (!d)
-        return err_set(err, RC_INTERNAL, "relation %u has no rows of its own", t->id);
+        return sequence_row(s, t, on_row, to, err);
     if (!d->rows)
         return RC_OK;
     struct virt x = {.s = s, .view = sess_view(s), .t = t, .on_row = on_row, .to = to, .err = err};

@@ -49,6 +49,7 @@ says("select relname from pg_class where oid = 't'::regclass", 't', 'an oid from
 says("select a.attname from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any(i.indkey) where i.indrelid = 't'::regclass and i.indisprimary",
     'a', 'the primary key as ORMs ask for it');
 says("select nextval('s_id_seq') > 0, currval('s_id_seq') > 0", 't|t', 'sequences');
+says("select setval('s_id_seq', 500); select last_value, is_called from s_id_seq", "500\n500|t", 'a sequence as a relation');
 says("select pg_get_serial_sequence('s', 'id')", 'public.s_id_seq', 'pg_get_serial_sequence');
 says("select current_user, session_user, current_database(), current_schema()", 'meridian|meridian|meridian|public', 'who and where');
 says('select version()', qr/^PostgreSQL 15\.0 \(Meridian /, 'version()');
