@@ -129,6 +129,7 @@ void print_expr(struct out *o, const struct expr *e);
 /* In the form of that type. */
 void print_as(struct out *o, const struct expr *e, const struct col *type);
 /* With the collation that its type needs to be ordered, grouped or compared. */
+void no_order(struct out *o, const struct expr *e); /* says that it cannot */
 void print_ordered(struct out *o, const struct expr *e);
 void print_conjuncts(struct out *o, const char *before, const struct expr *where, const struct expr *const *more,
                      uint32_t mores);

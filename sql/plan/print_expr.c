@@ -459,12 +459,22 @@ void print_as(struct out *o, const struct expr *e, const struct col *type) {
     print_expr(o, e);
 }
 
+void no_order(struct out *o, const struct expr *e) {
+    char name[COL_NAME_BYTES];
+    maker_unsupported(o->m, e->location, "ordering or grouping by values of type %s is not supported here",
+                      col_name(&e->type, name));
+}
+
 void print_ordered(struct out *o, const struct expr *e) {
     int class = plan_class(&e->type);
+    if (e->type.type == COL_INTERVAL || (e->type.type == COL_ARRAY && e->type.elem != COL_ENUM)) {
+        out_printf(o, "pgkey(%u, %u, ", e->type.type, e->type.elem);
+        print_expr(o, e);
+        out_puts(o, ")");
+        return;
+    }
     if (class == 0) {
-        char name[COL_NAME_BYTES];
-        maker_unsupported(o->m, e->location, "ordering or grouping by values of type %s is not supported",
-                          col_name(&e->type, name));
+        no_order(o, e);
         return;
     }
     print_expr(o, e);

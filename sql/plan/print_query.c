@@ -593,9 +593,12 @@ void print_order(struct out *o, const struct query *q) {
             continue;
         out_puts(o, before);
         before = ", ";
-        if (n > 0 && (q->set != SET_NONE || q->distinct || s->expr->kind != EXPR_COL)) {
+        bool by_number = n > 0 && (q->set != SET_NONE || q->distinct || s->expr->kind != EXPR_COL);
+        if (by_number && plan_class(&s->expr->type) == 0 && q->set == SET_NONE && !q->distinct)
+            by_number = false;
+        if (by_number) {
             if (plan_class(&s->expr->type) == 0)
-                print_ordered(o, s->expr); /* says why not */
+                no_order(o, s->expr);
             out_printf(o, "%u%s", n, plan_class(&s->expr->type) == COL_NUMERIC ? " COLLATE pgnum" : "");
         } else if (q->set != SET_NONE) {
             maker_unsupported(o->m, s->expr->location, "ordering a set operation by this is not supported");
@@ -719,7 +722,7 @@ static void print_targets(struct out *o, const struct query *q, const struct pla
         out_puts(o, n ? ", " : "");
         print_as(o, t->expr, type);
         if (distinct && plan_class(type) == 0)
-            print_ordered(o, t->expr); /* says why not */
+            no_order(o, t->expr);
         if (distinct && plan_class(type) == COL_NUMERIC)
             out_puts(o, " COLLATE pgnum");
         out_printf(o, " AS c%u", n++);

@@ -57,3 +57,8 @@ SELECT count(*), min(d), max(d), max(s) FROM a WHERE id > 100;
 DELETE FROM a WHERE id = ANY (SELECT generate_series(101, 110));
 SELECT count(*) FROM a WHERE id = ANY (ARRAY[1, 2, 111, 3]);
 SELECT k, count(*) OVER (PARTITION BY k) FROM c ORDER BY k, k2;
+SELECT i FROM (VALUES ('1 day'::interval), ('23 hours'), ('-1 month'), ('30 days 1 second'), ('1 month'), ('2 years')) AS v(i) ORDER BY i;
+SELECT a FROM (VALUES (ARRAY[1, 2]), (ARRAY[1]), (ARRAY[1, NULL]), (ARRAY[]::int4[]), (ARRAY[2]), (ARRAY[-5, 7]), (NULL)) AS v(a) ORDER BY a;
+SELECT a, count(*) FROM (VALUES (ARRAY['x', 'y']), (ARRAY['x']), (ARRAY['x', 'y']), (ARRAY['a', 'b', 'c'])) AS v(a) GROUP BY a ORDER BY a DESC;
+SELECT id FROM a ORDER BY ARRAY[x, -id];
+SELECT id, rank() OVER (ORDER BY d - '2024-01-01'::timestamp) FROM a WHERE d IS NOT NULL ORDER BY 2, 1;
