@@ -10,13 +10,24 @@ my $bin      = 'build/dev/bin/meridian';
 my $programs = 'build/dev/tests/cluster/programs';
 plan skip_all => "no $bin" unless -x $bin && -x "$programs/api_suite";
 my $dir = tempdir(CLEANUP => 1);
-my $pid = open(my $from, '-|') // die;
-if (!$pid) {
-    open STDERR, '>', "$dir/log" or die;
-    exec $bin, 'start', '--data', "$dir/n1", '--sql', '127.0.0.1:0', '--rpc', '127.0.0.1:0', '--http', 'none', '--bootstrap', '--stores', 2, '--log', 'error' or die;
+my ($pid, $from, $addr);
+sub start {
+    my @more = @_;
+    $pid = open($from, '-|') // die;
+    if (!$pid) {
+        open STDERR, '>', "$dir/log" or die;
+        exec $bin, 'start', '--data', "$dir/n1", '--sql', '127.0.0.1:0', '--rpc', '127.0.0.1:0', '--http', 'none', '--stores', 2, '--log', 'error', @more or die;
+    }
+    ($addr) = (readline($from) // '') =~ /sql=(\S+)/;
+}
+sub stop {
+    kill 'TERM', $pid;
+    close $from;    # waits for it
+    undef $pid;
+    return $?;
 }
 END { local $?; kill 'KILL', $pid if $pid }
-my ($addr) = (readline($from) // '') =~ /sql=(\S+)/;
+start('--bootstrap');
 ok($addr, 'a node serves') or BAIL_OUT('no node');
 
 my @suite = split /\n/, `$programs/api_suite meridian://$addr/meridian meridian`;
@@ -55,8 +66,21 @@ like(sql("\\staleness exact 1s\n\\staleness\n"), qr/^SET\nReads are "exact 1s"/,
 like(sql("\\explain SELECT * FROM s WHERE k = 1\n"), qr/QUERY PLAN/, '\explain');
 like(sql("INSERT INTO s VALUES (9);\n\\trace\n"), qr/Last transaction: \d+\.\d+ ms.*\n transaction .*\xe2\x96\x88.*\n   \w+ +\|.*\xe2\x96\x88/s, '\trace draws where the time went');
 is(sql("\\trace\n"), "there is no transaction to show yet\n", 'and says so where there was none');
-kill 'TERM', $pid;
-waitpid $pid, 0;
-is($?, 0, 'the node ends');
-undef $pid;
+is(sql("CREATE ROLE alice LOGIN SUPERUSER PASSWORD 'wonder land';\n"), "CREATE ROLE\n", 'a role with a password');
+is(stop(), 0, 'the node ends');
+
+# ---- passwords and TLS -----------------------------------------------------------------------------------------------------
+sub openssl { system("openssl @_ >$dir/openssl.log 2>&1") == 0 or die "openssl @_" }
+openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout $dir/ca.key -out $dir/ca.crt -subj /CN=ca -days 2");
+openssl("req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout $dir/n.key -out $dir/n.csr -subj /CN=localhost");
+openssl("x509 -req -in $dir/n.csr -CA $dir/ca.crt -CAkey $dir/ca.key -CAcreateserial -out $dir/n.crt -days 2");
+start('--sql-auth', 'scram', '--tls-cert', "$dir/n.crt", '--tls-key', "$dir/n.key", '--tls-ca', "$dir/ca.crt");
+ok($addr, 'it comes back with TLS and passwords') or BAIL_OUT('no node');
+my ($port) = $addr =~ /:(\d+)$/;
+sub as { my ($user, $options) = @_; return scalar `$bin sql --url 'meridian://$user\@localhost:$port/meridian?$options' -Atc 'SELECT 6 * 7' -c '\\conninfo' 2>&1` }
+like(as('alice:wonder%20land', "sslmode=verify-full&sslrootcert=$dir/ca.crt"), qr/^42\n.*as user "alice" on host "localhost".*\nSSL connection \(TLSv1\.[23], /, 'TLS with a checked name, and SCRAM');
+like(as('alice:wrong', 'sslmode=require'), qr/password authentication failed/, 'a wrong password');
+like(as('meridian', 'sslmode=require'), qr/error: .*password/, 'none');
+like(as('alice:wonder%20land', "sslmode=verify-full&sslrootcert=$dir/n.crt"), qr/error: .*certificate/i, 'another authority');
+is(stop(), 0, 'and ends');
 done_testing();
