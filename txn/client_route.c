@@ -31,7 +31,7 @@ static bool own(struct txn_client *c, struct key k, struct arena *a, struct rout
     struct tablet *t = ts ? tablets_find_key(ts, (struct mvcc_bytes){k.p, k.bytes}) : NULL;
     if (!t)
         return false;
-    px_store leader = replica_leads(tablet_replica(t)) ? client_self(c) : replica_leader(tablet_replica(t));
+    px_store leader = replica_leader(tablet_replica(t)); /* whether its lease holds is asked where it counts */
     if (!leader)
         return false;
     const struct mvcc_state *s = mvcc_state(tablet_mvcc(t));

@@ -389,7 +389,7 @@ enum rc txn_scan_open(struct txn *t, const struct txn_scan_conf *how, struct txn
     if (!s)
         return txn_leave(t, err_set(err, RC_NOMEM, "out of memory"));
     s->t = t;
-    s->began = env_now_ns(t->c->env);
+    s->began = t->call_began;
     arena_init(&s->a, 0);
     ilist_init(&s->queue);
     ilist_init(&s->link);
