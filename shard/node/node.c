@@ -112,6 +112,7 @@ static enum rc store_open(struct store_run *s, struct err *err) {
                                 .on_dead = on_dead,
                                 .unfit = node_clocks_unfit,
                                 .ctx = s};
+    conf.replicas.starts = n->id.starts;
     if (!rc)
         rc = tablets_open(s->pub.reactor, &conf, &s->pub.tablets, &damage, err);
     if (rc == RC_CORRUPT && damage.segment[0])

@@ -14,7 +14,7 @@
 #include "shard/store/key.h"
 
 static const int64_t ROUND_NS = 500000000, PUT_NS = 3000000000, PING_NS = 1000000000, CHANGE_NS = 60000000000,
-                     LIST_NS = 1000000000, MEASURE_NS = 5000000000;
+                     LIST_NS = 1000000000, MEASURE_NS = 5000000000, MOURN_NS = 5000000000;
 enum { ARENA_BYTES_MAX = 64 << 20 };
 
 /* What the directory was told last, by tablet. */
@@ -337,11 +337,14 @@ static void mourn(struct repair *r) {
     ask.from_node = s->pub.node->id.node;
     ask.replica = lost.replica;
     arena_init(&a, ARENA_BYTES_MAX);
-    enum rc rc = node_admin(s, &ask, &a, reactor_deadline(s->pub.reactor, CHANGE_NS), &out, &err);
+    enum rc rc = node_admin(s, &ask, &a, reactor_deadline(s->pub.reactor, MOURN_NS), &out, &err);
     arena_done(&a);
-    if (!rc || rc == RC_NOTFOUND)
+    if (!rc || rc == RC_NOTFOUND) {
         tablets_replaced(s->pub.tablets, &lost);
-    else
+        return; /* the next one in the next round */
+    }
+    tablets_lost_later(s->pub.tablets);
+    if (rc != RC_CANCELLED && rc != RC_SHUTDOWN)
         diag_tablet(&s->pub.env->diag, DIAG_INFO, lost.id, "tablet: a damaged replica is not replaced yet",
                     "reason=\"%s\"", err_message(&err));
     r->mourn_at = reactor_now(s->pub.reactor) + LIST_NS;

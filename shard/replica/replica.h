@@ -121,10 +121,14 @@ struct replicas_conf {
     int64_t stall_ns;                          /* a sync or a turn that takes longer stops support, P-13 (lease / 3) */
     struct px_limits limits;                   /* of each group */
     struct wal_conf wal;                       /* store is filled in */
-    size_t proposals_max;                      /* waiting here (65,536) */
-    uint32_t workers_max;                      /* fibers that apply (32) */
-    uint32_t snapshots_max;                    /* at once, in each direction (4) */
-    int64_t snapshot_bytes_per_s;              /* sent, all together (64 MiB) */
+    /* How often the store was started, as far as is known elsewhere: the incarnation is at least that. Needed where the log was
+     * lost, and with it the count (P-1). */
+    uint64_t starts;
+    bool log_lost;          /* an earlier log of this store was given up: it granted what nobody remembers (N-2) */
+    size_t proposals_max;   /* waiting here (65,536) */
+    uint32_t workers_max;   /* fibers that apply (32) */
+    uint32_t snapshots_max; /* at once, in each direction (4) */
+    int64_t snapshot_bytes_per_s; /* sent, all together (64 MiB) */
 
     /* Makes an empty state machine and replicas_add's it with state.config = config, as a learner. On a fiber. NULL: no
      * learner can be made here. */

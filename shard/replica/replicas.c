@@ -202,7 +202,9 @@ static enum rc begin_incarnation(struct replicas *rs, struct err *err) {
                               .lease_ns = c->lease_ns,
                               .renew_ns = c->renew_ns,
                               .sole_lease_ns = c->sole_lease_ns,
-                              .clean_until = any ? last.clean_until : 1,
+                              .clean_until = any           ? last.clean_until
+                                             : c->log_lost ? 0
+                                                           : 1,
                               .lease_ns_max = last.lease_ns_max,
                               .sole_lease_ns_max = last.sole_lease_ns_max,
                               .chaos = rs->env->chaos};
@@ -210,6 +212,8 @@ static enum rc begin_incarnation(struct replicas *rs, struct err *err) {
         return err_set(err, RC_INVAL, "the log is store %llu's", (unsigned long long)last.store);
     rs->incarnation = si.incarnation =
         last.incarnation + !(any && env_mutant(rs->env, "P-1: speak as before the restart"));
+    if (!any && c->log_lost && rs->incarnation < c->starts)
+        rs->incarnation = si.incarnation = c->starts;
     rs->store_record = (struct wal_store){
         .store = rs->self,
         .incarnation = rs->incarnation,

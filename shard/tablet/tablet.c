@@ -436,6 +436,14 @@ static void on_name(void *ctx, const char *name) {
     n->id[n->count++][1] = replica;
 }
 
+/* Its votes went with the log. */
+static enum rc lose_found(struct tablets *ts, uint64_t id, uint64_t replica, struct err *err) {
+    char path[ENV_PATH_BYTES];
+    snprintf(path, sizeof path, "%s/T%llx.%llx.db", ts->dir, (unsigned long long)id, (unsigned long long)replica);
+    enum rc rc = replicas_bury(ts->rs, id, replica, err);
+    return rc ? rc : tablets_lose(ts, id, replica, path, "the store's log was lost", err);
+}
+
 static enum rc open_found(struct tablets *ts, uint64_t id, uint64_t replica, struct err *err) {
     if (tablets_find_any(ts, id))
         return err_set(err, RC_CORRUPT, "two files of tablet %llu lie in %s", (unsigned long long)id, ts->dir);
@@ -480,8 +488,11 @@ static enum rc open_all(struct tablets *ts, struct err *err) {
     }
     buf_done(&names.left_over);
     for (size_t i = 0; i < names.count && !rc; i++)
-        rc = open_found(ts, names.id[i][0], names.id[i][1], err);
+        rc = ts->conf.replicas.log_lost ? lose_found(ts, names.id[i][0], names.id[i][1], err)
+                                        : open_found(ts, names.id[i][0], names.id[i][1], err);
     free(names.id);
+    if (!rc && ts->conf.replicas.log_lost)
+        rc = tablets_log_buried(ts, err);
     return rc;
 }
 
@@ -524,7 +535,17 @@ enum rc tablets_open(struct reactor *r, const struct tablets_conf *conf, struct 
     if (!rc) /* a file that took its name when only the process died: what it holds will be acknowledged */
         rc = dir_sync(r, ts->dir, err);
     if (!rc)
+        rc = tablets_log_was_lost(ts, &rc_conf->log_lost, err);
+    if (!rc)
         rc = replicas_open(rc_conf, &ts->rs, ret_damage, err);
+    if (rc == RC_CORRUPT && ret_damage->segment[0] && !rc_conf->log_lost) {
+        char why[200];
+        snprintf(why, sizeof why, "%s", err_message(err));
+        rc = tablets_give_up_log(ts, why, err);
+        rc_conf->log_lost = true;
+        if (!rc)
+            rc = replicas_open(rc_conf, &ts->rs, ret_damage, err);
+    }
     if (!rc)
         rc = rpc_register(conf->rpc, &tablets_split_service, ts);
     if (!rc)

@@ -112,6 +112,7 @@ struct tablet_lost {
     uint64_t id, replica;
 };
 bool tablets_lost(const struct tablets *ts, struct tablet_lost *ret);
+void tablets_lost_later(struct tablets *ts); /* another one is the first */
 void tablets_replaced(struct tablets *ts, const struct tablet_lost *lost) WAITS;
 
 /* ---- a tablet ------------------------------------------------------------------------------------------------------- */

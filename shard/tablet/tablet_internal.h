@@ -96,6 +96,11 @@ enum rc tablet_join(struct tablet *t, struct replica_conf *conf, struct err *err
 /* Says that a file is damaged and puts it aside: the replica is over, its group is to replace it. t->rep is NULL. */
 enum rc tablets_lose(struct tablets *ts, uint64_t id, uint64_t replica, const char *path, const char *why,
                      struct err *err) WAITS MUST_CHECK;
+/* The store's log is damaged (why): is it given up here, durably? Only if every tablet has a quorum without this store. */
+enum rc tablets_give_up_log(struct tablets *ts, const char *why, struct err *err) WAITS MUST_CHECK;
+/* A log was given up, and what it had promised for is not buried yet: then everything here is lost. */
+enum rc tablets_log_was_lost(struct tablets *ts, bool *ret, struct err *err) WAITS MUST_CHECK;
+enum rc tablets_log_buried(struct tablets *ts, struct err *err) WAITS MUST_CHECK;
 /* Its name was found at the start. */
 enum rc tablets_lost_add(struct tablets *ts, uint64_t id, uint64_t replica, struct err *err) MUST_CHECK;
 /* t's file cannot be read any more: gives the replica up, on a fiber of its own. */

@@ -897,6 +897,45 @@ static void full_disks_recover(void) {
     free(w);
 }
 
+static void flip_log(void *ctx, const char *path, int64_t bytes) {
+    struct wnode *n = ctx;
+    if (!strstr(path, "/store0/log/") || bytes < 10000)
+        return;
+    for (int64_t off = 5000; off < 5008; off++)
+        IGNORE(sim_disk_flip(n->sim, path, off, 3)); /* where there is something it is damage in the middle */
+}
+
+static void find_mark(void *ctx, const char *path, int64_t bytes) {
+    (void)bytes;
+    *(bool *)ctx |= strstr(path, "log-lost") != NULL;
+}
+
+/* A log that is damaged in the middle: the store gives it up with all that it voted for, and gets its tablets anew. */
+static void a_damaged_log_is_given_up(void) {
+    struct world *w = calloc(1, sizeof *w);
+    bool mark = false;
+    CHECK(w);
+    w->quiet = true;
+    run_world(w, 82, SECOND);
+    OKF(!w->broken[0], "%s", w->broken);
+    struct wnode *n = &w->n[3];
+    OK(sim_run_until(w->sim, whole_again, w, sim_now(w->sim) + 60 * SECOND));
+    n->node = NULL;
+    sim_node_crash(n->sim, SIM_KILL);
+    sim_disk_each(n->sim, flip_log, n);
+    start(w, n);
+    sim_run(w->sim, sim_now(w->sim) + 2 * SECOND);
+    OK(n->node != NULL);
+    uint64_t lost = n->node ? (uint64_t)gauge_get(&tablets_stats(node_store(n->node, 0)->tablets)->lost) : 0;
+    OKF(lost > 0, "nothing was lost: the damage was not seen");
+    OK(sim_run_until(w->sim, whole_again, w, sim_now(w->sim) + 120 * SECOND));
+    OKF(!w->broken[0], "%s", w->broken);
+    sim_disk_each(n->sim, find_mark, &mark);
+    OK(!mark);
+    finish(w);
+    free(w);
+}
+
 /* Half a minute back while it was down: it does not serve before its clock is past what its data have seen. */
 static void a_clock_that_went_back_waits(void) {
     struct world *w = calloc(1, sizeof *w);
@@ -919,6 +958,7 @@ static void a_clock_that_went_back_waits(void) {
 }
 
 int main(void) {
+    RUN(a_damaged_log_is_given_up);
     RUN(a_clock_that_went_back_waits);
     RUN(full_disks_recover);
     RUN(damaged_files_are_replaced);
