@@ -9,7 +9,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 eval { require DBI; require DBD::Pg; 1 } or plan skip_all => 'DBD::Pg is not here';
-my $c = Meridian::Test::Cluster->new(nodes => 1, no_wait => 1);
+my $c = Meridian::Test::Cluster->new(nodes => 1, no_wait => 1, stores => 2);
 
 sub connect_to {
     my ($n, $user, $password, %how) = @_;

@@ -55,7 +55,7 @@ if (@ARGV && $ARGV[0] eq '--write') {
     exit 0;
 }
 
-my $c = Meridian::Test::Cluster->new(nodes => 1, no_wait => 1);
+my $c = Meridian::Test::Cluster->new(nodes => 1, no_wait => 1, stores => 2);
 my ($host, $port) = split /:/, $c->{node}{1}{sql};
 my (undef, $said) = run_all('meridian', 'meridian', '-h', $host, '-p', $port);
 open my $f, '<', "$dir/sql_errors.expected" or die;
