@@ -37,6 +37,8 @@ struct world {
     struct type_session types;
     struct fn_env fn;
     bool cut;
+    size_t memory_max;
+    struct buf *lines; /* of EXPLAIN; NULL: they are shown */
     unsigned statements, wrong;
 };
 
@@ -138,8 +140,11 @@ static enum rc virtual_rows(void *ctx, const struct cat_table *t,
 
 static enum rc run_plan(struct world *w, const struct plan *p, struct answer *to, uint64_t *ret_n, struct err *err) {
     struct txn_options how = {.mode = TXN_READ_WRITE, .deadline = INT64_MAX};
-    struct exec_env env = {
-        .store = local_store(w->l), .fn = &w->fn, .virtuals = {virtual_rows, w}, .chunk_rows = w->cut ? 3 : 0};
+    struct exec_env env = {.store = local_store(w->l),
+                           .fn = &w->fn,
+                           .virtuals = {virtual_rows, w},
+                           .memory_max = w->memory_max,
+                           .chunk_rows = w->cut ? 3 : 0};
     struct exec *e = NULL;
     struct txn *t = NULL;
     const struct value *row = NULL;
@@ -161,8 +166,12 @@ static enum rc run_plan(struct world *w, const struct plan *p, struct answer *to
 }
 
 static enum rc on_line(void *ctx, const char *line, struct err *err) {
-    (void)ctx, (void)err;
-    tap_diag("    %s", line);
+    const struct world *w = ctx;
+    (void)err;
+    if (w->lines)
+        buf_printf(w->lines, "%s\n", line);
+    else
+        tap_diag("    %s", line);
     return RC_OK;
 }
 
@@ -176,7 +185,7 @@ static void explain_text(struct world *w, const char *text) {
     env.txn = t;
     enum rc rc = plan_text(w, text, &p, &err);
     if (!rc)
-        rc = exec_explain(p, NULL, &env, NULL, false, on_line, NULL, &err);
+        rc = exec_explain(p, NULL, &env, NULL, false, on_line, w, &err);
     if (rc)
         tap_diag("    %s", err_message(&err));
     plan_unref(p);
@@ -425,6 +434,55 @@ static void each_script(struct reactor *r, bool cut) {
     OK(ran > 0);
 }
 
+static void answers(struct world *w, const char *text, const char *last) {
+    struct answer a = {.n = 0};
+    run_text(w, text, &a);
+    EQ_STR(a.n ? a.line[a.n - 1] : "", last);
+    answer_done(&a);
+}
+
+static void explains(struct world *w, const char *text, const char *want) {
+    struct buf b;
+    buf_init(&b, 0);
+    w->lines = &b;
+    explain_text(w, text);
+    w->lines = NULL;
+    const char *got = buf_cstr(&b);
+    OKF(got && strstr(got, want), "EXPLAIN %s\n%s\nhas no '%s'", text, got ? got : "", want);
+    buf_done(&b);
+}
+
+/* What is kept in memory is bounded; what streams is not touched by that. And EXPLAIN says which way a statement goes. */
+static void memory_and_explain(struct reactor *r) {
+    struct world w;
+    world_open(&w, r, "limits", true);
+    memcat_table(w.cat, "t", "id int4 not null, x int4, s text", "id");
+    memcat_index(w.cat, "t", "t_x", "x", NULL, MEMCAT_GLOBAL);
+    cut_table(&w, "t", "500");
+    make_tables(&w, "t");
+    answers(&w, "INSERT INTO t SELECT g, g % 10, repeat('x', 100) FROM generate_series(1, 1000) AS g", "= 1000");
+    w.memory_max = 64 << 10;
+    answers(&w, "SELECT id FROM t", "= 1000");
+    answers(&w, "SELECT count(*), max(s) FROM t", "= 1");
+    answers(&w, "UPDATE t SET s = s || '!'", "= 1000");
+    answers(&w, "SELECT a.id FROM t a JOIN t b ON a.s = b.s WHERE a.id < 3 OR b.id < 3",
+            "! 53200 the statement needs more memory than it may have");
+    answers(&w, "UPDATE t SET id = id + 5000", "! 53200 the statement needs more memory than it may have");
+    answers(&w, "SELECT count(*) FROM t WHERE id > 5000", "= 1");
+    explains(&w, "SELECT s FROM t WHERE id = 7", "Scan on t, by key, row by row");
+    explains(&w, "SELECT s FROM t WHERE id = 7", "on one tablet");
+    explains(&w, "SELECT s FROM t", "on several tablets");
+    explains(&w, "SELECT s FROM t WHERE x = 3", "Index: t_x");
+    explains(&w, "SELECT x, count(*) FROM t GROUP BY x", "by tablet: groups");
+    explains(&w, "SELECT id FROM t ORDER BY s LIMIT 3", "by tablet: top");
+    explains(&w, "SELECT DISTINCT x FROM t", "by tablet: distinct");
+    explains(&w, "SELECT id FROM t ORDER BY id DESC LIMIT 3", "in the order of the key, backwards");
+    explains(&w, "SELECT count(*) FROM t WHERE id < 100", "Whole statement on one tablet");
+    explains(&w, "DELETE FROM t WHERE id = 1", "Delete on t");
+    explains(&w, "SELECT 1", "computed on the gateway");
+    world_close(&w);
+}
+
 static void one_tablet(struct reactor *r) {
     each_script(r, false);
 }
@@ -441,8 +499,13 @@ static void test_on_cut_tables(void) {
     on_fiber(DIAG_ERROR, cut_tables);
 }
 
+static void test_memory_and_explain(void) {
+    on_fiber(DIAG_ERROR, memory_and_explain);
+}
+
 int main(void) {
     RUN(test_on_one_tablet);
     RUN(test_on_cut_tables);
+    RUN(test_memory_and_explain);
     return tap_done();
 }
