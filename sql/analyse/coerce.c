@@ -191,8 +191,11 @@ struct expr *coerce_type(struct an *an, struct expr *e, struct col to, enum fn_c
         struct expr *r = e;
         if (e->kind == EXPR_CONST) { /* another name for the same bytes */
             r = expr_new(an, EXPR_CONST, type_plain(to), 0, e->location);
-            if (r)
+            if (r) {
                 r->value = e->value;
+                if (type_lowered(to).type == COL_OID && r->value.kind == VALUE_INT) /* (-1)::oid is 4294967295 */
+                    r->value.i &= UINT32_MAX;
+            }
             return r;
         }
         r = expr_new(an, EXPR_RELABEL, type_plain(to), 1, location);
