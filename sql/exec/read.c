@@ -368,8 +368,10 @@ enum rc read_next(struct read *r, const struct value **ret, struct err *err) {
     case READ_SCAN:
         do {
             *ret = NULL;
-            if (r->left == 0)
+            if (r->left == 0) {
+                feed_close(&r->feed); /* tablets stop; what they did is noted */
                 return RC_OK;
+            }
             rc = feed_next(&r->feed, r->e, ret, err);
         } while (!rc && *ret && r->skip > 0 && r->skip--);
         if (rc == RC_MOVED && r->whole && r->rows == 0) { /* it was one tablet when we asked */

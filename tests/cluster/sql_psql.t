@@ -69,5 +69,6 @@ ok($c->poll_until(sub { $c->psql('select count(*) from meridian.tablets') eq '3'
 says('select count(*), min(a), max(a) from t', '200|1|200', 'and nothing is lost');
 says('explain select * from t where a = 5', qr/\S/, 'EXPLAIN');
 says('explain analyze select count(*) from t', qr/\S/, 'EXPLAIN ANALYZE');
+says('explain analyze select * from t limit 1', qr/Actual: rows=1 /, '... with a limit, of what was read');
 is($c->stop(1), 0, 'it stops cleanly');
 done_testing();
