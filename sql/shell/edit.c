@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <histedit.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 
 #include "sql/shell/complete.h"
 #include "sql/shell/shell.h"
+#include "sql/shell/width.h"
 
 enum { HISTORY_MAX = 2000, CANDIDATES_SHOWN = 200, PATH_BYTES = 4096 };
 
@@ -232,6 +234,42 @@ static unsigned char on_interrupt(EditLine *el, int ch) {
     return CC_NEWLINE;
 }
 
+/* A character for libedit. A Ctrl-C that came as a signal, because the terminal was not in its editing mode yet, is one, too. */
+static int next_char(EditLine *el, wchar_t *ret) {
+    struct shell_edit *e;
+    char bytes[4];
+    size_t n = 0, want = 1;
+    if (el_get(el, EL_CLIENTDATA, &e) != 0)
+        return -1;
+    struct pollfd fd[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = e->sh->sigint, .events = POLLIN}};
+    while (n < want) {
+        if (poll(fd, 2, -1) < 0) {
+            if (errno != EINTR)
+                return -1;
+            continue;
+        }
+        if (n == 0 && shell_interrupted(e->sh)) {
+            e->sh->interrupted = false;
+            *ret = L'\003';
+            return 1;
+        }
+        if (!fd[0].revents)
+            continue;
+        ssize_t got = read(STDIN_FILENO, bytes + n, 1);
+        if (got <= 0)
+            return got < 0 && errno != EINTR ? -1 : 0;
+        if (n++ == 0)
+            want = (unsigned char)bytes[0] >= 0xf0   ? 4
+                   : (unsigned char)bytes[0] >= 0xe0 ? 3
+                   : (unsigned char)bytes[0] >= 0xc2 ? 2
+                                                     : 1;
+    }
+    uint32_t c;
+    (void)width_decode(bytes, n, &c); /* what is no character becomes U+FFFD */
+    *ret = (wchar_t)c;
+    return 1;
+}
+
 static char *prompt_of(EditLine *el) {
     struct shell_edit *e;
     if (el_get(el, EL_CLIENTDATA, &e) != 0)
@@ -276,6 +314,7 @@ bool edit_open(struct shell *sh) {
     el_set(e->el, EL_BIND, "^C", "meridian-interrupt", NULL);
     el_set(e->el, EL_BIND, "^R", "em-inc-search-prev", NULL);
     el_set(e->el, EL_SETTY, "-d", "-isig", NULL);
+    el_set(e->el, EL_GETCFN, next_char);
     el_source(e->el, NULL);
     return true;
 }

@@ -94,7 +94,7 @@ expect eof { ok "\\q ends it" } timeout { bad "\\q ends it" }
 spawn $bin sql --url $url
 await "again" {postgres=# }
 step "history is kept"         "\033\[A\033\[A\033\[A"          {cupboards}
-step "and given up"            "\003"                           {postgres=# }
+step "and given up"            "\003"                           {\^C\r\npostgres=# }
 send "\004"
 expect eof { ok "Ctrl-D ends it" } timeout { bad "Ctrl-D ends it" }
 puts $out "1..$n"
