@@ -93,3 +93,8 @@ const struct plan_column *plan_column(const struct plan *p) {
 bool plan_read_only(const struct plan *p) {
     return p->read_only;
 }
+
+bool plan_single_scan(const struct plan *p) {
+    return p->kind == QUERY_SELECT && p->read_only && p->select.spread.text.sql && p->select.sources == 1 &&
+           !p->select.source[0].via;
+}

@@ -36,5 +36,7 @@ size_t plan_columns(const struct plan *p); /* 0: it returns no rows */
 const struct plan_column *plan_column(const struct plan *p);
 /* It changes nothing and locks nothing: a read-only transaction will do. */
 bool plan_read_only(const struct plan *p);
+/* It reads one table by one scan and nothing else: where that is one tablet's, the tablet may choose the time itself (N-8). */
+bool plan_single_scan(const struct plan *p);
 
 #endif

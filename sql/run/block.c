@@ -55,14 +55,15 @@ enum rc sess_staleness(struct sess *s, const char *text, struct txn_options *ret
     return rc;
 }
 
-enum rc sess_txn(struct sess *s, bool read_only, struct err *err) {
+enum rc sess_txn(struct sess *s, const struct plan *alone, struct err *err) {
     struct txn_options o = {.mode = TXN_READ_WRITE,
                             .deadline = s->deadline,
                             .lock_wait_ns = s->lock_timeout_ns,
                             .label = guc_get(s->gucs, "application_name")};
     if (s->txn)
         return RC_OK;
-    if (read_only || s->read_only) {
+    o.single = alone && plan_single_scan(alone);
+    if ((alone && plan_read_only(alone)) || s->read_only) {
         enum rc rc = sess_staleness(s, guc_get(s->gucs, "meridian.read_staleness"), &o, err);
         if (rc)
             return rc;
@@ -191,7 +192,7 @@ void sess_failed(struct sess *s) {
 static enum rc savepoint_new(struct sess *s, const char *name, struct err *err) {
     if (s->savepoints == SESS_SAVEPOINTS_MAX)
         return err_set(err, RC_LIMIT, "a transaction may have %d savepoints", SESS_SAVEPOINTS_MAX);
-    enum rc rc = sess_txn(s, false, err);
+    enum rc rc = sess_txn(s, NULL, err);
     if (rc)
         return rc;
     if (s->savepoints == s->savepoint_cap) {

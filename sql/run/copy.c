@@ -347,7 +347,7 @@ static enum rc copy_from(struct copy *c, struct err *err) {
     struct copytext_reader r;
     enum rc rc = sess_may_write(s, "COPY FROM", err);
     if (!rc)
-        rc = sess_txn(s, false, err);
+        rc = sess_txn(s, NULL, err);
     if (rc)
         return rc;
     c->own = c->freeze && ddl_is_new_store(s, c->table->store->id);
@@ -460,7 +460,7 @@ static enum rc copy_to(struct copy *c, const PgQuery__CopyStmt *x, struct err *e
     if (!rc && !plan_read_only(st->planned->plan))
         rc = sess_may_write(s, "COPY", err);
     if (!rc)
-        rc = sess_txn(s, !sess_in_block(s) && s->final && plan_read_only(st->planned->plan), err);
+        rc = sess_txn(s, !sess_in_block(s) && s->final ? st->planned->plan : NULL, err);
     if (!rc)
         rc = portal_open(p, false, err);
     if (!rc) {

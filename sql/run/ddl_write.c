@@ -18,7 +18,7 @@ enum rc ddl_begin(struct ddl *d, struct utility *u, const char *what, struct err
     *d = (struct ddl){u, s, &s->scratch};
     enum rc rc = sess_may_write(s, what, err);
     if (!rc)
-        rc = sess_txn(s, false, err);
+        rc = sess_txn(s, NULL, err);
     if (!rc && s->reads_only_now)
         rc = err_sql(err, "25006", "cannot execute %s in a read-only transaction", what);
     if (!rc && !s->change) {

@@ -225,7 +225,7 @@ static enum rc attempt_once(struct attempt *a, struct err *err) {
         if (!plan_read_only(plan))
             rc = sess_may_write(s, kind_name(plan_kind(plan)), err);
         if (!rc && !s->txn)
-            rc = sess_txn(s, a->alone && a->ends && plan_read_only(plan), err);
+            rc = sess_txn(s, a->alone && a->ends ? plan : NULL, err);
         if (!rc)
             rc = portal_open(p, a->ends, err);
     }
@@ -398,7 +398,7 @@ enum rc sess_run_text(struct sess *s, const char *text, portal_row *on_row, void
         return rc;
     rc = st->planned ? portal_new(s, st, NULL, &p, err) : err_set(err, RC_INTERNAL, "not a query: %.100s", text);
     if (!rc)
-        rc = sess_txn(s, false, err);
+        rc = sess_txn(s, NULL, err);
     if (!rc)
         rc = portal_open(p, false, err);
     if (!rc)

@@ -260,8 +260,8 @@ enum rc sess_run_text(struct sess *s, const char *text, portal_row *on_row, void
 
 /* ---- transactions -------------------------------------------------------------------------------------------------------- */
 
-/* The transaction, begun if there is none. read_only: a read-only one would do. */
-enum rc sess_txn(struct sess *s, bool read_only, struct err *err) WAITS;
+/* The transaction, begun if there is none. alone: the plan of the only statement in it; NULL: others may follow. */
+enum rc sess_txn(struct sess *s, const struct plan *alone, struct err *err) WAITS;
 /* Ends it: the catalog, settings, portals and cursors with it. */
 enum rc sess_commit(struct sess *s, struct err *err) WAITS;
 void sess_rollback(struct sess *s) WAITS;

@@ -670,7 +670,7 @@ static enum rc f_advisory(struct call *c, struct err *err) {
 }
 
 static enum rc f_txid(struct call *c, struct err *err) {
-    enum rc rc = sess_txn(c->s, false, err);
+    enum rc rc = sess_txn(c->s, NULL, err);
     if (!rc)
         *c->ret = value_int((int64_t)(txn_ref(c->s->txn)->id.counter & INT64_MAX));
     return rc;

@@ -333,7 +333,7 @@ static enum rc declare(struct utility *u, const PgQuery__DeclareCursorStmt *d, s
     struct named_portal *c = calloc(1, sizeof *c + strlen(d->portalname) + 1);
     rc = c ? portal_new(s, st, NULL, &p, err) : err_set(err, RC_NOMEM, "out of memory for a cursor");
     if (!rc)
-        rc = sess_txn(s, false, err);
+        rc = sess_txn(s, NULL, err);
     if (!rc)
         rc = portal_open(p, false, err);
     stmt_unref(st);
@@ -419,7 +419,7 @@ static enum rc lock_table(struct utility *u, const PgQuery__LockStmt *l, struct 
     struct sess *s = u->s;
     if (!sess_in_block(s))
         return err_sql(err, "25P01", "LOCK TABLE can only be used in transaction blocks");
-    enum rc rc = sess_txn(s, false, err);
+    enum rc rc = sess_txn(s, NULL, err);
     for (size_t i = 0; i < l->n_relations && !rc; i++) {
         const PgQuery__RangeVar *v = l->relations[i]->range_var;
         const struct cat_object *o;
@@ -480,7 +480,7 @@ enum rc explain_run(struct utility *u, const PgQuery__ExplainStmt *x, struct err
     if (!rc)
         rc = portal_new(s, st, v, &p, err);
     if (!rc)
-        rc = sess_txn(s, !sess_in_block(s) && s->final && plan_read_only(st->planned->plan), err);
+        rc = sess_txn(s, !sess_in_block(s) && s->final ? st->planned->plan : NULL, err);
     if (!rc && analyze)
         rc = portal_open(p, false, err);
     if (!rc && analyze)
