@@ -307,6 +307,13 @@ const struct txn_token *txn_token(const struct txn *t) {
     return &t->opt.token;
 }
 
+const struct txn_token *txn_token_give(struct txn *t, int64_t within_ns) {
+    tt_interval now = tt_now(&t->c->store->clock);
+    if (t->opt.token.deadline == INT64_MAX && tt_is_known(now))
+        t->opt.token.deadline = now.latest + within_ns;
+    return &t->opt.token;
+}
+
 int64_t txn_read_ts(const struct txn *t) {
     return t->read_ts;
 }

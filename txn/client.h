@@ -104,6 +104,9 @@ enum txn_phase txn_phase(const struct txn *t);
 enum txn_mode txn_mode(const struct txn *t);
 const struct txn_ref *txn_ref(const struct txn *t);
 const struct txn_token *txn_token(const struct txn *t);
+/* The token as somebody else may have it before the commit: from here on it has a deadline, within_ns from now, unless it had one.
+ * A commit that comes later is RC_ABORTED, so that a commit whose request was lost has an outcome as well. */
+const struct txn_token *txn_token_give(struct txn *t, int64_t within_ns);
 int64_t txn_read_ts(const struct txn *t);   /* read-only; 0: not chosen yet */
 int64_t txn_commit_ts(const struct txn *t); /* after txn_commit; 0: it wrote and locked nothing */
 /* For the next requests: statement_timeout, lock_timeout. */

@@ -280,12 +280,6 @@ static enum rc commit_many(struct txn *t, size_t n, struct arena *a, struct err 
 
 /* ---- the calls ------------------------------------------------------------------------------------------------------------------- */
 
-static void set_token_deadline(struct txn *t) {
-    tt_interval now = tt_now(&t->c->store->clock);
-    if (t->opt.token.deadline == INT64_MAX && tt_is_known(now))
-        t->opt.token.deadline = now.latest + TOKEN_NS; /* short: until then its outcome takes room (outcome.h) */
-}
-
 static enum rc commit(struct txn *t, uint64_t *ret_conflict, struct err *err) {
     struct arena a;
     enum rc rc;
@@ -296,7 +290,7 @@ static enum rc commit(struct txn *t, uint64_t *ret_conflict, struct err *err) {
         counter_inc(&t->c->stats.committed_read);
         return RC_OK;
     }
-    set_token_deadline(t);
+    (void)txn_token_give(t, TOKEN_NS); /* short: until then its outcome takes room (outcome.h) */
     arena_init(&a, 0);
     for (uint32_t tries = 0;; tries++) {
         rc = route_pause(t->c, tries, err);

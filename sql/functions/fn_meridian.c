@@ -15,6 +15,7 @@ static const struct fn fns[] = {
     FN(12107, "meridian.txn_status", NULL, STRICT | VOLATILE | SESSION, COL_TEXT, NULL, COL_TEXT),
     FN(12108, "meridian.commit_timestamp", NULL, VOLATILE | SESSION, COL_INT8, NULL),
     FN(12109, "meridian.commit_token", NULL, VOLATILE | SESSION, COL_TEXT, NULL),
+    FN(12110, "meridian.commit_token", NULL, STRICT | VOLATILE | SESSION, COL_TEXT, NULL, COL_INT4),
 };
 
 const struct fn_table fn_table_meridian = {fns, ARRAY_LEN(fns)};

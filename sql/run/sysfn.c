@@ -696,9 +696,13 @@ static enum rc f_commit_timestamp(struct call *c, struct err *err) {
 }
 
 static enum rc f_commit_token(struct call *c, struct err *err) {
+    enum { WITHIN_S = 60, WITHIN_S_MAX = 3600 };
+    int64_t within = c->args && c->arg[0].kind == VALUE_INT ? c->arg[0].i : WITHIN_S;
     struct buf b;
+    if (within < 1 || within > WITHIN_S_MAX)
+        return err_sql(err, "22023", "a commit token holds for 1 to %d seconds", WITHIN_S_MAX);
     buf_init(&b, 0);
-    txn_token_print(c->s->txn ? txn_token(c->s->txn) : &c->s->last_token, &b);
+    txn_token_print(c->s->txn ? txn_token_give(c->s->txn, within * 1000000000) : &c->s->last_token, &b);
     return text_buf(c, &b, err);
 }
 

@@ -395,8 +395,26 @@ static void tokens(struct txnworld *w, struct txn_client *c) {
     CHECK(fiber_sleep(txnworld_store(&w->n[*(uint32_t *)w->conf.ctx])->reactor, 2 * SECOND) == RC_OK);
     GOOD(txn_status(c, &never, deadline, &verdict, &ts, e));
     OKF(verdict == TXN_ABORTED, "%s", txn_verdict_name(verdict));
+    /* A token that was given away, and a commit that was never asked for. */
+    o = (struct txn_options){.mode = TXN_READ_WRITE};
+    GOOD(txn_begin(c, &o, &t, e));
+    GOOD(put(w, t, TXN_PUT, 12, 2, e));
+    struct txn_token given = *txn_token_give(t, SECOND);
+    txn_free(t);
+    CHECK(fiber_sleep(txnworld_store(&w->n[*(uint32_t *)w->conf.ctx])->reactor, 3 * SECOND) == RC_OK);
+    deadline = reactor_deadline(rpc_reactor(txnworld_store(&w->n[*(uint32_t *)w->conf.ctx])->rpc), 10 * SECOND);
+    GOOD(txn_status(c, &given, deadline, &verdict, &ts, e));
+    OKF(verdict == TXN_ABORTED, "%s", txn_verdict_name(verdict));
+    /* ... and one whose commit comes too late. */
+    GOOD(txn_begin(c, &o, &t, e));
+    GOOD(put(w, t, TXN_PUT, 12, 2, e));
+    (void)txn_token_give(t, SECOND);
+    CHECK(fiber_sleep(txnworld_store(&w->n[*(uint32_t *)w->conf.ctx])->reactor, 2 * SECOND) == RC_OK);
+    BAD(RC_ABORTED, txn_commit(t, &committed, e));
+    txn_free(t);
     struct buf b;
     struct txn_token back;
+    o.token = given;
     buf_init(&b, 0);
     txn_token_print(&o.token, &b);
     GOOD(txn_token_parse((const char *)b.data, b.len, &back, e));

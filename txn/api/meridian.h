@@ -303,7 +303,8 @@ MERIDIAN_API int meridian_release(meridian *db, const char *name);
 MERIDIAN_API int meridian_rollback_to(meridian *db, const char *name);
 
 /* The token by which the outcome of the open transaction can be asked for, from any connection, for some days: room for
- * MERIDIAN_TOKEN_BYTES. In a block only (MERIDIAN_MISUSE). MERIDIAN_UNSUPPORTED: the server is not Meridian. */
+ * MERIDIAN_TOKEN_BYTES. From then on the commit has a minute: one that comes later is aborted, so that one whose request was
+ * lost has an outcome too. In a block only (MERIDIAN_MISUSE). MERIDIAN_UNSUPPORTED: the server is not Meridian. */
 enum { MERIDIAN_TOKEN_BYTES = 128 };
 MERIDIAN_API int meridian_commit_token(meridian *db, char *ret_token, size_t bytes);
 

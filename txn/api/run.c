@@ -69,7 +69,7 @@ static int attempt_once(meridian *db, const struct meridian_run_options *o, int 
     if (code)
         return code;
     if (db->server == API_SERVER_MERIDIAN && !o->read_only)
-        code = api_value(db, "SELECT meridian.commit_token()", NULL, token, sizeof token);
+        code = api_value(db, "SELECT meridian.commit_token(15)", NULL, token, sizeof token);
     if (code < MERIDIAN_ERROR) {
         api_error_clear(&db->error);
         api_leave_quietly(db); /* fn calls as anybody does */
