@@ -16,6 +16,9 @@ static const struct fn fns[] = {
     FN(12108, "meridian.commit_timestamp", NULL, VOLATILE | SESSION, COL_INT8, NULL),
     FN(12109, "meridian.commit_token", NULL, VOLATILE | SESSION, COL_TEXT, NULL),
     FN(12110, "meridian.commit_token", NULL, STRICT | VOLATILE | SESSION, COL_TEXT, NULL, COL_INT4),
+    FN(12111, "meridian.set_placement", NULL, STRICT | VOLATILE | SESSION, COL_TEXT, NULL, COL_TEXT, COL_TEXT, COL_TEXT,
+       COL_INT4),
+    FN(12112, "meridian.place", NULL, STRICT | VOLATILE | SESSION, COL_TEXT, NULL, FN_REGCLASS, COL_TEXT),
 };
 
 const struct fn_table fn_table_meridian = {fns, ARRAY_LEN(fns)};

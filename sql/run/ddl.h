@@ -73,6 +73,9 @@ enum rc ddl_put_table(struct ddl *d, const struct cat_object *was, const struct 
 enum rc ddl_drop_object(struct ddl *d, const struct cat_object *o, struct err *err) WAITS;
 /* A table of keys that is new: on its tablets with this transaction, or at once (see above; always: early). */
 enum rc ddl_make_store(struct ddl *d, const struct table *t, bool early, struct err *err) WAITS;
+/* WITH (placement): where the rows of a table that has just been made, or of an index of it, are to be. 42704. Not undone if the
+ * transaction fails: then nobody asks for that number any more. */
+enum rc ddl_place(struct ddl *d, const char *placement, const struct table *store, struct err *err) WAITS;
 enum rc ddl_change_store(struct ddl *d, const struct table *t, bool drop, struct err *err) WAITS;
 /* A table with its indexes, sequences of its own, and the rows on tablets. */
 enum rc ddl_drop_table(struct ddl *d, uint32_t id, struct err *err) WAITS;

@@ -361,6 +361,8 @@ static enum rc move_rows(struct alter *a, struct cat_table **ret, struct err *er
                          .what = f->t.key_name};
     rc = column ? ddl_make_store(d, t->store, true, err) : ddl_nomem(err);
     if (!rc)
+        rc = ddl_place(d, t->placement, t->store, err);
+    if (!rc)
         rc = ddl_copy_rows(d, &c, &rows, err);
     if (rc)
         cat_table_unref(t);

@@ -253,6 +253,8 @@ enum rc draft_fill_index(struct ddl *d, const struct draft *f, const struct cat_
         rc = load_where(&fill, to, err);
     if (!rc)
         rc = ddl_make_store(d, to, true, err);
+    if (!rc)
+        rc = ddl_place(d, from->placement, to, err);
     if (!rc) {
         struct ddl_copy c = {.from = from->store,
                              .to = to,

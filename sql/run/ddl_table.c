@@ -471,9 +471,15 @@ static enum rc build(struct ddl *d, struct draft *f, const PgQuery__CreateStmt *
 
 static enum rc make_stores(struct ddl *d, const struct cat_table *t, struct err *err) {
     enum rc rc = ddl_make_store(d, t->store, false, err);
-    for (uint16_t i = 0; i < t->indexes && !rc; i++)
-        if (t->index[i].kind == CAT_INDEX_GLOBAL)
-            rc = ddl_make_store(d, t->index[i].store, false, err);
+    if (!rc)
+        rc = ddl_place(d, t->placement, t->store, err);
+    for (uint16_t i = 0; i < t->indexes && !rc; i++) {
+        if (t->index[i].kind != CAT_INDEX_GLOBAL)
+            continue;
+        rc = ddl_make_store(d, t->index[i].store, false, err);
+        if (!rc)
+            rc = ddl_place(d, t->placement, t->index[i].store, err);
+    }
     return rc;
 }
 

@@ -12,6 +12,7 @@ enum { TRIES = 20, COPY_ROWS = 4000, COPY_BYTES = 1 << 20, COPY_NOTICE_ROWS = 20
 
 #define EARLY_NS INT64_C(30000000000)
 #define OWN_LOCKS_NS INT64_C(300000000)
+#define PLACE_NS INT64_C(10000000000)
 
 enum rc ddl_begin(struct ddl *d, struct utility *u, const char *what, struct err *err) {
     struct sess *s = u->s;
@@ -119,6 +120,20 @@ enum rc ddl_make_store(struct ddl *d, const struct table *t, bool early, struct 
     enum rc rc = schema_alone(s, t, false, 0, err);
     if (!rc)
         s->orphan[s->orphans++] = table_ref((struct table *)(uintptr_t)t);
+    return rc;
+}
+
+enum rc ddl_place(struct ddl *d, const char *placement, const struct table *store, struct err *err) {
+    struct node_store *s = d->s->e->conf.store;
+    if (!placement || !placement[0] || store->group != store->id) /* an interleaved table lies where its parent does */
+        return RC_OK;
+    int64_t deadline = d->s->deadline == DEADLINE_NONE ? reactor_deadline(s->reactor, PLACE_NS) : d->s->deadline;
+    enum rc rc = node_place_group(s, store->group, placement, deadline, err);
+    if (rc != RC_NOTFOUND)
+        return rc;
+    rc = err_sql(err, "42704", "placement \"%.63s\" does not exist", placement);
+    if (err)
+        err_hint(err, "Make it: SELECT meridian.set_placement(NAME, REGIONS, LEADERS, VOTERS).");
     return rc;
 }
 

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "shard/net/rpc.h"
+#include "shard/node/placement.h"
 #include "sql/run/sess_internal.h"
 
 #define ADMIN_NS INT64_C(70000000000)
@@ -794,6 +795,73 @@ static enum rc f_move(struct call *c, struct err *err) {
     return tablet_verb(c, "move", (uint32_t)c->arg[1].i, (uint32_t)c->arg[2].i, err);
 }
 
+/* "us, eu" as a list; *ret_n: -1: too long, or no memory. */
+static char **names(struct call *c, size_t i, int *ret_n) {
+    char *text = (char *)(uintptr_t)str(c, i), **list = arena_array(&c->a, PLACEMENT_LIST_MAX, sizeof *list),
+         *rest = NULL;
+    *ret_n = list ? 0 : -1;
+    for (char *one = strtok_r(text, ", ", &rest); one && *ret_n >= 0; one = strtok_r(NULL, ", ", &rest)) {
+        if (*ret_n == PLACEMENT_LIST_MAX)
+            *ret_n = -1;
+        else
+            list[(*ret_n)++] = one;
+    }
+    return list;
+}
+
+static enum rc may_place(struct call *c, int64_t *ret_deadline, struct err *err) {
+    struct node_store *s = c->s->e->conf.store;
+    struct cat_view v = sess_view(c->s);
+    const struct cat_object *me = cat_view_get(&v, c->s->role);
+    *ret_deadline = c->s->deadline == DEADLINE_NONE ? reactor_deadline(s->reactor, ADMIN_NS) : c->s->deadline;
+    return me && me->role.superuser ? RC_OK : err_sql(err, "42501", "permission denied: only superusers place tables");
+}
+
+/* set_placement(name, regions, leaders' regions, voters) */
+static enum rc f_set_placement(struct call *c, struct err *err) {
+    Node__Placement p = NODE__PLACEMENT__INIT;
+    int64_t deadline;
+    int regions, leaders;
+    if (null_arg(c))
+        return f_null(c, err);
+    p.name = (char *)(uintptr_t)str(c, 0);
+    p.region = names(c, 1, &regions);
+    p.leader = names(c, 2, &leaders);
+    if (regions < 0 || leaders < 0 || c->arg[3].i < 0 || c->arg[3].i > PLACEMENT_VOTERS_MAX)
+        return err_sql(err, "22023", "a placement has at most %d regions and %d voters", PLACEMENT_LIST_MAX,
+                       PLACEMENT_VOTERS_MAX);
+    p.n_region = (size_t)regions;
+    p.n_leader = (size_t)leaders;
+    p.voters = (uint32_t)c->arg[3].i;
+    enum rc rc = may_place(c, &deadline, err);
+    if (!rc)
+        rc = node_placement_set(c->s->e->conf.store, &p, deadline, err);
+    return rc ? rc : text(c, p.name, err);
+}
+
+/* place(table, placement): the table with its indexes; '' is the default one. */
+static enum rc f_place(struct call *c, struct err *err) {
+    int64_t deadline;
+    if (null_arg(c))
+        return f_null(c, err);
+    const struct cat_object *o = by_oid(c);
+    const char *placement = str(c, 1);
+    enum rc rc = may_place(c, &deadline, err);
+    if (rc)
+        return rc;
+    if (!o || o->kind != CAT_OBJECT_TABLE || !o->table->store)
+        return err_sql(err, "42809", "only tables are placed");
+    if (o->table->store->group != o->table->store->id)
+        return err_sql(err, "0A000", "an interleaved table lies where its parent does");
+    rc = node_place_group(c->s->e->conf.store, o->table->store->group, placement, deadline, err);
+    for (uint16_t i = 0; i < o->table->indexes && !rc; i++)
+        if (o->table->index[i].kind == CAT_INDEX_GLOBAL)
+            rc = node_place_group(c->s->e->conf.store, o->table->index[i].store->group, placement, deadline, err);
+    if (rc == RC_NOTFOUND)
+        rc = err_sql(err, "42704", "placement \"%.63s\" does not exist", placement);
+    return rc ? rc : text(c, placement, err);
+}
+
 /* ---- all of them --------------------------------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -889,6 +957,8 @@ static const struct {
     {"meridian.split_tablet", f_split_tablet},
     {"meridian.transfer_leader", f_transfer},
     {"meridian.move", f_move},
+    {"meridian.set_placement", f_set_placement},
+    {"meridian.place", f_place},
 };
 
 enum rc sysfn_call(void *ctx, uint32_t fn, const struct value *arg, size_t args, struct value *ret, struct err *err) {
