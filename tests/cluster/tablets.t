@@ -87,7 +87,8 @@ $c->restart(3);
 my ($name) = $files[0] =~ m{/(T[^/]*)$};
 ok($c->poll_until(sub { text("$c->{dir}/n3.log") =~ /\Q$name\E/ && text("$c->{dir}/n3.log") =~ /a damaged replica was replaced/ },
     'the damage'), 'the damaged file is named and its replica replaced');
-ok($c->poll_until(sub { my $x = $c->json('node', 'ls'); $x && $x->{fully_replicated} }, 'replicated'), 'all tablets have their voters again');
+ok($c->poll_until(sub { my $x = $c->json('node', 'ls'); $x && $x->{fully_replicated} }, 'replicated', 120), 'all tablets have their voters again')
+    or diag text("$c->{dir}/n3.log") =~ s/^(?:.*\n)*?(?=(?:.*\n){0,60}\z)//r;
 is(sums(3), 't|t|t|100000', 'the sums are right there too');
 
 done_testing;

@@ -45,6 +45,13 @@ static struct col any_col(uint8_t type, uint8_t mod) {
     return c;
 }
 
+/* PostgreSQL prints an interval of -2^63 microseconds and does not read it; neither do we. */
+static bool holds_least_interval(const struct col *c, const struct value *v) {
+    static const uint8_t least[8] = {0x80};
+    return (c->type == COL_INTERVAL || c->elem == COL_INTERVAL) && v->kind == VALUE_BLOB &&
+           memmem(v->p, v->bytes, least, sizeof least);
+}
+
 static void reads_back(const struct type_session *s, const struct col *c, const struct value *v, struct arena *a) {
     struct buf out;
     struct value back;
@@ -57,7 +64,7 @@ static void reads_back(const struct type_session *s, const struct col *c, const 
     CHECK(value_same(v, &back));
     buf_reset(&out, 1 << 16);
     CHECKF(type_print(s, c, v, &out, &err) == RC_OK, "%s", err_message(&err));
-    if (out.len <= 100) { /* dates and intervals longer than that are not read */
+    if (out.len <= 100 && !holds_least_interval(c, v)) { /* dates and intervals longer than that are not read */
         CHECKF(type_parse(s, c, out.len ? (const char *)out.data : "", out.len, a, &back, &err) == RC_OK, "%s",
                err_message(&err));
         CHECKF(value_same(v, &back), "%s", buf_cstr(&out));
