@@ -432,6 +432,9 @@ void txnworld_restart(struct txnworld *w) {
 
 void txnworld_heal(struct txnworld *w) {
     sim_heal(w->sim);
+    for (int i = 1; i <= w->conf.nodes;
+         i++) /* no crash that was armed strikes later: nobody would start that node again */
+        sim_node_crash_at_io(w->n[i].sim, SIM_KILL, UINT64_C(1) << 40);
     txnworld_restart(w);
     w->committed_before = w->committed;
     sim_run(w->sim, sim_now(w->sim) + 3 * SECOND);
