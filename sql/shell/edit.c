@@ -340,6 +340,8 @@ const char *edit_line(struct shell *sh, const char *prompt, bool *ret_cancelled)
         return NULL;
     e->prompt = prompt;
     e->cancelled = false;
+    /* libedit prints the prompt and then puts the terminal in its editing mode: a Ctrl-D in between would be lost. */
+    el_set(e->el, EL_PREP_TERM, 1);
     const char *got = el_gets(e->el, &n);
     e->prompt = "";
     *ret_cancelled = e->cancelled;
