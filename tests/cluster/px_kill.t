@@ -14,7 +14,7 @@ use Time::HiRes qw(time sleep);
 my $bin = $ENV{PX_NODE} // 'build/dev/tests/cluster/programs/px_node';
 plan skip_all => "no $bin" unless -x $bin;
 
-use constant { NODES => 3, GROUPS => 4, CLIENTS => 4, PATIENCE => 90 };
+use constant { NODES => 3, GROUPS => 4, CLIENTS => 4, PATIENCE => 120 };
 my $seconds = $ENV{PX_KILL_SECONDS} // 8;
 my $seed    = $ENV{PX_KILL_SEED}    // int(time);
 srand $seed;
