@@ -45,6 +45,7 @@ struct part {
     struct txn_ref ref;
     enum part_state state;
     uint32_t requests, running;
+    bool commits;           /* the one that runs brings the commit: it counts only if it comes through */
     struct arena arena;     /* of rec */
     struct txn_record rec;  /* PREPARING and later: the Prepare record; PROMISED: its anchor */
     int64_t s_prepare;      /* PREPARED, RESOLVING: the record's timestamp */

@@ -388,6 +388,8 @@ static enum rc in_transaction(struct exec *e, struct err *err) {
         e->ret->lost = rc == RC_ABORTED;
         return rc == RC_UNREACHABLE ? RC_NOT_LEADER : rc;
     }
+    if (ask->then)
+        site_request_commits(h->site, &ask->ref->id);
     counter_inc(&e->hs->stats.requests);
     host_poke(h);
     e->ret->executed = true;

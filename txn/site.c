@@ -469,7 +469,14 @@ void site_request_end(struct site *s, const struct txn_id *id, const struct txn_
     if (!p || p->state != PART_ACTIVE || !p->running)
         return; /* it was aborted meanwhile */
     p->running--;
+    p->commits = false;
     lock_txn_busy(s->locks, lock_txn_find(s->locks, id), false, f->mono_ns);
+}
+
+void site_request_commits(struct site *s, const struct txn_id *id) {
+    struct part *p = part_find(s, id);
+    if (p && p->state == PART_ACTIVE && p->running)
+        p->commits = true;
 }
 
 void site_request_void(struct site *s, const struct txn_id *id, const struct txn_facts *f) {

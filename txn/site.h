@@ -95,6 +95,8 @@ void site_cancel(struct site *s, const struct txn_id *id, uint64_t request, cons
 void site_request_end(struct site *s, const struct txn_id *id, const struct txn_facts *f);
 /* The same for one that carried a commit or a prepare and did not get so far: it does not count, so that no copy of that message
  * can take the transaction for complete (T-1). */
+/* That request brings the commit or the prepare along: if the tablet is split before it is through, neither half counts it. */
+void site_request_commits(struct site *s, const struct txn_id *id);
 void site_request_void(struct site *s, const struct txn_id *id, const struct txn_facts *f);
 /* The gateway was heard of. */
 void site_alive(struct site *s, const struct txn_id *id, const struct txn_facts *f);

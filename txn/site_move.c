@@ -66,7 +66,7 @@ static struct part *part_copy(struct site *to, const struct part *p) {
     struct part *q = part_new(to, &p->ref, PART_ACTIVE);
     if (!q)
         return NULL;
-    q->requests = p->requests;
+    q->requests = p->requests - p->commits; /* it fails here, and must not count there: the other half would vote yes */
     q->s_prepare = p->s_prepare;
     q->vote = p->vote;
     q->ask_ns = p->ask_ns;
