@@ -81,7 +81,8 @@ struct replica_sm_ops {
     /* The timestamp that must surely have passed on this node's clock before the entry may join a run (T-4); 0 = none. NULL:
      * none ever. No wait inside. */
     int64_t (*gate)(void *sm, px_slot slot, const struct px_value *value);
-    /* Drops what is in memory, and says what the data hold: at most what was applied, at least what was checkpointed. */
+    /* Drops what is in memory, and says what the data hold: at least what was checkpointed, at most what is chosen (an error
+     * may have come after the data had the whole run). */
     enum rc (*reload)(void *sm, struct replica_state *ret, struct err *err) WAITS;
 
     /* This replica leads from now on, in this ballot: everything that was chosen before is applied; all timestamps given

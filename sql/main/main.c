@@ -40,7 +40,7 @@ static const struct command commands[] = {
     {"sim", "a simulated cluster in virtual time (meridian-sim)", NULL, false},
     {"sql", "the SQL shell", cmd_sql, true},
     {"start", "runs a node", cmd_start, true},
-    {"tablet", "the tablets of a cluster: list, move, transfer leadership", cmd_tablet, true},
+    {"tablet", "the tablets of a cluster: list, split, move, transfer leadership", cmd_tablet, true},
     {"version", "print the version", run_version, false},
 };
 

@@ -69,6 +69,33 @@ my $done = text($log) =~ m{actually processed: (\d+)} ? $1 : 0;
 cmp_ok($done, '>', 0, "$done transactions meanwhile") or diag text($log);
 is(sums(2), 't|t|t|100000', 'the sums are right');
 
+# Every tablet goes to a fourth and a fifth node under load, while one is stopped for longer than a lease, one killed, one restarted.
+$c->start(5, '--join', $c->{node}{2}{rpc});
+($pid, $log) = run_bench(2, '-n', '-c', 2, '-T', 20, '--max-tries=0');
+$c->pause(1);
+select undef, undef, undef, 4;
+$c->unpause(1);
+$c->kill9(3);
+$c->restart(3);
+is($c->stop(4), 0, 'the fourth node stops');
+$c->restart(4);
+ok($c->poll_until(sub {
+    my $left = 0;
+    for my $t (@{ tablets() // return 0 }) {
+        my %at = map { $_->{node} => 1 } @{ $t->{members} };
+        my ($to)   = grep { !$at{$_} } 4, 5;
+        my ($from) = grep { $_ < 4 && $_ != $t->{leader} } sort keys %at;
+        next unless $to;
+        $left++;
+        $c->meridian('tablet', 'move', $t->{tablet}, '--from', $from, '--to', $to) if $from;
+    }
+    return !$left;
+}, 'every tablet on both', 150), 'every tablet is on the fourth and the fifth node');
+waitpid $pid, 0;
+$done = text($log) =~ m{actually processed: (\d+)} ? $1 : 0;
+cmp_ok($done, '>', 0, "$done transactions meanwhile") or diag text($log);
+is(sums($_), 't|t|t|100000', "the sums are right on node $_") for 4, 5;
+
 # Every key is in one tablet.
 my @t = sort { $a->{start} eq '' ? -1 : $b->{start} eq '' ? 1 : 0 } @{ tablets() };
 my %start = map { $_->{start} => 1 } @t;

@@ -475,7 +475,73 @@ static void a_contradicted_clock_does_not_lead(void) {
     free(w);
 }
 
+static struct wnode *leader_of(struct world *w, const struct wnode *not_this) {
+    for (int i = 1; i <= NODES; i++) {
+        struct tablet *t = tablets_find(node_store(w->n[i].node, 0)->tablets, SYSTEM_USER_TABLET);
+        struct tablet_info info = {0};
+        if (t)
+            tablet_info(t, &info);
+        if (info.leads && &w->n[i] != not_this)
+            return &w->n[i];
+    }
+    return NULL;
+}
+
+/* P-13: a store whose disk hangs asks for no support, so that others can lead what it led. */
+static void a_hung_disk_loses_the_leadership(void) {
+    struct world *w = calloc(1, sizeof *w);
+    CHECK(w);
+    grow(w, 11);
+    sim_run(w->sim, sim_now(w->sim) + 10 * SECOND); /* all three vote */
+    OKF(!w->broken[0], "%s", w->broken);
+    struct wnode *n = leader_of(w, NULL), *other = NULL;
+    OK(n != NULL);
+    if (n) {
+        sim_disk_faults(n->sim)->hang_until_ns = sim_now(w->sim) + 60 * SECOND;
+        for (int i = 0; i < 20 && !other; i++) {
+            sim_run(w->sim, sim_now(w->sim) + SECOND);
+            other = leader_of(w, n);
+        }
+        OK(other != NULL);
+    }
+    finish(w);
+    free(w);
+}
+
+/* C-1: the clock is looked at when it is used: a leader that is cut off serves nothing any more when somebody else may. */
+static void a_cut_off_leader_stops_in_time(void) {
+    int both = 0, other = 0;
+    for (uint64_t seed = 20; seed < 26; seed++) {
+        struct world *w = calloc(1, sizeof *w);
+        CHECK(w);
+        grow(w, seed);
+        sim_run(w->sim, sim_now(w->sim) + 10 * SECOND);
+        OKF(!w->broken[0], "%s", w->broken);
+        struct wnode *n = leader_of(w, NULL);
+        OK(n != NULL);
+        if (n)
+            sim_partition(w->sim, 1u << sim_node_id(n->sim), true);
+        for (int i = 0; n && i < 200; i++) {
+            int serving = 0;
+            sim_run(w->sim, sim_now(w->sim) + 50 * MS);
+            for (int k = 1; k <= NODES; k++) {
+                struct tablet *t = tablets_find(node_store(w->n[k].node, 0)->tablets, SYSTEM_USER_TABLET);
+                bool serves = t && replica_serve(tablet_replica(t), sim_true_ns(w->sim), NULL) == RC_OK;
+                serving += serves;
+                other += serves && &w->n[k] != n;
+            }
+            both += serving > 1;
+        }
+        finish(w);
+        free(w);
+    }
+    EQ_INT(both, 0);
+    OKF(other > 0, "nobody else has led");
+}
+
 int main(void) {
+    RUN(a_hung_disk_loses_the_leadership);
+    RUN(a_cut_off_leader_stops_in_time);
     RUN(a_contradicted_clock_does_not_lead);
     RUN(nothing_acknowledged_is_lost);
     RUN(replays);
