@@ -57,6 +57,11 @@ static void on_apply(void *ctx, struct regs *g, px_slot slot, const struct px_va
             (unsigned long long)checksum);
 }
 
+/* Who catches up by a snapshot may apply nothing more. */
+static void on_load(void *ctx, struct regs *g, px_slot slot, uint64_t checksum) {
+    on_apply(ctx, g, slot, NULL, checksum);
+}
+
 static void on_lead(void *ctx, struct regs *g, bool begin) {
     struct node *n = ctx;
     fprintf(n->events, "%s %llu\n", begin ? "lead" : "end", (unsigned long long)g->conf.group);
@@ -144,7 +149,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: px_node NODE DIR GROUPS CLIENTS ADDR...\n");
         return 1;
     }
-    n.watch = (struct regs_watch){on_apply, on_lead, NULL, &n};
+    n.watch = (struct regs_watch){.on_apply = on_apply, .on_load = on_load, .on_lead = on_lead, .ctx = &n};
     n.clients = (uint32_t)atoi(argv[4]);
     n.conf = (struct pxhost_conf){.node = (uint32_t)atoi(argv[1]),
                                   .nodes = (uint32_t)(argc - 5),

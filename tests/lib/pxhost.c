@@ -224,6 +224,12 @@ static void watch_apply(void *ctx, struct regs *g, px_slot slot, const struct px
         w->on_apply(w->ctx, g, slot, v, checksum);
 }
 
+static void watch_load(void *ctx, struct regs *g, px_slot slot, uint64_t checksum) {
+    const struct regs_watch *w = ((struct pxhost *)ctx)->conf.watch;
+    if (w && w->on_load)
+        w->on_load(w->ctx, g, slot, checksum);
+}
+
 static void watch_lead(void *ctx, struct regs *g, bool begin) {
     const struct regs_watch *w = ((struct pxhost *)ctx)->conf.watch;
     if (w && w->on_lead)
@@ -319,7 +325,7 @@ static enum rc boot_net(struct pxhost *h, struct err *err) {
 
 enum rc pxhost_boot(struct pxhost *h, const struct pxhost_conf *conf, struct env *env, struct err *err) {
     struct tt_poller_conf clock = {.sources = {.host_dir = "host"}};
-    *h = (struct pxhost){.conf = *conf, .env = env, .watch = {watch_apply, watch_lead, watch_removed, h}};
+    *h = (struct pxhost){.conf = *conf, .env = env, .watch = {watch_apply, watch_load, watch_lead, watch_removed, h}};
     snprintf(h->dir, sizeof h->dir, "%s", conf->dir);
     h->conf.dir = h->dir;
     map_init(&h->groups);

@@ -317,6 +317,8 @@ static enum rc load_end(void *sm, bool commit, struct err *err) {
     free(g->load);
     g->load = NULL;
     g->load_bytes = g->load_cap = g->load_image = 0;
+    if (!rc && g->conf.watch && g->conf.watch->on_load)
+        g->conf.watch->on_load(g->conf.watch->ctx, g, g->state.applied, g->checksum);
     return rc;
 }
 

@@ -19,6 +19,8 @@ struct regs;
 /* What a test wants to see. Any may be NULL. */
 struct regs_watch {
     void (*on_apply)(void *ctx, struct regs *g, px_slot slot, const struct px_value *v, uint64_t checksum);
+    /* It holds what another replica sent it: as of slot. */
+    void (*on_load)(void *ctx, struct regs *g, px_slot slot, uint64_t checksum);
     void (*on_lead)(void *ctx, struct regs *g, bool begin);
     void (*on_removed)(void *ctx, struct regs *g);
     void *ctx;

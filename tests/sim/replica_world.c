@@ -661,7 +661,9 @@ void rworld_run(const struct rworld_conf *conf, struct rworld_result *ret,
     for (uint32_t i = 0; i < conf->nodes; i++) {
         char name[8];
         struct wnode *n = &w->node[i];
-        *n = (struct wnode){.w = w, .number = i + 1, .watch = {on_apply, on_lead, on_removed, n}};
+        *n = (struct wnode){.w = w,
+                            .number = i + 1,
+                            .watch = {.on_apply = on_apply, .on_lead = on_lead, .on_removed = on_removed, .ctx = n}};
         snprintf(name, sizeof name, "n%u", i + 1);
         n->sim = sim_node_new(w->sim, name, 1, &program, n);
         *sim_disk_faults(n->sim) = (struct sim_disk_faults){.sync_ns = 100000, .sync_jitter_ns = 100000};
