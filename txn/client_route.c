@@ -8,6 +8,8 @@
 
 #include "txn/client_internal.h"
 
+static const int64_t GAP_NS = 10000000000, GAP_PAUSE_NS = 20000000;
+
 /* ---- routes ---------------------------------------------------------------------------------------------------------- */
 
 static enum rc fill(struct arena *a, uint64_t tablet, uint64_t generation, struct mvcc_bytes start,
@@ -60,7 +62,17 @@ enum rc route_find(struct txn_client *c, struct key k, uint32_t turn, int64_t de
     enum rc rc;
     if (own(c, k, a, ret, &rc, err))
         return rc;
-    rc = directory_find(c->store->directory, (struct mvcc_bytes){k.p, k.bytes}, deadline, &d, err);
+    /* Of a split the directory hears in two words, the left half's and the right half's: in between nobody has the key. */
+    int64_t patience = reactor_deadline(c->reactor, GAP_NS);
+    for (;;) {
+        rc = directory_find(c->store->directory, (struct mvcc_bytes){k.p, k.bytes}, deadline, &d, err);
+        int64_t now = env_now_ns(c->env);
+        if (rc != RC_NOTFOUND || now >= patience || now + GAP_PAUSE_NS >= deadline)
+            break;
+        rc = fiber_sleep(c->reactor, GAP_PAUSE_NS);
+        if (rc)
+            return err_set(err, rc, "%s", rc_text(rc));
+    }
     if (rc)
         return rc;
     px_store store = d.leader;
