@@ -826,6 +826,22 @@ void analysed_done(struct analysed *a) {
     *a = (struct analysed){0};
 }
 
+struct column_seen {
+    uint32_t table, column;
+};
+
+static bool see_column(void *ctx, struct expr *e, uint32_t levels) {
+    const struct column_seen *c = ctx;
+    (void)levels;
+    return e->kind != EXPR_COL || e->col.rel->kind != REL_TABLE || e->col.rel->table->id != c->table ||
+           e->col.col != c->column;
+}
+
+bool analysed_reads_column(const struct analysed *a, uint32_t table, uint32_t column) {
+    struct column_seen c = {table, column};
+    return !query_walk(a->query, 0, see_column, &c);
+}
+
 enum rc analyse_expression(const struct analyse_in *in, const PQ(Node) * node, const struct cat_table *table,
                            struct col want, struct expr **ret, struct err *err) {
     struct err own = {0};

@@ -17,6 +17,20 @@
 #include "sql/analyse/tree.h"
 #include "sql/types/types.h"
 
+/* A star in the parse tree, and the targets that it stands for. */
+struct analyse_star {
+    const PgQuery__Node *target;
+    PgQuery__Node **into;
+    size_t n;
+};
+
+/* What a text that the catalog keeps must say in so many words: the statement's relations get their schemas, in the parse tree
+ * itself, and its stars are listed here. */
+struct analyse_names {
+    struct analyse_star *star;
+    uint32_t stars, cap;
+};
+
 struct analyse_in {
     struct arena *arena;
     struct cat_source *catalog;
@@ -32,6 +46,7 @@ struct analyse_in {
     const struct fn_env *env;
     /* For expressions that the catalog keeps as text; NULL: they are short. */
     struct reactor *reactor;
+    struct analyse_names *names; /* NULL: nobody asks */
 };
 
 struct analysed {
@@ -49,6 +64,8 @@ struct analysed {
 enum rc analyse_statement(const struct analyse_in *in, const PgQuery__Node *statement, struct analysed *ret,
                           struct err *err) WAITS MUST_CHECK;
 void analysed_done(struct analysed *a);
+/* Does it mention the column anywhere? */
+bool analysed_reads_column(const struct analysed *a, uint32_t table, uint32_t column);
 
 /* A single expression over one table's columns (rel 0): DEFAULT, CHECK, an index's WHERE. want: coerced to it as an assignment;
  * COL_NONE: as it is. */

@@ -1212,7 +1212,7 @@ bool target_list(struct scope *s, PQ(Node) *const *list, size_t n, enum an_place
     for (size_t i = 0; i < n; i++) {
         const PQ(ResTarget) *t = list[i]->res_target;
         if (is_star(t->val)) {
-            if (!expand_star(s, t->val->column_ref, to, to_n, to_cap))
+            if (!expand_star(s, list[i], to, to_n, to_cap))
                 return false;
             continue;
         }

@@ -215,6 +215,8 @@ const struct cat_table *table_open(struct scope *s, const PQ(RangeVar) * v, bool
     }
     if (!table_keep(an, t))
         return NULL;
+    if (an->in->names && an->text && !schema)
+        ((PQ(RangeVar) *)(uintptr_t)v)->schemaname = (char *)(uintptr_t)t->schema_name;
     if (dml && t->kind == CAT_VIEW) {
         unsupported(an, v->location, "changing the view \"%s\" is not supported", t->name);
         return NULL;
@@ -454,8 +456,100 @@ static bool expand_rel(struct scope *s, struct rel *r, uint32_t levels, int32_t 
     return true;
 }
 
-bool expand_star(struct scope *s, const PQ(ColumnRef) * c, struct target **to, uint32_t *n, uint32_t *cap) {
+static PQ(Node) * string_node(struct an *an, const char *name) {
+    PQ(Node) *n = an_new(an, 1, sizeof *n);
+    PQ(String) *text = an_new(an, 1, sizeof *text);
+    if (!n || !text)
+        return NULL;
+    pg_query__node__init(n);
+    pg_query__string__init(text);
+    text->sval = (char *)(uintptr_t)name;
+    n->node_case = PG_QUERY__NODE__NODE_STRING;
+    n->string = text;
+    return n;
+}
+
+/* A column as a target that names it. */
+static PQ(Node) * column_node(struct an *an, const char *table, const char *column) {
+    PQ(Node) *n = an_new(an, 2, sizeof *n), *val = n ? n + 1 : NULL;
+    PQ(ResTarget) *t = an_new(an, 1, sizeof *t);
+    PQ(ColumnRef) *c = an_new(an, 1, sizeof *c);
+    PQ(Node) **field = an_new(an, 2, sizeof *field);
+    if (!n || !t || !c || !field)
+        return NULL;
+    pg_query__node__init(n);
+    pg_query__node__init(val);
+    pg_query__res_target__init(t);
+    pg_query__column_ref__init(c);
+    if (table && !(field[c->n_fields++] = string_node(an, table)))
+        return NULL;
+    if (!(field[c->n_fields++] = string_node(an, column)))
+        return NULL;
+    c->fields = field;
+    val->node_case = PG_QUERY__NODE__NODE_COLUMN_REF;
+    val->column_ref = c;
+    t->val = val;
+    n->node_case = PG_QUERY__NODE__NODE_RES_TARGET;
+    n->res_target = t;
+    return n;
+}
+
+/* The relation that a column of r can be named by; NULL: its bare name must do. *ret_name: its name there. */
+static const char *names_column(const struct scope *s, const struct ns_item *item, uint32_t col,
+                                const char **ret_name) {
+    const struct rel *r = item->rel;
+    *ret_name = r->col[col].name;
+    if (item->name && item->name_visible)
+        return item->name;
+    const struct expr *e = r->kind == REL_JOIN ? r->col[col].source : NULL;
+    for (uint32_t i = 0; e && e->kind == EXPR_COL && i < s->ns.n; i++)
+        if (s->ns.item[i].rel == e->col.rel && s->ns.item[i].name && s->ns.item[i].name_visible) {
+            *ret_name = e->col.rel->col[e->col.col].name;
+            return s->ns.item[i].name;
+        }
+    return NULL;
+}
+
+static bool list_star(struct scope *s, const PQ(Node) * target) {
     struct an *an = s->an;
+    struct analyse_names *names = an->in->names;
+    const PQ(ColumnRef) *c = target->res_target->val->column_ref;
+    const struct ns_item *only = NULL;
+    uint32_t levels;
+    size_t most = 0;
+    if (!an_grow(an, (void **)&names->star, names->stars, &names->cap, sizeof *names->star))
+        return false;
+    if (c->n_fields > 1 && !find_named(s, c->n_fields == 3 ? node_string(c->fields[0]) : NULL,
+                                       node_string(c->fields[c->n_fields - 2]), c->location, &only, &levels))
+        return false;
+    for (uint32_t i = 0; i < s->ns.n; i++)
+        most += s->ns.item[i].rel->cols;
+    struct analyse_star *star = &names->star[names->stars++];
+    *star = (struct analyse_star){.target = target,
+                                  .into = an_new(an, most + (only ? only->rel->cols : 0) + 1, sizeof(PQ(Node) *))};
+    for (uint32_t i = 0; star->into && i < (only ? 1 : s->ns.n); i++) {
+        const struct ns_item *item = only ? only : &s->ns.item[i];
+        if (!only && !item->columns_visible)
+            continue;
+        for (uint32_t k = 0; k < item->rel->cols; k++) {
+            const char *name, *table = names_column(s, item, k, &name);
+            if (item->rel->col[k].hidden)
+                continue;
+            PQ(Node) *n = column_node(an, table, name);
+            if (!n)
+                return false;
+            star->into[star->n++] = n;
+            n->res_target->name = (char *)(uintptr_t)item->rel->col[k].name;
+        }
+    }
+    return star->into != NULL;
+}
+
+bool expand_star(struct scope *s, const PQ(Node) * target, struct target **to, uint32_t *n, uint32_t *cap) {
+    const PQ(ColumnRef) *c = target->res_target->val->column_ref;
+    struct an *an = s->an;
+    if (an->in->names && an->text && !list_star(s, target))
+        return false;
     if (c->n_fields == 1) {
         bool any = false;
         for (uint32_t i = 0; i < s->ns.n; i++) {

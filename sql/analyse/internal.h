@@ -174,8 +174,8 @@ bool search_path(struct an *an, uint32_t **ret, size_t *ret_n);
 const struct cat_table *table_open(struct scope *s, const PQ(RangeVar) * v, bool dml);
 struct expr *col_expr(struct scope *s, struct rel *r, uint32_t col, uint32_t levels, int32_t location);
 struct expr *column_ref(struct scope *s, const PQ(ColumnRef) * c);
-/* Targets for "*" and "t.*". */
-bool expand_star(struct scope *s, const PQ(ColumnRef) * c, struct target **to, uint32_t *n, uint32_t *cap);
+/* Targets for "*" and "t.*", which target is. */
+bool expand_star(struct scope *s, const PQ(Node) * target, struct target **to, uint32_t *n, uint32_t *cap);
 struct expr *expr_raise(struct an *an, const struct expr *e, uint32_t levels);
 /* Relations of a query as the rows of its target list. */
 struct rel *query_rel(struct scope *s, enum rel_kind kind, const char *alias, struct query *q);

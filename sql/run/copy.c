@@ -159,6 +159,12 @@ static enum rc table_of(struct copy *c, const PgQuery__CopyStmt *x, struct err *
         rc = err_sql(err, "42P01", "relation \"%.63s\" does not exist", r->relname);
         return rc;
     }
+    if (o->kind == CAT_OBJECT_TABLE && o->table->kind == CAT_VIEW) {
+        rc = err_sql(err, "42809", "cannot copy %s view \"%.63s\"", x->is_from ? "to" : "from", r->relname);
+        if (err && !x->is_from)
+            err_hint(err, "Try the COPY (SELECT ...) TO variant.");
+        return rc;
+    }
     if (o->kind != CAT_OBJECT_TABLE)
         return err_sql(err, "42809", "cannot copy %s \"%.63s\"", x->is_from ? "to" : "from", r->relname);
     c->table = cat_table_ref(o->table);

@@ -74,24 +74,10 @@ static void deparse_run(void *arg) {
     x->out = pg_query_deparse_protobuf(x->in);
 }
 
-enum rc ddl_deparse(struct ddl *d, const PgQuery__Node *node, const char **ret, struct err *err) {
-    static const char head[] = "SELECT ";
-    PgQuery__ResTarget target = PG_QUERY__RES_TARGET__INIT;
-    PgQuery__SelectStmt select = PG_QUERY__SELECT_STMT__INIT;
-    PgQuery__Node target_node = PG_QUERY__NODE__INIT, select_node = PG_QUERY__NODE__INIT;
+enum rc ddl_deparse_statement(struct ddl *d, const PgQuery__Node *node, const char **ret, struct err *err) {
     PgQuery__RawStmt raw = PG_QUERY__RAW_STMT__INIT, *raws = &raw;
     PgQuery__ParseResult tree = PG_QUERY__PARSE_RESULT__INIT;
-    PgQuery__Node *targets = &target_node;
-    target.val = (PgQuery__Node *)(uintptr_t)node;
-    target_node.node_case = PG_QUERY__NODE__NODE_RES_TARGET;
-    target_node.res_target = &target;
-    select.n_target_list = 1;
-    select.target_list = &targets;
-    select.limit_option = PG_QUERY__LIMIT_OPTION__LIMIT_OPTION_DEFAULT;
-    select.op = PG_QUERY__SET_OPERATION__SETOP_NONE;
-    select_node.node_case = PG_QUERY__NODE__NODE_SELECT_STMT;
-    select_node.select_stmt = &select;
-    raw.stmt = &select_node;
+    raw.stmt = (PgQuery__Node *)(uintptr_t)node;
     tree.version = 150001;
     tree.n_stmts = 1;
     tree.stmts = &raws;
@@ -104,12 +90,35 @@ enum rc ddl_deparse(struct ddl *d, const PgQuery__Node *node, const char **ret, 
     enum rc rc = big_stack_run(d->s->e->reactor, deparse_run, &x);
     if (rc)
         return err_set(err, rc, "an expression could not be printed");
-    if (x.out.error || !x.out.query || strncmp(x.out.query, head, strlen(head)) != 0)
+    if (x.out.error || !x.out.query)
         rc = err_set(err, RC_UNSUPPORTED, "this expression cannot be kept: %.200s",
                      x.out.error ? x.out.error->message : "");
-    else if (!(*ret = arena_strdup(d->a, x.out.query + strlen(head))))
+    else if (!(*ret = arena_strdup(d->a, x.out.query)))
         rc = ddl_nomem(err);
     pg_query_free_deparse_result(x.out);
+    return rc;
+}
+
+enum rc ddl_deparse(struct ddl *d, const PgQuery__Node *node, const char **ret, struct err *err) {
+    static const char head[] = "SELECT ";
+    PgQuery__ResTarget target = PG_QUERY__RES_TARGET__INIT;
+    PgQuery__SelectStmt select = PG_QUERY__SELECT_STMT__INIT;
+    PgQuery__Node target_node = PG_QUERY__NODE__INIT, select_node = PG_QUERY__NODE__INIT;
+    PgQuery__Node *targets = &target_node;
+    target.val = (PgQuery__Node *)(uintptr_t)node;
+    target_node.node_case = PG_QUERY__NODE__NODE_RES_TARGET;
+    target_node.res_target = &target;
+    select.n_target_list = 1;
+    select.target_list = &targets;
+    select.limit_option = PG_QUERY__LIMIT_OPTION__LIMIT_OPTION_DEFAULT;
+    select.op = PG_QUERY__SET_OPERATION__SETOP_NONE;
+    select_node.node_case = PG_QUERY__NODE__NODE_SELECT_STMT;
+    select_node.select_stmt = &select;
+    enum rc rc = ddl_deparse_statement(d, &select_node, ret, err);
+    if (!rc && strncmp(*ret, head, strlen(head)) != 0)
+        rc = err_set(err, RC_UNSUPPORTED, "this expression cannot be kept: %.200s", *ret);
+    if (!rc)
+        *ret += strlen(head);
     return rc;
 }
 
@@ -170,6 +179,8 @@ static enum rc create_database(struct utility *u, const PgQuery__CreatedbStmt *c
     return rc ? rc : done(&d, "CREATE DATABASE");
 }
 
+static enum rc drop_with_dependents(struct ddl *d, const struct cat_object *o, bool cascade, struct err *err);
+
 /* All of a kind that lies in a database or a schema. */
 static enum rc drop_within(struct ddl *d, enum cat_kind kind, uint32_t database, uint32_t schema, size_t *ret_count,
                            bool do_it, struct err *err) {
@@ -184,7 +195,8 @@ static enum rc drop_within(struct ddl *d, enum cat_kind kind, uint32_t database,
             continue;
         ++*ret_count;
         if (do_it)
-            rc = kind == CAT_OBJECT_TABLE ? ddl_drop_table(d, l.v[i]->id, err) : ddl_drop_object(d, l.v[i], err);
+            rc =
+                kind == CAT_OBJECT_TABLE ? drop_with_dependents(d, l.v[i], true, err) : ddl_drop_object(d, l.v[i], err);
     }
     cat_list_done(&l);
     return rc;
@@ -308,63 +320,122 @@ static const struct cat_object *index_by_path(struct ddl *d, const char *schema,
     return NULL;
 }
 
-static enum rc children_of(struct ddl *d, uint32_t id, const char *name, bool cascade, struct err *err) {
+static enum rc stands_in_the_way(const char *kind, const char *name, struct err *err, const char *what,
+                                 const char *dependent, const char *how) {
+    enum rc rc = err_sql(err, "2BP01", "cannot drop %s %.63s because other objects depend on it", kind, name);
+    if (err) {
+        err_detail(err, "%s %.63s %s %s %.63s", what, dependent, how, kind, name);
+        err_hint(err, "Use DROP ... CASCADE to drop the dependent objects too.");
+    }
+    return rc;
+}
+
+static bool is_dropped_too(const struct ddl *d, uint32_t id) {
+    for (size_t i = 0; i < d->droppings; i++)
+        if (d->dropping[i] == id)
+            return true;
+    return false;
+}
+
+static bool still_there(struct ddl *d, uint32_t id) {
     struct cat_view v = ddl_view(d);
-    struct cat_list l;
+    return cat_view_get(&v, id) != NULL;
+}
+
+/* Interleaved tables, and views. */
+static enum rc dependents(struct ddl *d, const struct cat_object *o, bool cascade, struct err *err) {
+    struct cat_view v = ddl_view(d);
+    const char *kind = o->table->kind == CAT_VIEW ? "view" : "table";
+    struct cat_list l, views = {0};
     enum rc rc = cat_view_list(&v, CAT_OBJECT_TABLE, d->s->database, &l, err);
     if (rc)
         return rc;
-    for (size_t i = 0; i < l.n && !rc; i++) {
-        v = ddl_view(d);
-        if (l.v[i]->table->parent != id || !cat_view_get(&v, l.v[i]->id))
+    rc = ddl_views_of(d, o->id, -1, &views, err);
+    for (size_t i = 0; i < views.n && !rc; i++) {
+        if (is_dropped_too(d, views.v[i]->id) || !still_there(d, views.v[i]->id))
             continue;
-        if (!cascade) {
-            rc = err_sql(err, "2BP01", "cannot drop table %.63s because other objects depend on it", name);
-            if (err) {
-                err_detail(err, "table %.63s is interleaved in table %.63s", l.v[i]->name, name);
-                err_hint(err, "Use DROP ... CASCADE to drop the dependent objects too.");
-            }
-            break;
-        }
-        sess_notice(d->s, "NOTICE", "00000", "drop cascades to table %.63s", l.v[i]->name);
-        rc = children_of(d, l.v[i]->id, l.v[i]->name, true, err);
+        if (!cascade)
+            rc = stands_in_the_way(kind, o->name, err, "view", views.v[i]->name, "depends on");
+        else
+            sess_notice(d->s, "NOTICE", "00000", "drop cascades to view %.63s", views.v[i]->name);
         if (!rc)
-            rc = ddl_drop_table(d, l.v[i]->id, err);
+            rc = drop_with_dependents(d, views.v[i], true, err);
     }
+    for (size_t i = 0; i < l.n && !rc; i++) {
+        if (l.v[i]->table->parent != o->id || !still_there(d, l.v[i]->id))
+            continue;
+        if (!cascade && !is_dropped_too(d, l.v[i]->id))
+            rc = stands_in_the_way(kind, o->name, err, "table", l.v[i]->name, "is interleaved in");
+        else
+            sess_notice(d->s, "NOTICE", "00000", "drop cascades to table %.63s", l.v[i]->name);
+        if (!rc)
+            rc = drop_with_dependents(d, l.v[i], cascade, err);
+    }
+    cat_list_done(&views);
     cat_list_done(&l);
     return rc;
 }
 
-static enum rc drop_relation(struct ddl *d, const PgQuery__DropStmt *x, const PgQuery__Node *n, struct err *err) {
+static enum rc drop_with_dependents(struct ddl *d, const struct cat_object *o, bool cascade, struct err *err) {
+    struct cat_object *kept = cat_object_ref((struct cat_object *)(uintptr_t)o);
+    enum rc rc = dependents(d, kept, cascade, err);
+    if (!rc && still_there(d, kept->id))
+        rc = ddl_drop_table(d, kept->id, err);
+    cat_object_unref(kept);
+    return rc;
+}
+
+static const char *kind_of(const struct cat_object *o) {
+    return o->kind == CAT_OBJECT_SEQUENCE ? "sequence" : o->table->kind == CAT_VIEW ? "view" : "table";
+}
+
+static enum rc drop_relation(struct ddl *d, const PgQuery__DropStmt *x, const PgQuery__Node *n, const char *want,
+                             struct err *err) {
     const char *database, *schema, *name;
     const struct cat_object *o;
-    bool table = x->remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_TABLE;
+    bool cascade = x->behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE;
     names_of(n, &database, &schema, &name);
     enum rc rc = sess_relation(d->s, database, schema, name, &o, err);
     if (rc)
         return rc;
     if (!o)
-        return skip(d, x, table ? "table" : "sequence", name, err);
-    if (table != (o->kind == CAT_OBJECT_TABLE)) {
-        rc = err_sql(err, "42809", "\"%.63s\" is not a %s", name, table ? "table" : "sequence");
+        return skip(d, x, want, name, err);
+    const char *kind = kind_of(o);
+    if (strcmp(kind, want) != 0) {
+        rc = err_sql(err, "42809", "\"%.63s\" is not a %s", name, want);
         if (err)
-            err_hint(err, "Use DROP %s to remove a %s.", table ? "SEQUENCE" : "TABLE", table ? "sequence" : "table");
+            err_hint(err, "Use DROP %s to remove a %s.",
+                     *kind == 's'   ? "SEQUENCE"
+                     : *kind == 'v' ? "VIEW"
+                                    : "TABLE",
+                     kind);
         return rc;
     }
-    uint32_t id = o->id;
-    if (table) {
-        char copy[CAT_NAME_BYTES_MAX + 1];
-        memcpy(copy, o->name, sizeof copy);
-        rc = children_of(d, id, copy, x->behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE, err);
-        return rc ? rc : ddl_drop_table(d, id, err);
-    }
-    if (o->sequence.owner_table && x->behavior != PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE) {
+    if (o->kind == CAT_OBJECT_TABLE)
+        return drop_with_dependents(d, o, cascade, err);
+    if (o->sequence.owner_table && !cascade) {
         rc = err_sql(err, "2BP01", "cannot drop sequence %.63s because other objects depend on it", name);
         if (err)
             err_hint(err, "Use DROP ... CASCADE to drop the dependent objects too.");
         return rc;
     }
     return ddl_drop_object(d, o, err);
+}
+
+/* Which relations a DROP names, as far as they are there. */
+static enum rc note_droppings(struct ddl *d, const PgQuery__DropStmt *x, struct err *err) {
+    uint32_t *id = arena_array(d->a, x->n_objects + 1, sizeof *id);
+    enum rc rc = id ? RC_OK : ddl_nomem(err);
+    for (size_t i = 0; i < x->n_objects && !rc; i++) {
+        const char *database, *schema, *name;
+        const struct cat_object *o;
+        names_of(x->objects[i], &database, &schema, &name);
+        rc = sess_relation(d->s, database, schema, name, &o, err);
+        if (!rc && o)
+            id[d->droppings++] = o->id;
+    }
+    d->dropping = id;
+    return rc;
 }
 
 static enum rc drop(struct utility *u, const PgQuery__DropStmt *x, struct err *err) {
@@ -374,9 +445,9 @@ static enum rc drop(struct utility *u, const PgQuery__DropStmt *x, struct err *e
         const char *tag;
     } kinds[] = {{PG_QUERY__OBJECT_TYPE__OBJECT_TABLE, "DROP TABLE"},
                  {PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE, "DROP SEQUENCE"},
+                 {PG_QUERY__OBJECT_TYPE__OBJECT_VIEW, "DROP VIEW"},
                  {PG_QUERY__OBJECT_TYPE__OBJECT_INDEX, "DROP INDEX"},
                  {PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA, "DROP SCHEMA"},
-                 {PG_QUERY__OBJECT_TYPE__OBJECT_VIEW, "DROP VIEW"},
                  {PG_QUERY__OBJECT_TYPE__OBJECT_TYPE, "DROP TYPE"},
                  {PG_QUERY__OBJECT_TYPE__OBJECT_EXTENSION, "DROP EXTENSION"},
                  {PG_QUERY__OBJECT_TYPE__OBJECT_FUNCTION, "DROP FUNCTION"},
@@ -386,17 +457,20 @@ static enum rc drop(struct utility *u, const PgQuery__DropStmt *x, struct err *e
         k++;
     if (k == ARRAY_LEN(kinds))
         return err_set(err, RC_UNSUPPORTED, "this kind of DROP is not supported");
+    static const char *const relations[] = {"table", "sequence", "view"};
     enum rc rc = ddl_begin(&d, u, kinds[k].tag, err);
+    if (!rc && k < ARRAY_LEN(relations))
+        rc = note_droppings(&d, x, err);
     for (size_t i = 0; i < x->n_objects && !rc; i++) {
         const char *database, *schema, *name;
         uint16_t index;
         names_of(x->objects[i], &database, &schema, &name);
-        if (k <= 1) {
-            rc = drop_relation(&d, x, x->objects[i], err);
-        } else if (k == 2) {
+        if (k < ARRAY_LEN(relations)) {
+            rc = drop_relation(&d, x, x->objects[i], relations[k], err);
+        } else if (k == 3) {
             const struct cat_object *o = index_by_path(&d, schema, name, &index);
             rc = o ? ddl_drop_index(&d, o, index, err) : skip(&d, x, "index", name, err);
-        } else if (k == 3) {
+        } else if (k == 4) {
             rc = drop_schema(&d, name, x, err);
         } else if (x->missing_ok) {
             rc = skip(&d, x, kinds[k].tag + 5, name, err); /* there can be none */
@@ -423,6 +497,8 @@ static enum rc comment_column(struct ddl *d, const PgQuery__CommentStmt *c, stru
         return rc;
     if (!o || o->kind != CAT_OBJECT_TABLE)
         return err_sql(err, "42P01", "relation \"%.63s\" does not exist", table);
+    if (o->table->kind == CAT_VIEW)
+        return err_set(err, RC_UNSUPPORTED, "COMMENT on columns of views is not supported");
     int place = cat_column_find(o->table, column);
     if (place < 0)
         return err_sql(err, "42703", "column \"%.63s\" of relation \"%.63s\" does not exist", column, table);
@@ -455,6 +531,7 @@ static enum rc comment(struct utility *u, const PgQuery__CommentStmt *c, struct 
         rc = comment_column(&d, c, err);
         return rc ? rc : done(&d, "COMMENT");
     case PG_QUERY__OBJECT_TYPE__OBJECT_TABLE:
+    case PG_QUERY__OBJECT_TYPE__OBJECT_VIEW:
     case PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE:
         rc = sess_relation(d.s, database, schema, name, &o, err);
         if (!rc && !o)
@@ -604,8 +681,7 @@ enum rc ddl_run(struct utility *u, bool *ret_known, struct err *err) {
     case PG_QUERY__NODE__NODE_GRANT_ROLE_STMT:
         return grant(u, n->grant_role_stmt->is_grant ? "GRANT ROLE" : "REVOKE ROLE", err);
     case PG_QUERY__NODE__NODE_VIEW_STMT:
-        return sess_unsupported(u->script, n->view_stmt->view ? n->view_stmt->view->location : -1, err,
-                                "CREATE VIEW is not supported");
+        DDL("CREATE VIEW", ddl_create_view(&d, err));
     case PG_QUERY__NODE__NODE_CREATE_TABLE_AS_STMT:
         return sess_unsupported(u->script, -1, err,
                                 "CREATE TABLE AS is not supported: create the table, then INSERT ... SELECT");

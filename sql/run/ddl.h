@@ -35,8 +35,12 @@ struct draft {
 struct ddl {
     struct utility *u;
     struct sess *s;
-    struct arena *a; /* the statement's */
+    struct arena *a;          /* the statement's */
+    const uint32_t *dropping; /* a DROP's relations: what depends on one of them alone does not stand in the way */
+    size_t droppings;
 };
+
+enum { DDL_VIEW_BYTES_MAX = 512 << 10 };
 
 /* May write, has a transaction, holds the catalog. */
 enum rc ddl_begin(struct ddl *d, struct utility *u, const char *what, struct err *err) WAITS;
@@ -98,6 +102,8 @@ enum rc ddl_copy_rows(struct ddl *d, const struct ddl_copy *c, uint64_t *ret_row
 
 /* An expression as text. */
 enum rc ddl_deparse(struct ddl *d, const PgQuery__Node *node, const char **ret, struct err *err) WAITS;
+/* A whole statement. */
+enum rc ddl_deparse_statement(struct ddl *d, const PgQuery__Node *node, const char **ret, struct err *err) WAITS;
 enum rc ddl_analyse_in(struct ddl *d, struct analyse_in *ret, struct err *err) WAITS;
 
 /* ---- statements ------------------------------------------------------------------------------------------------------- */
@@ -122,6 +128,20 @@ enum rc ddl_alter_role(struct ddl *d, const PgQuery__AlterRoleStmt *c, struct er
 enum rc ddl_drop_role(struct ddl *d, const PgQuery__DropRoleStmt *c, struct err *err) WAITS;
 /* The role that a RoleSpec names. 42704. */
 enum rc ddl_role(struct ddl *d, const PgQuery__RoleSpec *r, uint32_t *ret, struct err *err);
+
+/* The statement under way is a CREATE VIEW. */
+enum rc ddl_create_view(struct ddl *d, struct err *err) WAITS;
+/* Views that read a table or view, by way of other views too, with references; column: only those that read that one, -1: any. */
+enum rc ddl_views_of(struct ddl *d, uint32_t id, int column, struct cat_list *ret, struct err *err) WAITS;
+/* 0A000 where a view reads the column. what: "renaming". */
+enum rc ddl_column_free(struct ddl *d, const struct cat_table *t, int column, const char *what, struct err *err) WAITS;
+/* Before a table gets another name: views that read it go on doing so. */
+enum rc ddl_views_follow(struct ddl *d, const struct cat_table *t, const char *to, struct err *err) WAITS;
+enum rc ddl_rename_view(struct ddl *d, const struct cat_object *o, const char *to, struct err *err) WAITS;
+/* The view goes: gateways that know it hear of that. */
+enum rc ddl_forget_view(struct ddl *d, const struct cat_table *t, struct err *err) WAITS;
+/* A new version of a table that is otherwise as it was: plans with the old one are told so. */
+enum rc ddl_renew_table(struct ddl *d, uint32_t id, struct err *err) WAITS;
 
 /* An index of a constraint or of CREATE INDEX, added to the draft; filled from the table that is there (from). */
 struct index_spec {

@@ -184,6 +184,7 @@ static enum rc drop_column(struct alter *a, const PgQuery__AlterTableCmd *c, str
     struct draft *f = &a->f;
     int place = draft_column(f, c->name);
     uint16_t n = 0;
+    struct cat_list views;
     a->physical = true;
     enum rc rc = RC_OK;
     if (place < 0 && c->missing_ok) {
@@ -197,6 +198,19 @@ static enum rc drop_column(struct alter *a, const PgQuery__AlterTableCmd *c, str
     for (uint16_t i = 0; i < a->from->keys; i++)
         if (a->from->key[i].col == place)
             return err_set(err, RC_UNSUPPORTED, "a column of the primary key cannot be dropped");
+    rc = ddl_views_of(a->d, a->from->id, place, &views, err);
+    if (!rc && views.n > 0) {
+        rc = err_sql(err, "2BP01", "cannot drop column %.63s of table %.63s because other objects depend on it",
+                     c->name, a->from->name);
+        if (err) {
+            err_detail(err, "view %.63s depends on column %.63s of table %.63s", views.v[0]->name, c->name,
+                       a->from->name);
+            err_hint(err, "Drop the view first, and make it again afterwards.");
+        }
+    }
+    cat_list_done(&views);
+    if (rc)
+        return rc;
     for (uint16_t i = 0; i < f->t.checks; i++) {
         bool uses = false;
         rc = check_uses(a->d, a->from, f->check[i].sql, place, &uses, err);
@@ -539,6 +553,22 @@ static enum rc alter_sequence_owner(struct ddl *d, const struct cat_object *o, c
     return rc ? rc : ddl_put(d, &n, err);
 }
 
+static enum rc alter_view_owner(struct ddl *d, const struct cat_object *o, const PgQuery__AlterTableCmd *c,
+                                struct err *err) {
+    struct cat_object n = *o;
+    struct cat_table t = *o->table, *made;
+    enum rc rc = ddl_role(d, c->newowner, &n.owner, err);
+    t.owner = n.owner;
+    if (!rc)
+        rc = cat_table_new(&t, &made, err);
+    if (rc)
+        return rc;
+    n.table = made;
+    rc = ddl_put(d, &n, err);
+    cat_table_unref(made);
+    return rc;
+}
+
 /* A run of commands that need no other look at the table than the first: one new version. */
 static enum rc alter_run(struct ddl *d, const PgQuery__AlterTableStmt *s, size_t from, size_t to, struct err *err) {
     const PgQuery__RangeVar *r = s->relation;
@@ -555,6 +585,12 @@ static enum rc alter_run(struct ddl *d, const PgQuery__AlterTableStmt *s, size_t
         return ddl_error(d, -1, err, "42P01", "relation \"%.63s\" does not exist", r->relname);
     if (o->kind == CAT_OBJECT_SEQUENCE)
         return alter_sequence_owner(d, o, s->cmds[from]->alter_table_cmd, err);
+    if (o->table->kind == CAT_VIEW) {
+        const PgQuery__AlterTableCmd *c = s->cmds[from]->alter_table_cmd;
+        if (c->subtype != PG_QUERY__ALTER_TABLE_TYPE__AT_ChangeOwner)
+            return sess_unsupported(d->u->script, r->location, err, "this form of ALTER VIEW is not supported");
+        return alter_view_owner(d, o, c, err);
+    }
     struct cat_object *kept = cat_object_ref((struct cat_object *)(uintptr_t)o);
     struct alter a = {.d = d, .from = cat_table_ref(o->table), .schema = o->schema};
     for (size_t i = from; i < to; i++) {
@@ -573,8 +609,8 @@ static enum rc alter_run(struct ddl *d, const PgQuery__AlterTableStmt *s, size_t
 
 enum rc ddl_alter_table(struct ddl *d, const PgQuery__AlterTableStmt *s, struct err *err) {
     enum rc rc = RC_OK;
-    if (s->objtype != PG_QUERY__OBJECT_TYPE__OBJECT_TABLE && s->objtype != PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE &&
-        s->objtype != PG_QUERY__OBJECT_TYPE__OBJECT_INDEX)
+    if (s->objtype != PG_QUERY__OBJECT_TYPE__OBJECT_TABLE && s->objtype != PG_QUERY__OBJECT_TYPE__OBJECT_VIEW &&
+        s->objtype != PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE && s->objtype != PG_QUERY__OBJECT_TYPE__OBJECT_INDEX)
         return sess_unsupported(d->u->script, s->relation->location, err, "this kind of ALTER is not supported");
     size_t alone = 0;
     for (size_t i = 0; i < s->n_cmds; i++)
@@ -637,6 +673,8 @@ static enum rc rename_column(struct ddl *d, const struct cat_object *o, const Pg
         rc = err_sql(err, "42703", "column \"%.63s\" does not exist", r->subname);
     if (!rc && strlen(r->newname) > CAT_NAME_BYTES_MAX)
         rc = err_sql(err, "42622", "identifier \"%.63s...\" is too long", r->newname);
+    if (!rc)
+        rc = ddl_column_free(d, a.from, place, "renaming", err);
     if (!rc && cat_column_find(a.from, r->newname) >= 0)
         rc = err_sql(err, "42701", "column \"%.63s\" of relation \"%.63s\" already exists", r->newname, a.from->name);
     for (uint16_t i = 0; i < a.f.t.checks && !rc; i++)
@@ -711,8 +749,12 @@ static enum rc rename_relation(struct ddl *d, const struct cat_object *o, const 
         return rc;
     if (o->kind == CAT_OBJECT_SEQUENCE)
         return rename_sequence(d, o, to, err);
+    if (o->table->kind == CAT_VIEW)
+        return ddl_rename_view(d, o, to, err);
     struct alter a = {.d = d, .from = cat_table_ref(o->table), .schema = o->schema};
-    rc = draft_begin(d, &a.f, a.from, 0, 0, 0, err);
+    rc = ddl_views_follow(d, a.from, to, err);
+    if (!rc)
+        rc = draft_begin(d, &a.f, a.from, 0, 0, 0, err);
     a.f.t.name = to;
     a.dirty = true;
     if (!rc)
@@ -758,6 +800,7 @@ enum rc ddl_rename(struct ddl *d, const PgQuery__RenameStmt *r, struct err *err)
         const char *tag;
     } tags[] = {{PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE, "ALTER SEQUENCE"},
                 {PG_QUERY__OBJECT_TYPE__OBJECT_INDEX, "ALTER INDEX"},
+                {PG_QUERY__OBJECT_TYPE__OBJECT_VIEW, "ALTER VIEW"},
                 {PG_QUERY__OBJECT_TYPE__OBJECT_ROLE, "ALTER ROLE"},
                 {PG_QUERY__OBJECT_TYPE__OBJECT_DATABASE, "ALTER DATABASE"}};
     if (strlen(r->newname) > CAT_NAME_BYTES_MAX)
@@ -767,6 +810,7 @@ enum rc ddl_rename(struct ddl *d, const PgQuery__RenameStmt *r, struct err *err)
             snprintf(d->u->done->tag, sizeof d->u->done->tag, "%s", tags[i].tag);
     switch (r->rename_type) {
     case PG_QUERY__OBJECT_TYPE__OBJECT_TABLE:
+    case PG_QUERY__OBJECT_TYPE__OBJECT_VIEW:
     case PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE:
     case PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN:
     case PG_QUERY__OBJECT_TYPE__OBJECT_TABCONSTRAINT:
@@ -793,9 +837,14 @@ enum rc ddl_rename(struct ddl *d, const PgQuery__RenameStmt *r, struct err *err)
         r->rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_TABCONSTRAINT) {
         if (o->kind != CAT_OBJECT_TABLE)
             return err_sql(err, "42809", "\"%.63s\" is not a table", v->relname);
+        if (o->table->kind == CAT_VIEW)
+            return sess_unsupported(d->u->script, v->location, err, "renaming columns of views is not supported");
         return r->rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN
                    ? rename_column(d, o, r, err)
                    : rename_constraint(d, o, r->subname, r->newname, err);
     }
+    if (r->rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_VIEW &&
+        (o->kind != CAT_OBJECT_TABLE || o->table->kind != CAT_VIEW))
+        return err_sql(err, "42809", "\"%.63s\" is not a view", v->relname);
     return rename_relation(d, o, r->newname, err);
 }

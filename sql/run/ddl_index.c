@@ -348,7 +348,7 @@ enum rc ddl_create_index(struct ddl *d, const PgQuery__IndexStmt *x, struct err 
         return rc;
     if (!o)
         return ddl_error(d, -1, err, "42P01", "relation \"%.63s\" does not exist", r->relname);
-    if (o->kind != CAT_OBJECT_TABLE)
+    if (o->kind != CAT_OBJECT_TABLE || o->table->kind != CAT_TABLE)
         return err_sql(err, "42809", "cannot create index on relation \"%.63s\"", r->relname);
     struct cat_view v = ddl_view(d);
     if (spec.name && x->if_not_exists &&

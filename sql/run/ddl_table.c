@@ -283,8 +283,8 @@ static enum rc find_parent(struct ddl *d, struct draft *f, const char *name, str
     enum rc rc = sess_relation(d->s, NULL, schema, dot ? dot + 1 : name, &o, err);
     if (rc)
         return rc;
-    if (!o || o->kind != CAT_OBJECT_TABLE)
-        return err_sql(err, "42P01", "relation \"%.63s\" does not exist", name);
+    if (!o || o->kind != CAT_OBJECT_TABLE || o->table->kind != CAT_TABLE)
+        return err_sql(err, "42P01", "table \"%.63s\" does not exist", name);
     f->parent = table_ref((struct table *)(uintptr_t)o->table->store);
     f->t.parent = o->id;
     return RC_OK;
@@ -613,7 +613,7 @@ enum rc ddl_truncate(struct ddl *d, const PgQuery__TruncateStmt *x, struct err *
             return rc;
         if (!o)
             return ddl_error(d, -1, err, "42P01", "relation \"%.63s\" does not exist", r->relname);
-        if (o->kind != CAT_OBJECT_TABLE)
+        if (o->kind != CAT_OBJECT_TABLE || o->table->kind != CAT_TABLE)
             return err_sql(err, "42809", "\"%.63s\" is not a table", r->relname);
         const struct cat_table *t = cat_table_ref(o->table);
         uint32_t schema = o->schema;

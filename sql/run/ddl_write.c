@@ -16,7 +16,7 @@ enum { TRIES = 20, COPY_ROWS = 4000, COPY_BYTES = 1 << 20, COPY_NOTICE_ROWS = 20
 
 enum rc ddl_begin(struct ddl *d, struct utility *u, const char *what, struct err *err) {
     struct sess *s = u->s;
-    *d = (struct ddl){u, s, &s->scratch};
+    *d = (struct ddl){.u = u, .s = s, .a = &s->scratch};
     enum rc rc = sess_may_write(s, what, err);
     if (!rc)
         rc = sess_txn(s, NULL, err);
@@ -208,7 +208,10 @@ enum rc ddl_drop_table(struct ddl *d, uint32_t id, struct err *err) {
     if (!o || o->kind != CAT_OBJECT_TABLE)
         return err_set(err, RC_INTERNAL, "table %u is gone", id);
     const struct cat_table *t = cat_table_ref(o->table);
-    enum rc rc = ddl_drop_object(d, o, err);
+    enum rc rc = t->kind == CAT_VIEW ? ddl_forget_view(d, t, err) : RC_OK;
+    o = cat_view_get(&v, id);
+    if (!rc)
+        rc = ddl_drop_object(d, o, err);
     if (!rc)
         rc = drop_stores(d, t, err);
     if (!rc)

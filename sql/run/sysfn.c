@@ -525,6 +525,25 @@ static enum rc f_indexdef(struct call *c, struct err *err) {
     return text_buf(c, &b, err);
 }
 
+/* pg_get_viewdef(oid or name[, pretty or columns]): our text is in one line. */
+static enum rc f_viewdef(struct call *c, struct err *err) {
+    const struct cat_object *o = NULL;
+    struct buf b;
+    *c->ret = value_null();
+    if (null_arg(c))
+        return RC_OK;
+    enum rc rc = RC_OK;
+    if (c->arg[0].kind == VALUE_TEXT)
+        rc = sess_relation_text(c->s, str(c, 0), &o, err);
+    else
+        o = by_oid(c);
+    if (rc || !o || o->kind != CAT_OBJECT_TABLE || o->table->kind != CAT_VIEW)
+        return rc;
+    buf_init(&b, 0);
+    buf_printf(&b, " %s;", o->table->view_sql);
+    return text_buf(c, &b, err);
+}
+
 /* pg_get_constraintdef(oid[, pretty]) */
 static enum rc f_constraintdef(struct call *c, struct err *err) {
     struct cat_view v = sess_view(c->s);
@@ -740,7 +759,7 @@ static enum rc f_split(struct call *c, struct err *err) {
     struct buf key;
     if (null_arg(c))
         return f_null(c, err);
-    if (!o || o->kind != CAT_OBJECT_TABLE)
+    if (!o || o->kind != CAT_OBJECT_TABLE || !o->table->store)
         return err_sql(err, "42809", "only tables are split");
     const struct table *t = o->table->store;
     const struct col *first = &t->cols[t->key[0].col].col;
@@ -898,7 +917,7 @@ static const struct {
     {"pg_get_expr", f_get_expr},
     {"pg_get_indexdef", f_indexdef},
     {"pg_get_constraintdef", f_constraintdef},
-    {"pg_get_viewdef", f_null},
+    {"pg_get_viewdef", f_viewdef},
     {"pg_get_partkeydef", f_null},
     {"pg_get_statisticsobjdef_columns", f_null},
     {"pg_encoding_to_char", f_encoding_to_char},

@@ -427,7 +427,7 @@ static enum rc lock_table(struct utility *u, const PgQuery__LockStmt *l, struct 
         rc = sess_relation(s, v->catalogname, v->schemaname, v->relname, &o, err);
         if (!rc && !o)
             rc = err_sql(err, "42P01", "relation \"%.63s\" does not exist", v->relname);
-        if (!rc && o->kind != CAT_OBJECT_TABLE)
+        if (!rc && (o->kind != CAT_OBJECT_TABLE || o->table->kind != CAT_TABLE))
             rc = err_sql(err, "42809", "\"%.63s\" is not a table", v->relname);
         /* The weakest modes keep nobody from reading or writing rows: they promise nothing here. */
         if (!rc && l->mode > ROW_EXCLUSIVE) {

@@ -267,6 +267,23 @@ static void constraint_column_usage(struct virt *x) {
     each_table(x, false, constraint_columns);
 }
 
+static bool view_row(struct virt *x, const struct cat_table *t) {
+    if (t->kind != CAT_VIEW)
+        return true;
+    virt_text(x, x->s->database_name);
+    virt_text(x, t->schema_name);
+    virt_text(x, t->name);
+    virt_text(x, virt_printf(x, " %s;", t->view_sql));
+    virt_text(x, "NONE");
+    for (int i = 0; i < 5; i++)
+        virt_text(x, "NO");
+    return virt_end(x);
+}
+
+static void views(struct virt *x) {
+    each_table(x, false, view_row);
+}
+
 static void catalog_name(struct virt *x) {
     virt_text(x, x->s->database_name);
     virt_end(x);
@@ -312,7 +329,10 @@ static const struct virt_def defs[] = {
          "constraint_catalog name, constraint_schema name, constraint_name name, unique_constraint_catalog name, "
          "unique_constraint_schema name, unique_constraint_name name, match_option text, update_rule text, delete_rule "
          "text"),
-    INFO(12208, "views", NULL, "table_catalog name, table_schema name, table_name name, view_definition text"),
+    INFO(12208, "views", views,
+         "table_catalog name, table_schema name, table_name name, view_definition text, check_option text, "
+         "is_updatable text, is_insertable_into text, is_trigger_updatable text, is_trigger_deletable text, "
+         "is_trigger_insertable_into text"),
     INFO(12209, "routines", NULL,
          "specific_catalog name, specific_schema name, specific_name name, routine_name name, routine_type text"),
     INFO(12210, "triggers", NULL,

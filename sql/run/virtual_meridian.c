@@ -203,6 +203,8 @@ static void table_ids(struct virt *x) {
         return;
     for (size_t i = 0; i < l.n; i++) {
         const struct cat_table *t = l.v[i]->table;
+        if (!t->store)
+            continue;
         virt_text(x, t->schema_name);
         virt_text(x, t->name);
         virt_int(x, t->id);

@@ -68,7 +68,6 @@ static const struct virt_def defs[] = {
        "oid oid, conname name, connamespace oid, conowner oid, conforencoding int4, contoencoding int4, conproc oid, "
        "condefault bool"),
     PG(2600, "pg_aggregate", "aggfnoid oid, aggkind char, aggnumdirectargs int2, aggtransfn oid, aggfinalfn oid"),
-    PG(12121, "pg_views", "schemaname name, viewname name, viewowner name, definition text"),
     PG(12122, "pg_matviews",
        "schemaname name, matviewname name, matviewowner name, tablespace name, hasindexes bool, ispopulated bool, "
        "definition "

@@ -186,9 +186,9 @@ static void classes(struct virt *x) {
         struct class_of r = {.oid = t->id,
                              .schema = t->schema,
                              .owner = t->owner,
-                             .am = OID_HEAP,
+                             .am = t->kind == CAT_VIEW ? 0 : OID_HEAP,
                              .name = t->name,
-                             .kind = 'r',
+                             .kind = (char)t->kind,
                              .columns = visible_columns(t),
                              .checks = t->checks,
                              .indexes = t->key_name || t->indexes};
@@ -793,6 +793,8 @@ static void table_views(struct virt *x) {
         return;
     for (size_t i = 0; i < l.n; i++) {
         const struct cat_table *t = l.v[i]->table;
+        if (t->kind != CAT_TABLE)
+            continue;
         virt_text(x, t->schema_name);
         virt_text(x, t->name);
         virt_text(x, virt_role_name(x, t->owner));
@@ -801,6 +803,24 @@ static void table_views(struct virt *x) {
         virt_bool(x, false);
         virt_bool(x, false);
         virt_bool(x, false);
+        if (!virt_end(x))
+            break;
+    }
+    cat_list_done(&l);
+}
+
+static void view_views(struct virt *x) {
+    struct cat_list l;
+    if (!virt_list(x, CAT_OBJECT_TABLE, false, &l))
+        return;
+    for (size_t i = 0; i < l.n; i++) {
+        const struct cat_table *t = l.v[i]->table;
+        if (t->kind != CAT_VIEW)
+            continue;
+        virt_text(x, t->schema_name);
+        virt_text(x, t->name);
+        virt_text(x, virt_role_name(x, t->owner));
+        virt_text(x, virt_printf(x, " %s;", t->view_sql));
         if (!virt_end(x))
             break;
     }
@@ -974,6 +994,7 @@ static const struct virt_def defs[] = {
        "schemaname name, tablename name, tableowner name, tablespace name, hasindexes bool, hasrules bool, hastriggers "
        "bool, "
        "rowsecurity bool"),
+    PG(12121, "pg_views", view_views, "schemaname name, viewname name, viewowner name, definition text"),
     PG(12106, "pg_indexes", index_views,
        "schemaname name, tablename name, indexname name, tablespace name, indexdef text"),
     PG(12107, "pg_stat_activity", activity,

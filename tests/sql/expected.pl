@@ -1,6 +1,6 @@
 #!/usr/bin/env perl
 # SPDX-License-Identifier: Apache-2.0
-# Writes what PostgreSQL 15 answers to the scripts of tests/sql/queries: beside each X.sql an X.expected.
+# Writes what PostgreSQL 15 answers to the scripts of tests/sql/queries and tests/sql/schema: beside each X.sql an X.expected.
 #     tests/lib/pg15.sh perl tests/sql/expected.pl [X.sql ...]
 # A script holds directives, one a line, and statements, which end with ";" at the end of a line:
 #     table NAME | COLUMNS | KEY            KEY may be empty
@@ -19,7 +19,7 @@ use lib $FindBin::Bin;
 use File::Temp;
 use Queries;
 
-for my $file (@ARGV ? @ARGV : sort glob "$FindBin::Bin/queries/*.sql") {
+for my $file (@ARGV ? @ARGV : sort glob "$FindBin::Bin/{queries,schema}/*.sql") {
     my ($setup, $splits, $statements) = Queries::script($file);
     my $tmp = File::Temp->new(SUFFIX => '.sql');
     my $err = File::Temp->new;
