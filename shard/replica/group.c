@@ -302,6 +302,7 @@ static void note_role(struct replica *r) {
         gauge_add(&rs->stats.leading, -1);
         if (r->ops->on_lead_end)
             r->ops->on_lead_end(r->sm, &ended);
+        replica_wake(r); /* who waits as its leader waits in vain */
     }
     if (open && !r->leading) {
         r->leading = true;

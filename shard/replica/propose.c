@@ -168,7 +168,9 @@ enum rc replica_wait_applied(struct replica *r, px_slot slot, int64_t deadline) 
     enum rc rc = RC_OK;
     replica_ref(r);
     while (!rc && r->state.applied < slot)
-        rc = r->gone || r->rs->killed ? RC_SHUTDOWN : waitq_wait(r->rs->reactor, &r->waiters, deadline);
+        rc = r->gone || r->rs->killed ? RC_SHUTDOWN
+             : !r->leading            ? RC_NOT_LEADER
+                                      : waitq_wait(r->rs->reactor, &r->waiters, deadline);
     replica_unref(r);
     return rc;
 }

@@ -265,7 +265,8 @@ int64_t replica_floor(const struct replica *r);
 /* Nothing at or below ts is assigned any more; kept through a hand-over. */
 void replica_raise_floor(struct replica *r, int64_t ts);
 void replica_pledge(struct replica *r, int64_t ts); /* px_pledge */
-/* Until slot is applied here. */
+/* Until slot is applied here, as a leader waits for what it assigned. RC_NOT_LEADER: it leads no more, so that slot may take as
+ * long as the others like. */
 enum rc replica_wait_applied(struct replica *r, px_slot slot, int64_t deadline) WAITS MUST_CHECK;
 /* Asks to lead, as soon as leases allow. */
 enum rc replica_campaign(struct replica *r, struct err *err) MUST_CHECK;

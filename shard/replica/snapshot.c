@@ -257,6 +257,10 @@ static enum rc install(struct replica *r, const struct replica_state *state, str
     }
     if (!rc && state->applied <= r->state.applied)
         rc = err_set(err, RC_EXISTS, "this replica has come further"); /* P-10 */
+    /* Before the state machine lets its users go: who waits for a proposal uses it, and would be waited for in turn. What
+     * became of each only the log knows that is not here any more. */
+    if (!rc)
+        proposals_end(r, UINT64_MAX, RC_CLOSED);
     enum rc end = r->ops->load_end(r->sm, rc == RC_OK, err);
     if (!rc)
         rc = end;
@@ -272,7 +276,6 @@ static enum rc install(struct replica *r, const struct replica_state *state, str
         r->failed = false;
         if (state->applied > r->checkpointed)
             r->checkpointed = state->applied; /* the log follows at the end of the turn */
-        proposals_end(r, state->applied, RC_CLOSED);
         if (state->config.epoch != epoch && r->ops->on_config)
             r->ops->on_config(r->sm, &r->state.config);
         counter_inc(&rs->stats.snapshots_loaded);

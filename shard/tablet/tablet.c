@@ -63,6 +63,7 @@ void tablet_release(struct tablet *t) {
 
 void tablet_drain(struct tablet *t) {
     struct reactor *r = t->ts->reactor;
+    t->draining = true; /* nobody new */
     waitq_wake_all(&t->progress, RC_MOVED);
     waitq_wake_all(&t->lock, RC_MOVED);
     fiber_shield_begin(r);
@@ -246,6 +247,7 @@ enum rc tablet_reopen(struct tablet *t, struct err *err) {
         rc = tablet_upper_open(t, err);
     if (!rc)
         tablet_index(t);
+    t->draining &= rc != RC_OK;
     return rc;
 }
 
@@ -328,7 +330,7 @@ void tablet_info(const struct tablet *t, struct tablet_info *ret) {
 }
 
 enum rc tablet_check(const struct tablet *t, uint64_t generation, struct err *err) {
-    uint64_t is = t->m ? mvcc_state(t->m)->generation : 0;
+    uint64_t is = t->m && !t->draining ? mvcc_state(t->m)->generation : 0;
     if (is == 0)
         return err_set(err, RC_NOT_LEADER, "tablet %llu waits for its data here", (unsigned long long)t->id);
     if (generation != 0 && generation != is)

@@ -39,6 +39,7 @@ struct tablet {
     bool suspect; /* applying met damage */
     bool damaged; /* its file is: it is being given up */
     bool leading, indexed, removed, locked, checkpoint_soon;
+    bool draining; /* tablet_drain has begun, and tablet_reopen has not ended it */
     int64_t lead_floor;
     px_slot closed_last; /* what was assigned at the last tick of closed.h */
     int64_t dirty_since; /* monotonic */
@@ -67,7 +68,8 @@ enum rc tablet_reopen(struct tablet *t, struct err *err) WAITS MUST_CHECK;
 void tablet_free(struct tablet *t);
 void tablet_use(struct tablet *t);
 void tablet_release(struct tablet *t);
-/* Waits until nobody uses it. */
+/* Waits until nobody uses it; from here until tablet_reopen nobody else begins to. Whoever uses a tablet across a wait must hear
+ * of the end: of `progress` or `lock`, of its leadership, of its proposal, or of its own deadline. */
 void tablet_drain(struct tablet *t) WAITS;
 void tablet_index(struct tablet *t); /* its range has changed */
 void tablet_unindex(struct tablet *t);

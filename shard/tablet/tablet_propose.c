@@ -11,7 +11,7 @@ enum rc tablet_propose(struct tablets *ts, uint64_t id, const void *command, siz
     struct tablet *t = tablets_find(ts, id);
     struct tablet_own mine = {.upper = own};
     int64_t began = reactor_now(ts->reactor);
-    if (!t || !t->rep)
+    if (!t || !t->rep || t->draining)
         return not_here(id, err);
     if (bytes > REPLICA_COMMAND_BYTES_MAX)
         return err_set(err, RC_LIMIT, "a command of %zu bytes; %d fit into one entry", bytes,
@@ -60,7 +60,7 @@ enum rc tablet_write(struct tablets *ts, uint64_t id, uint64_t generation, const
 enum rc tablet_lock(struct tablets *ts, uint64_t id, int64_t deadline, uint64_t *ret_replica, struct err *err) {
     for (;;) {
         struct tablet *t = tablets_find(ts, id);
-        if (!t)
+        if (!t || t->draining)
             return not_here(id, err);
         if (!t->locked) {
             t->locked = true;

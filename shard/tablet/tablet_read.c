@@ -137,7 +137,7 @@ static enum rc follower_at(struct tablet *t, const struct tablet_read *how, int6
         enum rc rc = t->leading ? RC_TIMEOUT : waitq_wait(r, &t->progress, until);
         if (waitq_empty(&t->progress))
             ilist_del(&t->reading_link);
-        if (!t->m)
+        if (!t->m || t->draining)
             return err_set(err, RC_MOVED, "tablet %llu left this store", (unsigned long long)t->id);
         if (rc == RC_TIMEOUT)
             return err_set(err, RC_NOT_LEADER, "tablet %llu: this replica does not know yet what was committed by then",

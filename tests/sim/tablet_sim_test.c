@@ -780,6 +780,109 @@ static void tablets_go_where_they_are_placed(void) {
     free(w);
 }
 
+/* ---- a leader that is deposed while it is waited for ------------------------------------------------------------------------ */
+
+struct patient {
+    struct world *w;
+    struct node_store *s;
+    bool read_over, write_over;
+    enum rc read_rc, write_rc;
+};
+
+/* Without a deadline, as a SQL statement without a timeout is. */
+static void patient_read(void *arg) {
+    struct patient *p = arg;
+    static const struct fragment f = {.id = 78, .sql = "SELECT c1, c2 FROM {2000} ORDER BY c1"};
+    struct rows rows = {.count = 0};
+    struct fragment_result result;
+    struct tablet *t = tablets_find(p->s->tablets, SYSTEM_USER_TABLET);
+    struct tablet_read how = {.mode = TABLET_READ_STRONG,
+                              .generation = mvcc_state(tablet_mvcc(t))->generation,
+                              .run = {.fragment = &f, .on_batch = on_batch, .ctx = &rows}};
+    int64_t ts;
+    p->read_rc = tablet_read(p->s->tablets, SYSTEM_USER_TABLET, &how, DEADLINE_NONE, &ts, &result, NULL);
+    p->read_over = true;
+}
+
+static void patient_write(void *arg) {
+    struct patient *p = arg;
+    struct value v[2] = {value_int(1), value_int(++p->w->next_value)};
+    struct mvcc_mutation m = {TABLE, false, 2, v};
+    int64_t ts;
+    struct tablet *t = tablets_find(p->s->tablets, SYSTEM_USER_TABLET);
+    p->write_rc = tablet_write(p->s->tablets, SYSTEM_USER_TABLET, mvcc_state(tablet_mvcc(t))->generation, &m, 1,
+                               DEADLINE_NONE, &ts, NULL);
+    p->write_over = true;
+}
+
+static uint32_t leader_of_users(struct world *w) {
+    for (uint32_t i = 1; i <= NODES; i++) {
+        struct tablet *t = tablets_find(node_store(w->n[i].node, 0)->tablets, SYSTEM_USER_TABLET);
+        if (t && tablet_replica(t) && replica_leads(tablet_replica(t)))
+            return i;
+    }
+    return 0;
+}
+
+struct behind {
+    struct world *w;
+    uint32_t node; /* that has to catch up */
+};
+
+static bool has_caught_up(void *ctx) {
+    struct behind *b = ctx;
+    uint32_t leader = leader_of_users(b->w);
+    struct tablet *here = tablets_find(node_store(b->w->n[b->node].node, 0)->tablets, SYSTEM_USER_TABLET);
+    struct tablet *there =
+        leader ? tablets_find(node_store(b->w->n[leader].node, 0)->tablets, SYSTEM_USER_TABLET) : NULL;
+    return here && there && tablet_replica(here) && leader != b->node &&
+           replica_applied(tablet_replica(here)) + 50 >= replica_applied(tablet_replica(there));
+}
+
+/* One line is cut so that the leader is heard and hears nothing. What was begun there waits for entries that are never chosen;
+ * the log of the others goes on, and is cut. After the healing the deposed leader needs a snapshot, and those who wait there
+ * must not keep it out: its install waits until nobody uses the tablet. */
+static void who_waits_at_a_deposed_leader_does_not_keep_it_behind(void) {
+    struct world *w = calloc(1, sizeof *w);
+    CHECK(w);
+    w->quiet = true;
+    run_world(w, 80, 3 * SECOND);
+    OKF(!w->broken[0], "%s", w->broken);
+    sim_run(w->sim, sim_now(w->sim) + SECOND);
+    uint32_t old = leader_of_users(w);
+    CHECK(old);
+    struct patient p = {.w = w, .s = node_store(w->n[old].node, 0)};
+    for (uint32_t i = 1; i <= NODES; i++)
+        if (i != old)
+            sim_link(w->n[i].sim, w->n[old].sim)->cut = true;
+    CHECK(fiber_spawn(p.s->reactor, NULL, FIBER_LARGE, "patient write", patient_write, &p) == RC_OK);
+    sim_run(w->sim, sim_now(w->sim) + 10 * MS);
+    CHECK(fiber_spawn(p.s->reactor, NULL, FIBER_LARGE, "patient read", patient_read, &p) == RC_OK);
+    w->over = false;
+    for (uint32_t i = 1; i <= NODES; i++)
+        for (int k = 0; k < 2 && i != old; k++)
+            CHECK(fiber_spawn(node_store(w->n[i].node, 0)->reactor, NULL, FIBER_LARGE, "client", client_main,
+                              &w->n[i]) == RC_OK);
+    uint64_t loaded = counter_get(&replicas_stats(tablets_replicas(p.s->tablets))->snapshots_loaded);
+    sim_run(w->sim, sim_now(w->sim) + 70 * SECOND); /* longer than two checkpoints are apart */
+    OKF(leader_of_users(w) && leader_of_users(w) != old, "n%u leads", leader_of_users(w));
+    OKF(p.read_over && p.read_rc == RC_NOT_LEADER, "the read at the deposed leader: %s, %s",
+        p.read_over ? "over" : "waits", rc_name(p.read_rc));
+    OK(!p.write_over);
+    sim_heal(w->sim);
+    struct behind b = {w, old};
+    OKF(sim_run_until(w->sim, has_caught_up, &b, sim_now(w->sim) + 20 * SECOND), "n%u stays behind", old);
+    loaded = counter_get(&replicas_stats(tablets_replicas(p.s->tablets))->snapshots_loaded) - loaded;
+    OKF(loaded > 0, "it needed no snapshot: the log is still whole, and this test shows nothing");
+    OKF(p.write_over && p.write_rc != RC_OK, "the write at the deposed leader: %s, %s", p.write_over ? "over" : "waits",
+        rc_name(p.write_rc));
+    OKF(!w->broken[0], "%s", w->broken);
+    w->over = true;
+    sim_run(w->sim, sim_now(w->sim) + 3 * SECOND);
+    finish(w);
+    free(w);
+}
+
 /* ---- damage ---------------------------------------------------------------------------------------------------------------- */
 
 struct damage {
@@ -961,6 +1064,7 @@ int main(void) {
     RUN(a_damaged_log_is_given_up);
     RUN(a_clock_that_went_back_waits);
     RUN(full_disks_recover);
+    RUN(who_waits_at_a_deposed_leader_does_not_keep_it_behind);
     RUN(damaged_files_are_replaced);
     RUN(tablets_go_where_they_are_placed);
     RUN(followers_of_idle_tablets_are_fresh);
