@@ -21,7 +21,8 @@ static struct txn *find(struct txn_client *c, const struct txn_id *id) {
 }
 
 /* A site speaks to this gateway. */
-static void on_message(struct txn_client *c, const struct txn_msg *m, const struct host_times *times) {
+static void on_message(struct txn_client *c, const struct txn_msg *m, const struct host_times *times,
+                       const struct host_vote *votes, size_t n_votes) {
     if (m->type == TXN_MSG_TOKEN)
         return; /* asked for by calls */
     struct txn *t = find(c, &m->ref.id);
@@ -36,6 +37,9 @@ static void on_message(struct txn_client *c, const struct txn_msg *m, const stru
         t->commit_ts = m->s_min;
         t->abort_why = m->why;
         t->done_times = *times;
+        t->n_votes = n_votes < HOST_VOTES_MAX ? n_votes : HOST_VOTES_MAX;
+        if (t->n_votes)
+            memcpy(t->votes, votes, t->n_votes * sizeof *votes);
         waitq_wake_all(&t->news, RC_OK);
         break;
     case TXN_MSG_WOUNDED:
@@ -202,6 +206,9 @@ static enum rc attempt(struct txn *t, struct err *err) {
     err_clear(&t->why);
     t->lost = t->answered = t->committing = t->unknown = false;
     t->read_ts = t->commit_ts = 0;
+    t->commit_stage = 0;
+    t->done_times = (struct host_times){{0}, 0, 0};
+    t->n_votes = 0;
     t->last_ns = env_now_ns(c->env);
     switch (t->opt.mode) {
     case TXN_READ_STRONG: /* not yet: its first scan may know better */

@@ -227,12 +227,42 @@ enum txn_cause {
 };
 const char *txn_cause_name(enum txn_cause c);
 
-/* One leg of a transaction's way, for waterfalls: times in ns since txn_begin. */
-struct txn_leg {
-    enum txn_cause cause;
+/* What a stage of a transaction's way is. */
+enum txn_did {
+    TXN_DID_NETWORK, /* from `store` to `peer` */
+    TXN_DID_LOCK,    /* wait for locks */
+    TXN_DID_SQLITE,
+    TXN_DID_LOG,
+    TXN_DID_FSYNC,
+    TXN_DID_QUORUM,
+    TXN_DID_COMMIT_WAIT,
+    TXN_DID_RETRY,
+    TXN_DID_OTHER,
+    /* those that have others in them */
+    TXN_DID_STATEMENT, /* number: of those of the transaction */
+    TXN_DID_READ,
+    TXN_DID_WRITE,
+    TXN_DID_LOCK_SPANS,
+    TXN_DID_COMMIT,  /* store: its coordinator */
+    TXN_DID_PREPARE, /* two-phase commit: a participant, until its vote has come to the coordinator */
+    TXN_DID_VOTES,   /* the coordinator waits for them */
+    TXN_DID_PAXOS,   /* an entry of a tablet's log, until it is chosen */
+    TXN_DID_APPLY,
+    TXN_DIDS
+};
+const char *txn_did_name(enum txn_did d);
+
+/* A node of the tree of what a transaction did, for waterfalls: times in ns since txn_begin. Where it happened is exact to half of
+ * what two ways of the network differ by. */
+struct txn_stage {
+    enum txn_did did;
+    uint32_t parent; /* its place + 1; before it in the list; 0: none */
+    uint32_t number;
     int64_t from_ns, to_ns;
-    uint64_t tablet;
-    px_store store; /* 0: the gateway */
+    int64_t left_ns; /* of requests: the reactor's time at which the tablet had done it */
+    uint64_t tablet; /* 0: none, or its parent's */
+    px_store store;  /* 0: the gateway */
+    px_store peer;
 };
 
 /* Sums over the critical path: what ran beside something slower is not counted, so they add up to the time spent in calls. */
@@ -242,7 +272,9 @@ struct txn_times {
     uint32_t round_trips;
 };
 const struct txn_times *txn_times(const struct txn *t);
-/* The last legs, at most max, in order; returns how many. */
-size_t txn_legs(const struct txn *t, struct txn_leg *to, size_t max);
+/* A statement begins: what is asked from here on belongs to it. */
+void txn_statement(struct txn *t);
+/* The stages, at most max; returns how many. *ret_lost: how many more there were. */
+size_t txn_stages(const struct txn *t, struct txn_stage *to, size_t max, size_t *ret_lost);
 
 #endif

@@ -341,7 +341,7 @@ enum rc call_run(struct call *call, struct err *err) {
             return rc;
         }
         rc = fiber_sleep(c->reactor, pause);
-        times_add(t, TXN_CAUSE_RETRY, now, env_now_ns(c->env), call->route.tablet, call->route.store);
+        times_of_pause(call, now, env_now_ns(c->env));
         if (rc)
             return err_set(err, rc, "%s", rc_text(rc));
         pause = 2 * pause < RETRY_NS_MAX ? 2 * pause : RETRY_NS_MAX;

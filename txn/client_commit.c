@@ -58,11 +58,16 @@ static struct visit *choose_anchor(struct txn *t) {
     return best;
 }
 
+static void begin_commit(struct txn *t) {
+    t->committing = true;
+    t->commit_sent_ns = env_now_ns(t->c->env);
+}
+
 /* ---- waiting for the outcome ------------------------------------------------------------------------------------------------ */
 
 static enum rc outcome(struct txn *t, const struct txn_msg *commit, struct err *err) {
     struct txn_client *c = t->c;
-    int64_t pause = REPEAT_NS, end = reactor_deadline(c->reactor, OUTCOME_NS), began = env_now_ns(c->env);
+    int64_t pause = REPEAT_NS, end = reactor_deadline(c->reactor, OUTCOME_NS);
     end = end < t->opt.deadline ? end : t->opt.deadline;
     while (!t->answered) {
         int64_t now = env_now_ns(c->env), until = now + pause < end ? now + pause : end;
@@ -84,7 +89,8 @@ static enum rc outcome(struct txn *t, const struct txn_msg *commit, struct err *
         pause = 2 * pause < REPEAT_NS_MAX ? 2 * pause : REPEAT_NS_MAX;
     }
     struct visit *at = visit_find(t, key_of(commit->anchor.p, commit->anchor.n));
-    times_of_commit(t, began, env_now_ns(c->env), at ? at->store : client_self(c), commit->n_parts > 1);
+    times_of_commit(t, t->commit_sent_ns, env_now_ns(c->env), at ? at->store : client_self(c), at ? at->tablet : 0,
+                    commit->n_parts > 1);
     if (t->verdict == TXN_COMMITTED) {
         t->phase = TXN_DONE;
         return RC_OK;
@@ -159,7 +165,7 @@ static enum rc commit_one(struct txn *t, struct visit *v, struct arena *a, uint6
         rc = keep_msg(a, &m, err);
         if (rc)
             return rc;
-        t->committing = true;
+        begin_commit(t);
         hosts_send_msg(t->c->hosts, m.anchor, 0, &m);
         return outcome(t, &m, err);
     }
@@ -182,7 +188,7 @@ static enum rc commit_one(struct txn *t, struct visit *v, struct arena *a, uint6
         return rc;
     call.ask.then = &m;
     call.ask.then_fill = !met;
-    t->committing = true;
+    begin_commit(t);
     rc = call_run(&call, err);
     if (rc && t->unknown) /* it may have been taken: whoever owns the anchor knows (T-6) */
         return outcome(t, &m, err);
@@ -255,7 +261,7 @@ static enum rc commit_many(struct txn *t, size_t n, struct arena *a, struct err 
     }
     if (rc)
         return rc;
-    t->committing = true;
+    begin_commit(t);
     for (size_t i = 0; i < n_msgs; i++) {
         bool called = false;
         for (size_t k = 0; k < n_calls; k++)
@@ -290,6 +296,7 @@ static enum rc commit(struct txn *t, uint64_t *ret_conflict, struct err *err) {
         counter_inc(&t->c->stats.committed_read);
         return RC_OK;
     }
+    stage_commit_begins(t);
     (void)txn_token_give(t, TOKEN_NS); /* short: until then its outcome takes room (outcome.h) */
     arena_init(&a, 0);
     for (uint32_t tries = 0;; tries++) {

@@ -16,7 +16,7 @@
 #include "txn/serve.h"
 #include "txn/upper.h"
 
-enum { LEGS_KEPT = 64, MOVES_MAX = 200 /* about 12 s of pauses */ };
+enum { STAGES_KEPT = 96, MOVES_MAX = 200 /* about 12 s of pauses */ };
 #define RETRY_LIMIT_NS INT64_C(60000000000)
 #define SAFE_ASK_NS INT64_C(1000000000)
 
@@ -71,11 +71,15 @@ struct txn {
     bool answered;     /* DONE came */
     enum txn_verdict verdict;
     struct txn_why abort_why;
-    struct host_times done_times;   /* of the commit's entry, as DONE told */
+    struct host_times done_times; /* of the commit's entry, as DONE told */
+    struct host_vote votes[HOST_VOTES_MAX];
+    size_t n_votes;
     bool committing, unknown, lost; /* lost: a tablet has said that it is over there */
     struct txn_times times;
-    struct txn_leg leg[LEGS_KEPT];
-    size_t legs;
+    struct txn_stage stage[STAGES_KEPT];
+    size_t stages, stages_lost;
+    uint32_t statements, statement_stage, commit_stage; /* stages by place + 1; 0: none */
+    int64_t statement_from, commit_sent_ns;
     uint32_t calls; /* of this header's functions, nested */
     int64_t call_began;
     int64_t counted_to; /* what of its time has a cause */
@@ -150,10 +154,12 @@ void calls_run(struct call *calls, size_t n) WAITS;
 bool rc_did_nothing(enum rc rc);
 
 /* ---- client_times.c ---- */
-void times_add(struct txn *t, enum txn_cause cause, int64_t from, int64_t to, uint64_t tablet, px_store store);
+void times_add(struct txn *t, enum txn_cause cause, int64_t from, int64_t to);
 void times_of_call(struct call *call, int64_t from, int64_t to);
-/* From the commit message to its answer. */
-void times_of_commit(struct txn *t, int64_t from, int64_t to, px_store coordinator, bool many);
+void times_of_pause(struct call *call, int64_t from, int64_t to);
+void stage_commit_begins(struct txn *t);
+/* From the commit message to its answer; tablet: the coordinator's. */
+void times_of_commit(struct txn *t, int64_t from, int64_t to, px_store coordinator, uint64_t tablet, bool many);
 
 /* ---- client_write.c ---- */
 /* Sends what is pending to the tablets that own it; those without a visit get one. */

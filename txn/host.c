@@ -15,7 +15,7 @@ struct proposal {
     struct replica_proposal p;
     struct ilist link;
     struct txn_id id;
-    bool commits;
+    enum txn_record_type record;
 };
 
 /* ---- small things ------------------------------------------------------------------------------------------------ */
@@ -439,7 +439,7 @@ static bool propose(struct txn_host *h, const struct site_out *o) {
     if (p) {
         p->p.on_done = proposal_done;
         p->id = o->id;
-        p->commits = o->record == TXN_REC_COMMIT;
+        p->record = o->record;
         ilist_init(&p->link);
     }
     enum rc rc = p ? replica_submit(r, v, o->ts, &p->p, NULL) : RC_NOMEM;
@@ -454,15 +454,19 @@ static bool propose(struct txn_host *h, const struct site_out *o) {
     return true;
 }
 
-/* What became of the commit's entry on its way here. */
-static bool times_of(struct txn_host *h, const struct txn_id *id, struct host_times *ret) {
+/* What became of the entry on its way here. */
+static bool times_of(struct txn_host *h, const struct txn_id *id, enum txn_record_type record,
+                     const struct host_note *note, struct host_times *ret) {
+    int64_t now = env_now_ns(h->all->env);
+    *ret = (struct host_times){.all_ns = note && note->arrived_ns ? now - note->arrived_ns : 0};
     ilist_for_each(it, &h->proposals) {
         const struct proposal *p = ilist_entry(it, struct proposal, link);
         const struct replica_proposal *r = &p->p;
-        if (!p->commits || !txn_id_eq(&p->id, id) || !r->apply_ns)
+        if (p->record != record || !txn_id_eq(&p->id, id) || !r->apply_ns)
             continue;
-        int64_t at[HOST_TIMES + 1] = {r->since_ns,  r->logged_ns, r->durable_ns,
-                                      r->chosen_ns, r->apply_ns,  env_now_ns(h->all->env)};
+        int64_t at[HOST_TIMES + 1] = {r->since_ns, r->logged_ns, r->durable_ns, r->chosen_ns, r->apply_ns, now};
+        if (ret->all_ns && r->since_ns > note->arrived_ns)
+            ret->before_ns = r->since_ns - note->arrived_ns;
         for (int i = 1; i <= HOST_TIMES;
              i++) { /* what did not happen, or later than the next, took no time of its own */
             if (i == 2 && r->chosen_ns && r->chosen_ns < at[i])
@@ -472,7 +476,21 @@ static bool times_of(struct txn_host *h, const struct txn_id *id, struct host_ti
         }
         return true;
     }
-    return false;
+    return ret->all_ns > 0;
+}
+
+static void send_one(struct txn_host *h, const struct site_out *o) {
+    struct mail_times with = {.tablet = h->id};
+    const struct host_note *note = NULL;
+    if (o->msg == TXN_MSG_DONE || o->msg == TXN_MSG_VOTE) {
+        note = note_find(h->all, h->id, &o->id);
+        with.known = times_of(h, &o->id, o->msg == TXN_MSG_DONE ? TXN_REC_COMMIT : TXN_REC_PREPARE, note, &with.times);
+    }
+    if (o->msg == TXN_MSG_DONE && note && note->arrived_ns) {
+        with.votes = note->vote;
+        with.n_votes = note->votes;
+    }
+    hosts_send_at(h->all, o->key, o->gateway, o->bytes, o->n, o->ts, with.known ? &with : NULL);
 }
 
 static void tell_lock(struct txn_host *h, const struct lock_event *e) {
@@ -488,7 +506,6 @@ static void tell_lock(struct txn_host *h, const struct lock_event *e) {
 
 static void do_one(struct txn_host *h, const struct site_out *o) {
     struct replica *r = tablet_replica(h->tablet);
-    struct host_times times;
     struct guest *g;
     switch (o->type) {
     case SITE_OUT_FLOOR:
@@ -505,8 +522,7 @@ static void do_one(struct txn_host *h, const struct site_out *o) {
         }
         break;
     case SITE_OUT_SEND:
-        hosts_send_at(h->all, o->key, o->gateway, o->bytes, o->n, o->ts,
-                      o->msg == TXN_MSG_DONE && times_of(h, &o->id, &times) ? &times : NULL);
+        send_one(h, o);
         break;
     case SITE_OUT_LOCK:
         tell_lock(h, &o->lock);

@@ -50,10 +50,32 @@ enum {
 
 struct txn_client;
 
-/* Where the time of a commit's entry went, with DONE. */
+/* Where the time of a commit's or prepare's entry went, with DONE and VOTE. */
 enum host_time { HOST_TIME_QUEUE, HOST_TIME_FSYNC, HOST_TIME_QUORUM, HOST_TIME_WAIT, HOST_TIME_APPLY, HOST_TIMES };
+enum { HOST_VOTES_MAX = 8, HOST_NOTES = 64 };
 struct host_times {
     int64_t ns[HOST_TIMES];
+    int64_t
+        before_ns;  /* from the arrival of COMMIT or PREPARE to the entry's proposal: a coordinator waits for votes */
+    int64_t all_ns; /* from the arrival to the answer; 0: not known */
+};
+
+/* A vote as its coordinator saw it. */
+struct host_vote {
+    px_store store;
+    uint64_t tablet;
+    int64_t at_ns; /* it came, since COMMIT did; before it: negative */
+    struct host_times times;
+};
+
+/* What a tablet remembers of a commit that is under way, for whoever asks where the time went: a place by hash, so that a later one
+ * may take it. Nothing but traces relies on it. */
+struct host_note {
+    struct txn_id id;
+    uint64_t tablet;
+    int64_t arrived_ns; /* COMMIT or PREPARE, the first of them; 0: not yet */
+    uint32_t votes;
+    struct host_vote vote[HOST_VOTES_MAX];
 };
 
 /* Rows that a fragment may be reading: whoever writes meanwhile makes a copy. */
@@ -112,13 +134,15 @@ struct txn_hosts {
     struct reactor *reactor;
     struct env *env;
     struct txn_client *client; /* takes messages to this store as a gateway; NULL: they are dropped */
-    void (*to_gateway)(struct txn_client *c, const struct txn_msg *m, const struct host_times *times);
+    void (*to_gateway)(struct txn_client *c, const struct txn_msg *m, const struct host_times *times,
+                       const struct host_vote *votes, size_t n_votes);
     struct ilist hosts;
     struct fiber_group fibers;
     struct waitq ticker, mail;
     struct ilist inbox;
     size_t inbox_count;
     int64_t wake_ns; /* of the ticker */
+    struct host_note note[HOST_NOTES];
     struct txn_hosts_stats stats;
     bool stopping;
 };

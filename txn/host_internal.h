@@ -52,8 +52,20 @@ enum rc host_split_right(void *state, struct mvcc_bytes key, uint64_t generation
 enum rc host_split_left(void *state, px_slot slot, struct mvcc_bytes key, uint64_t generation, struct err *err);
 
 /* host_mail.c */
+/* What may go with a message for people who ask where the time went. */
+struct mail_times {
+    bool known;
+    struct host_times times;
+    uint64_t tablet; /* the one that speaks */
+    const struct host_vote *votes;
+    size_t n_votes;
+};
 void hosts_send_at(struct txn_hosts *hs, struct txn_key key, uint64_t gateway, const void *msg, size_t bytes,
-                   int64_t not_before, const struct host_times *times);
+                   int64_t not_before, const struct mail_times *times);
+/* COMMIT or PREPARE has come to the tablet. */
+void note_arrival(struct txn_hosts *hs, uint64_t tablet, const struct txn_id *id);
+void note_vote(struct txn_hosts *hs, uint64_t tablet, const struct txn_id *id, const struct host_vote *v);
+const struct host_note *note_find(struct txn_hosts *hs, uint64_t tablet, const struct txn_id *id); /* or NULL */
 
 /* serve.c */
 enum rc serve_register(struct txn_hosts *hs) MUST_CHECK;

@@ -15,7 +15,7 @@
 #include "txn/host_internal.h"
 #include "txn/serve.pb-c.h"
 
-static const int64_t TICK_NS = 20000000, LOOKUP_NS = 2000000000, LATE_NS = 10000000000;
+static const int64_t TICK_NS = 20000000, LOOKUP_NS = 2000000000, LATE_NS = 10000000000, TIME_NS_MAX = INT64_C(1) << 50;
 
 struct mail {
     struct ilist link;
@@ -25,19 +25,67 @@ struct mail {
     int64_t not_before;
     struct store_addr from;
     uint64_t tablet;
+    bool timed;
+    px_store by; /* with a vote's times: who speaks */
+    uint64_t by_tablet;
     struct host_times times;
-    size_t key_bytes, msg_bytes;
-    uint8_t bytes[]; /* key, then message */
+    size_t n_votes, key_bytes, msg_bytes;
+    uint8_t *bytes; /* key, then message; behind the votes */
+    struct host_vote votes[];
 };
+
+/* ---- where the time went ------------------------------------------------------------------------------------------------ */
+
+static struct host_note *note_place(struct txn_hosts *hs, uint64_t tablet, const struct txn_id *id) {
+    return &hs->note[(txn_id_hash(id) ^ tablet * 0x9e3779b97f4a7c15u) % HOST_NOTES];
+}
+
+const struct host_note *note_find(struct txn_hosts *hs, uint64_t tablet, const struct txn_id *id) {
+    const struct host_note *n = note_place(hs, tablet, id);
+    return n->tablet == tablet && txn_id_eq(&n->id, id) ? n : NULL;
+}
+
+static struct host_note *note_get(struct txn_hosts *hs, uint64_t tablet, const struct txn_id *id) {
+    struct host_note *n = note_place(hs, tablet, id);
+    if (n->tablet != tablet || !txn_id_eq(&n->id, id)) {
+        n->id = *id;
+        n->tablet = tablet;
+        n->arrived_ns = 0;
+        n->votes = 0;
+    }
+    return n;
+}
+
+void note_arrival(struct txn_hosts *hs, uint64_t tablet, const struct txn_id *id) {
+    struct host_note *n = note_get(hs, tablet, id);
+    if (n->arrived_ns) /* asked again */
+        return;
+    n->arrived_ns = env_now_ns(hs->env);
+    for (uint32_t i = 0; i < n->votes; i++) /* so far as by the clock */
+        n->vote[i].at_ns -= n->arrived_ns;
+}
+
+void note_vote(struct txn_hosts *hs, uint64_t tablet, const struct txn_id *id, const struct host_vote *v) {
+    struct host_note *n = note_get(hs, tablet, id);
+    for (uint32_t i = 0; i < n->votes; i++)
+        if (n->vote[i].store == v->store && n->vote[i].tablet == v->tablet)
+            return;
+    if (n->votes == HOST_VOTES_MAX)
+        return;
+    n->vote[n->votes] = *v;
+    n->vote[n->votes++].at_ns = env_now_ns(hs->env) - n->arrived_ns;
+}
 
 /* ---- sending --------------------------------------------------------------------------------------------------------- */
 
-static struct mail *mail_new(struct txn_hosts *hs, struct txn_key key, uint64_t gateway, const void *msg,
-                             size_t bytes) {
-    struct mail *m = malloc(sizeof *m + key.n + bytes);
+static struct mail *mail_new(struct txn_hosts *hs, struct txn_key key, uint64_t gateway, const void *msg, size_t bytes,
+                             size_t n_votes) {
+    size_t head = sizeof(struct mail) + n_votes * sizeof(struct host_vote);
+    struct mail *m = malloc(head + key.n + bytes);
     if (!m)
         return NULL;
-    *m = (struct mail){.all = hs, .gateway = gateway, .key_bytes = key.n, .msg_bytes = bytes};
+    *m = (struct mail){.all = hs, .gateway = gateway, .n_votes = n_votes, .key_bytes = key.n, .msg_bytes = bytes};
+    m->bytes = (uint8_t *)m + head;
     m->from = rpc_self(hs->store->rpc);
     ilist_init(&m->link);
     if (key.n)
@@ -57,6 +105,24 @@ static void into_inbox(struct txn_hosts *hs, struct mail *m) {
     waitq_wake_one(&hs->mail, RC_OK);
 }
 
+enum { TIMES_SENT = HOST_TIMES + 2 };
+
+static void times_put(const struct host_times *t, int64_t to[TIMES_SENT]) {
+    memcpy(to, t->ns, sizeof t->ns);
+    to[HOST_TIMES] = t->before_ns;
+    to[HOST_TIMES + 1] = t->all_ns;
+}
+
+/* Of another store's clock: whatever it says must not go back in time. */
+static void times_get(const int64_t *from, size_t n, struct host_times *t) {
+    int64_t all[TIMES_SENT] = {0};
+    for (size_t i = 0; i < n && i < TIMES_SENT; i++)
+        all[i] = from[i] < 0 || from[i] > TIME_NS_MAX ? 0 : from[i];
+    memcpy(t->ns, all, sizeof t->ns);
+    t->before_ns = all[HOST_TIMES];
+    t->all_ns = all[HOST_TIMES + 1];
+}
+
 static void send_frame(struct txn_hosts *hs, px_store to, const struct mail *m) {
     Serve__Envelope e = SERVE__ENVELOPE__INIT;
     e.key = (ProtobufCBinaryData){m->key_bytes, (uint8_t *)(uintptr_t)m->bytes};
@@ -64,10 +130,25 @@ static void send_frame(struct txn_hosts *hs, px_store to, const struct mail *m) 
     e.gateway = m->gateway;
     e.hops = m->hops + 1;
     e.tablet = m->tablet;
-    int64_t times[HOST_TIMES];
-    memcpy(times, m->times.ns, sizeof times);
-    e.times = times;
-    e.n_times = m->gateway ? HOST_TIMES : 0;
+    int64_t times[HOST_VOTES_MAX + 1][TIMES_SENT];
+    Serve__Vote votes[HOST_VOTES_MAX], *list[HOST_VOTES_MAX];
+    times_put(&m->times, times[0]);
+    e.times = times[0];
+    e.n_times = m->timed ? TIMES_SENT : 0;
+    e.by = m->by;
+    e.by_tablet = m->by_tablet;
+    for (size_t i = 0; i < m->n_votes; i++) {
+        serve__vote__init(&votes[i]);
+        votes[i].store = m->votes[i].store;
+        votes[i].tablet = m->votes[i].tablet;
+        votes[i].at_ns = m->votes[i].at_ns;
+        times_put(&m->votes[i].times, times[i + 1]);
+        votes[i].times = times[i + 1];
+        votes[i].n_times = TIMES_SENT;
+        list[i] = &votes[i];
+    }
+    e.votes = list;
+    e.n_votes = m->n_votes;
     counter_inc(&hs->stats.messages_out);
     IGNORE(rpc_send(hs->store->rpc, px_store_addr(to), HOST_TYPE_ENVELOPE, &e.base, NULL, NULL)); /* may be lost */
 }
@@ -178,13 +259,20 @@ static void later_main(void *arg) {
 }
 
 void hosts_send_at(struct txn_hosts *hs, struct txn_key key, uint64_t gateway, const void *msg, size_t bytes,
-                   int64_t not_before, const struct host_times *times) {
-    struct mail *m = hs->stopping ? NULL : mail_new(hs, key, gateway, msg, bytes);
+                   int64_t not_before, const struct mail_times *times) {
+    size_t n_votes = times ? times->n_votes : 0;
+    struct mail *m = hs->stopping ? NULL : mail_new(hs, key, gateway, msg, bytes, n_votes);
     if (!m)
         return;
     m->not_before = not_before;
-    if (times)
-        m->times = *times;
+    if (times) {
+        m->timed = true;
+        m->times = times->times;
+        m->by = px_store_of(rpc_self(hs->store->rpc));
+        m->by_tablet = times->tablet;
+        if (n_votes)
+            memcpy(m->votes, times->votes, n_votes * sizeof *m->votes);
+    }
     if (not_before <= 0 || tt_after(&hs->store->clock, not_before))
         post(hs, m);
     else if (fiber_spawn(hs->reactor, &hs->fibers, FIBER_SMALL, "txn commit wait", later_main, m) != RC_OK)
@@ -208,6 +296,14 @@ void hosts_send_msg(struct txn_hosts *hs, struct txn_key key, uint64_t gateway, 
 
 /* ---- receiving ------------------------------------------------------------------------------------------------------- */
 
+static void note_mail(struct txn_host *h, const struct txn_msg *msg, const struct mail *m) {
+    if (msg->type == TXN_MSG_COMMIT || msg->type == TXN_MSG_PREPARE)
+        note_arrival(h->all, h->id, &msg->ref.id);
+    else if (msg->type == TXN_MSG_VOTE && m->timed)
+        note_vote(h->all, h->id, &msg->ref.id,
+                  &(struct host_vote){.store = m->by, .tablet = m->by_tablet, .times = m->times});
+}
+
 /* A commit of one that has written more than an entry holds: first its writes go into the log. */
 static void spill_main(void *arg) {
     struct mail *m = arg;
@@ -223,6 +319,7 @@ static void spill_main(void *arg) {
         h = own_host(hs, m); /* without its writes in the log the site refuses it */
         if (h && rc != RC_CANCELLED) {
             struct txn_facts f = host_facts(h);
+            note_mail(h, &msg, m);
             site_message(h->site, &msg, &f);
             host_drain(h);
         }
@@ -255,11 +352,12 @@ static void deliver(struct txn_hosts *hs, struct mail *m) {
         }
         if (h) {
             struct txn_facts f = host_facts(h);
+            note_mail(h, &msg, m);
             site_message(h->site, &msg, &f);
             host_drain(h);
             host_poke(h);
         } else if (hs->client) {
-            hs->to_gateway(hs->client, &msg, &m->times);
+            hs->to_gateway(hs->client, &msg, &m->times, m->votes, m->n_votes);
         }
     }
     arena_done(&a);
@@ -292,14 +390,25 @@ static void on_envelope(void *ctx, struct rpc_request *q) {
     }
     if (e->key.len > TXN_KEY_BYTES_MAX || e->hops > 2 * HOST_HOPS_MAX)
         return;
-    struct mail *m = mail_new(hs, (struct txn_key){e->key.data, e->key.len}, e->gateway, e->msg.data, e->msg.len);
+    size_t n_votes = e->n_votes < HOST_VOTES_MAX ? e->n_votes : HOST_VOTES_MAX;
+    struct mail *m =
+        mail_new(hs, (struct txn_key){e->key.data, e->key.len}, e->gateway, e->msg.data, e->msg.len, n_votes);
     if (!m)
         return;
     m->hops = e->hops;
     m->from = q->from;
     m->tablet = e->tablet;
-    for (size_t i = 0; i < e->n_times && i < HOST_TIMES; i++)
-        m->times.ns[i] = e->times[i];
+    m->timed = e->n_times > 0;
+    m->by = e->by;
+    m->by_tablet = e->by_tablet;
+    times_get(e->times, e->n_times, &m->times);
+    for (size_t i = 0; i < n_votes; i++) {
+        m->votes[i] =
+            (struct host_vote){.store = e->votes[i]->store, .tablet = e->votes[i]->tablet, .at_ns = e->votes[i]->at_ns};
+        if (m->votes[i].at_ns > TIME_NS_MAX || m->votes[i].at_ns < -TIME_NS_MAX)
+            m->votes[i].at_ns = 0;
+        times_get(e->votes[i]->times, e->votes[i]->n_times, &m->votes[i].times);
+    }
     into_inbox(hs, m);
 }
 

@@ -370,6 +370,7 @@ static void say(struct exec *e) {
         m->parts = &mine;
         m->n_parts = 1;
     }
+    note_arrival(h->all, h->id, &m->ref.id);
     site_message(h->site, m, &f);
     host_drain(h);
     host_poke(h);

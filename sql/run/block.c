@@ -70,6 +70,7 @@ enum rc sess_txn(struct sess *s, const struct plan *alone, struct err *err) {
     }
     s->reads_only_now = o.mode != TXN_READ_WRITE;
     s->block_statements = 0;
+    s->plan_ns = s->parsing_ns + (sess_now_us(s) - s->statement_us) * 1000;
     return txn_begin(s->e->conf.txns, &o, &s->txn, err);
 }
 
@@ -105,13 +106,15 @@ static void forget_orphans(struct sess *s, bool drop) {
 
 /* The transaction ends: its token and its way stay known. One that asked no tablet hides nothing. */
 static void forget_txn(struct sess *s) {
-    enum { LEGS_MAX = 64 };
-    struct txn_leg one;
+    enum { STAGES_MAX = 96 };
+    struct txn_stage one;
+    size_t more;
     s->last_token = *txn_token(s->txn);
-    if (txn_legs(s->txn, &one, 1) > 0) {
-        if (!s->last_leg)
-            s->last_leg = calloc(LEGS_MAX, sizeof *s->last_leg); /* without memory there is no trace */
-        s->last_legs = s->last_leg ? txn_legs(s->txn, s->last_leg, LEGS_MAX) : 0;
+    if (txn_stages(s->txn, &one, 1, &more) > 0) {
+        if (!s->last_stage)
+            s->last_stage = calloc(STAGES_MAX, sizeof *s->last_stage); /* without memory there is no trace */
+        s->last_stages = s->last_stage ? txn_stages(s->txn, s->last_stage, STAGES_MAX, &s->last_lost) : 0;
+        s->last_plan_ns = s->plan_ns;
     }
     txn_free(s->txn);
     s->txn = NULL;

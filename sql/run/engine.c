@@ -198,7 +198,7 @@ static void engine_close(struct sess *s) {
     guc_free(s->gucs);
     free(s->savepoint);
     free(s->orphan);
-    free(s->last_leg);
+    free(s->last_stage);
     map_done(&s->prepared);
     map_done(&s->cursors);
     map_done(&s->currval);

@@ -40,6 +40,7 @@ enum rc sess_statement_begin(struct sess *s, struct err *err) {
 
 void sess_statement_end(struct sess *s, enum rc rc, struct err *err) {
     fiber_set_deadline(s->e->reactor, DEADLINE_NONE);
+    s->parsing_ns = 0;
     arena_reset(&s->scratch);
     if (rc == RC_TIMEOUT && err && s->lock_timeout_ns > 0 && reactor_now(s->e->reactor) < s->deadline &&
         strstr(err->message, "lock")) {
@@ -127,6 +128,8 @@ enum rc portal_open(struct sess_portal *p, bool last, struct err *err) {
                                .last = last};
     p->started = true;
     s->block_statements++;
+    if (s->txn)
+        txn_statement(s->txn);
     enum rc rc = exec_open(p->planned->plan, &p->env, p->param, &p->exec, err);
     if (rc) {
         p->exec = NULL;

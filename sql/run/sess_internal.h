@@ -147,8 +147,10 @@ struct sess {
     size_t orphans, orphan_cap;
     int64_t last_commit_ts;
     struct txn_token last_token;
-    struct txn_leg *last_leg; /* where the time of the last one that used a tablet went; NULL: there was none */
-    size_t last_legs;
+    struct txn_stage *last_stage; /* where the time of the last one that used a tablet went; NULL: there was none */
+    size_t last_stages, last_lost;
+    int64_t parsing_ns;            /* of the statement that is to come */
+    int64_t plan_ns, last_plan_ns; /* that, and up to the beginning of the transaction */
 
     /* the statement */
     int64_t statement_us, deadline;

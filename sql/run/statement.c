@@ -44,7 +44,10 @@ void script_unref(struct sess_script *sc) {
 enum rc script_parse(struct sess *s, struct sess_script *sc, struct err *err) {
     if (sc->tree)
         return RC_OK;
-    return parse_text(s->e->reactor, &sc->arena, sc->text, sc->bytes, &sc->tree, err);
+    int64_t began = env_now_ns(s->e->env);
+    enum rc rc = parse_text(s->e->reactor, &sc->arena, sc->text, sc->bytes, &sc->tree, err);
+    s->parsing_ns += env_now_ns(s->e->env) - began;
+    return rc;
 }
 
 const char *script_slice(const struct sess_script *sc, size_t index, size_t *ret_bytes) {
@@ -165,6 +168,7 @@ static enum rc failed_block(const struct sess *s, const PgQuery__Node *node, str
 enum rc stmt_new(struct sess *s, struct sess_script *script, size_t index, const uint32_t *oid, size_t oids,
                  struct stmt **ret, struct err *err) {
     struct stmt *st;
+    int64_t began = env_now_ns(s->e->env);
     enum rc rc = blank(s, script, index, oid, oids, &st, err);
     if (rc)
         return rc;
@@ -179,6 +183,7 @@ enum rc stmt_new(struct sess *s, struct sess_script *script, size_t index, const
         rc = plans_get(s, script, index, NULL, st->oid, oids, &st->planned, err);
         if (!rc)
             rc = describe(st, err);
+        s->parsing_ns += env_now_ns(s->e->env) - began;
     } else if (!rc) {
         st->node = node;
         rc = utility_columns(s, st, err);

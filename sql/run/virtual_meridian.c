@@ -225,48 +225,101 @@ static const char *region_of(const Node__Answer *l, uint32_t node) {
     return NULL;
 }
 
-static void leg(struct virt *x, const Node__Answer *l, const struct txn_leg *t, int seq) {
-    uint32_t here = node_number(x->s->e->conf.store->node), there = t->store ? px_store_addr(t->store).node : here;
-    const char *at = region_of(l, there);
-    bool way = t->cause == TXN_CAUSE_NETWORK;
-    virt_int(x, seq);
-    virt_int(x, 1);
-    virt_text(x, txn_cause_name(t->cause));
-    virt_text(x, way ? region_of(l, here) : at);
-    virt_text(x, way && there != here ? (at ? at : "elsewhere") : NULL);
-    virt_int(x, t->from_ns);
-    virt_int(x, t->to_ns - t->from_ns);
-    virt_int(x, 1);
-    virt_text(x, t->tablet ? virt_printf(x, "tablet %llu on node %u", (unsigned long long)t->tablet, there)
-                           : virt_printf(x, "node %u", there));
+static const char *region_at(struct virt *x, const Node__Answer *l, px_store store) {
+    return region_of(l, store ? px_store_addr(store).node : node_number(x->s->e->conf.store->node));
 }
 
-/* The last transaction of this session that asked a tablet; its legs are beside each other below one that is all of it. */
+/* "us-east, eu-west": where the voters of a tablet are. */
+static const char *voters_of(struct virt *x, const Node__Answer *l, uint64_t tablet) {
+    struct px_config c;
+    struct buf b;
+    const char *s = NULL;
+    buf_init(&b, 0);
+    for (size_t i = 0; l && i < l->n_tablets; i++) {
+        if (l->tablets[i]->tablet != tablet ||
+            px_config_decode(l->tablets[i]->config.data, l->tablets[i]->config.len, &c) != RC_OK)
+            continue;
+        for (unsigned k = 0; k < c.count; k++) {
+            const char *at = px_is_voter(&c.member[k]) ? region_at(x, l, c.member[k].store) : NULL;
+            buf_printf(&b, "%s%s", b.len && at ? ", " : "", at ? at : "");
+        }
+    }
+    if (b.len && buf_cstr(&b))
+        s = virt_printf(x, "voters in %s", buf_cstr(&b));
+    buf_done(&b);
+    return s;
+}
+
+static const char *stage_detail(struct virt *x, const Node__Answer *l, const struct txn_stage *t) {
+    if (t->did == TXN_DID_PAXOS) {
+        const char *voters = voters_of(x, l, t->tablet);
+        if (voters)
+            return voters;
+    }
+    if (t->tablet)
+        return virt_printf(x, "tablet %llu on node %u", (unsigned long long)t->tablet, px_store_addr(t->store).node);
+    return NULL;
+}
+
+/* Of the whole, if there is only one, a statement is not worth a line. */
+static bool is_only_statement(const struct sess *s, size_t i) {
+    size_t n = 0;
+    if (s->last_stage[i].did != TXN_DID_STATEMENT)
+        return false;
+    for (size_t k = 0; k < s->last_stages; k++)
+        n += s->last_stage[k].did == TXN_DID_STATEMENT;
+    return n == 1;
+}
+
+static bool stage(struct virt *x, const Node__Answer *l, size_t i) {
+    const struct sess *s = x->s;
+    const struct txn_stage *t = &s->last_stage[i];
+    uint32_t up = t->parent;
+    if (is_only_statement(s, i))
+        return true;
+    if (up && is_only_statement(s, up - 1))
+        up = 0;
+    virt_int(x, (int64_t)i + 3);
+    virt_int(x, up ? (int64_t)up + 2 : 1);
+    virt_text(x, t->did == TXN_DID_STATEMENT ? virt_printf(x, "statement %u", t->number) : txn_did_name(t->did));
+    virt_text(x, region_at(x, l, t->store));
+    virt_text(x, t->peer || t->did == TXN_DID_NETWORK ? region_at(x, l, t->peer) : NULL);
+    virt_int(x, t->from_ns + s->last_plan_ns);
+    virt_int(x, t->to_ns - t->from_ns);
+    virt_int(x, 1);
+    virt_text(x, stage_detail(x, l, t));
+    return virt_end(x);
+}
+
+/* The last transaction of this session that asked a tablet: a tree below one that is all of it. */
 static void trace(struct virt *x) {
     const struct sess *s = x->s;
     struct arena a;
     int64_t total = 0;
-    if (s->last_legs == 0)
+    if (s->last_stages == 0)
         return;
-    for (size_t i = 0; i < s->last_legs; i++)
-        if (s->last_leg[i].to_ns > total)
-            total = s->last_leg[i].to_ns;
+    for (size_t i = 0; i < s->last_stages; i++)
+        if (s->last_stage[i].to_ns > total)
+            total = s->last_stage[i].to_ns;
     arena_init(&a, SESS_ARENA_BYTES_MAX);
     const Node__Answer *l = list_cluster(x, &a);
-    virt_int(x, 1);
-    virt_int(x, 0);
-    virt_text(x, "transaction");
-    virt_text(x, region_of(l, node_number(s->e->conf.store->node)));
-    virt_null(x);
-    virt_int(x, 0);
-    virt_int(x, total);
-    virt_int(x, 1);
-    virt_null(x);
-    bool on = virt_end(x);
-    for (size_t i = 0; on && i < s->last_legs; i++) {
-        leg(x, l, &s->last_leg[i], (int)i + 2);
+    bool on = false;
+    for (int seq = 1; seq <= 2; seq++) { /* the whole; what came before the transaction began */
+        virt_int(x, seq);
+        virt_int(x, seq - 1);
+        virt_text(x, seq == 1 ? "transaction" : "parse and plan");
+        virt_text(x, region_at(x, l, 0));
+        virt_null(x);
+        virt_int(x, 0);
+        virt_int(x, s->last_plan_ns + (seq == 1 ? total : 0));
+        virt_int(x, 1);
+        virt_text(x, seq == 1 && s->last_lost ? virt_printf(x, "%zu more stages are not kept", s->last_lost) : NULL);
         on = virt_end(x);
+        if (!on)
+            break;
     }
+    for (size_t i = 0; on && i < s->last_stages; i++)
+        on = stage(x, l, i);
     arena_done(&a);
 }
 

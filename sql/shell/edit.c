@@ -101,6 +101,15 @@ int edit_pipe_close(FILE *f, int pid) {
     return bad ? -1 : status;
 }
 
+size_t edit_columns(FILE *f, size_t otherwise) {
+    struct winsize w;
+    const char *given = getenv("COLUMNS");
+    if (isatty(fileno(f)) && ioctl(fileno(f), TIOCGWINSZ, &w) == 0 && w.ws_col > 0)
+        return w.ws_col;
+    size_t n = given ? strtoul(given, NULL, 10) : 0;
+    return n > 0 && n < 100000 ? n : otherwise;
+}
+
 FILE *edit_pager(struct shell *sh, size_t lines, int *ret_pid) {
     struct winsize size;
     const char *pager = getenv("MERIDIAN_PAGER");

@@ -2,7 +2,7 @@
 /*
  * ours.c: the commands that psql has not: they show what only Meridian knows, from its schema `meridian`.
  *
- *     \trace       meridian.trace:  the last transaction's spans of time, drawn as a waterfall (README.md has its columns)
+ *     \trace       trace.c
  *     \regions     meridian.nodes            \tablets T   meridian.tablets         \clock   meridian.clocks
  *     \staleness   SET meridian.read_staleness             \explain S   EXPLAIN (ANALYZE) S
  *
@@ -12,8 +12,6 @@
 #include <string.h>
 
 #include "sql/shell/shell.h"
-
-enum { BAR_COLUMNS = 40, SPANS_MAX = 500, DEPTH_MAX = 16 };
 
 /* The rows of a relation of the server's schema, or a sentence. */
 static bool fetch(struct shell *sh, const char *view, const char *rest, struct print_table *ret) {
@@ -45,103 +43,6 @@ static bool show(struct shell *sh, const char *view, const char *rest, const cha
     shell_print(sh, &t);
     print_table_done(&t);
     return true;
-}
-
-/* ---- \trace -------------------------------------------------------------------------------------------------------------------------- */
-
-struct span {
-    long long seq, parent, start_ns, duration_ns, count;
-    char cause[48], where[128];
-    int depth;
-};
-
-static void read_span(meridian_stmt *st, struct span *s) {
-    const char *region = meridian_column_text(st, 3), *peer = meridian_column_text(st, 4);
-    const char *cause = meridian_column_text(st, 2), *detail = meridian_column_text(st, 8);
-    *s = (struct span){.seq = meridian_column_int64(st, 0),
-                       .parent = meridian_column_int64(st, 1),
-                       .start_ns = meridian_column_int64(st, 5),
-                       .duration_ns = meridian_column_int64(st, 6),
-                       .count = meridian_column_int64(st, 7)};
-    snprintf(s->cause, sizeof s->cause, "%s", cause ? cause : "?");
-    snprintf(s->where, sizeof s->where, "%s%s%s%s%s", region ? region : "", peer ? " > " : "", peer ? peer : "",
-             region && detail ? ", " : "", detail ? detail : "");
-}
-
-static void set_depths(struct span *s, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < i && s[i].parent; k++)
-            if (s[k].seq == s[i].parent && s[k].depth < DEPTH_MAX)
-                s[i].depth = s[k].depth + 1;
-}
-
-/* A span as blanks and blocks; a short one is still one block. */
-static void bar(const struct span *s, long long total, char *ret) {
-    long long from = total ? s->start_ns * BAR_COLUMNS / total : 0;
-    long long to = total ? (s->start_ns + s->duration_ns) * BAR_COLUMNS / total : 0;
-    from = from < 0 ? 0 : from >= BAR_COLUMNS ? BAR_COLUMNS - 1 : from;
-    to = to <= from ? from + 1 : to > BAR_COLUMNS ? BAR_COLUMNS : to;
-    for (int i = 0; i < BAR_COLUMNS; i++)
-        ret += sprintf(ret, "%s", i >= from && i < to ? "\xe2\x96\x88" : " "); // NOLINT: 3 bytes each at most
-}
-
-static void draw(struct shell *sh, const struct span *s, size_t n) {
-    long long total = 0;
-    struct print_table t;
-    char title[128];
-    for (size_t i = 0; i < n; i++)
-        if (s[i].start_ns + s[i].duration_ns > total)
-            total = s[i].start_ns + s[i].duration_ns;
-    print_table_init(&t, 5);
-    print_column(&t, 0, "cause", false, false);
-    print_column(&t, 1, "where", false, false);
-    print_column(&t, 2, "times", true, true);
-    print_column(&t, 3, "ms", true, true);
-    print_column(&t, 4, "when", false, false);
-    for (size_t i = 0; i < n; i++) {
-        char text[128], blocks[BAR_COLUMNS * 3 + 1];
-        snprintf(text, sizeof text, "%*s%s", 2 * s[i].depth, "", s[i].cause);
-        print_cell(&t, text);
-        print_cell(&t, s[i].where);
-        snprintf(text, sizeof text, "%lld", s[i].count);
-        print_cell(&t, text);
-        snprintf(text, sizeof text, "%.3f", (double)s[i].duration_ns / 1e6);
-        print_cell(&t, text);
-        bar(&s[i], total, blocks);
-        print_cell(&t, blocks);
-        t.rows++;
-    }
-    snprintf(title, sizeof title, "Last transaction: %.3f ms", (double)total / 1e6);
-    t.title = title;
-    t.row_count = false;
-    shell_print(sh, &t);
-    print_table_done(&t);
-}
-
-static bool trace(struct shell *sh) {
-    meridian_stmt *st;
-    size_t n = 0;
-    struct span *s = calloc(SPANS_MAX, sizeof *s);
-    if (!s)
-        shell_nomem();
-    int code = meridian_trace(sh->db, &st);
-    if (!code)
-        while (n < SPANS_MAX && (code = meridian_step(st)) == MERIDIAN_ROW)
-            read_span(st, &s[n++]);
-    bool ok = code < MERIDIAN_ERROR;
-    if (code == MERIDIAN_UNSUPPORTED || code == MERIDIAN_MISUSE)
-        shell_error(sh, "%s", meridian_errmsg(sh->db));
-    else if (!ok)
-        shell_db_error(sh, NULL);
-    meridian_finalize(st);
-    if (ok && n == 0)
-        shell_error(sh, "there is no transaction to show yet");
-    else if (ok) {
-        set_depths(s, n);
-        draw(sh, s, n);
-    }
-    free(s);
-    return ok;
 }
 
 /* ---- the others ----------------------------------------------------------------------------------------------------------------------- */
@@ -255,7 +156,7 @@ static bool explain(struct shell *sh, const char *statement) {
 
 bool ours_command(struct shell *sh, const char *name, const char *arg, bool *ret_ok) {
     if (strcmp(name, "trace") == 0)
-        *ret_ok = trace(sh);
+        *ret_ok = trace_command(sh);
     else if (strcmp(name, "regions") == 0)
         *ret_ok = show(sh, "nodes", " ORDER BY 1", "Nodes by region");
     else if (strcmp(name, "tablets") == 0)

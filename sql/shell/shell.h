@@ -11,7 +11,7 @@
  *     main.c(cmd_sql) -> shell_run
  *     shell.c     sources of input, the statement buffer, its execution, errors
  *     vars.c      \set, :name, prompts            command.c   the backslash commands
- *     describe.c  \d and its family               ours.c      \trace, \regions, \tablets, ...
+ *     describe.c  \d and its family               ours.c      \regions, \tablets, ...   trace.c  \trace
  *     copy.c      COPY and \copy                  edit.c      the terminal: editing, history, completion, pager, Ctrl-C
  *     complete.c  what TAB offers                 print.c, width.c  tables, and how wide characters are
  */
@@ -136,6 +136,9 @@ bool describe_command(struct shell *sh, const char *name, const char *pattern);
 /* ours.c */
 bool ours_command(struct shell *sh, const char *name, const char *arg, bool *ret_ok);
 
+/* trace.c */
+bool trace_command(struct shell *sh);
+
 /* copy.c */
 bool copy_command(struct shell *sh, const char *rest);
 bool copy_in(struct shell *sh, meridian_stmt *st, FILE *from, bool inline_data);
@@ -149,6 +152,8 @@ const char *edit_line(struct shell *sh, const char *prompt, bool *ret_cancelled)
 void edit_remember(struct shell *sh, const char *text);
 /* Opens the pager if so many lines do not fit; else stdout. */
 FILE *edit_pager(struct shell *sh, size_t lines, int *ret_pid);
+/* Columns of the terminal that f is, else COLUMNS, else otherwise. */
+size_t edit_columns(FILE *f, size_t otherwise);
 void edit_pager_close(FILE *to, int pid);
 /* A command line through /bin/sh with Ctrl-C as it wants it; its exit status. */
 int edit_shell(struct shell *sh, const char *command);

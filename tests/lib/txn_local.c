@@ -206,6 +206,10 @@ const struct txn_times *txn_times(const struct txn *t) {
     return &t->times;
 }
 
+void txn_statement(struct txn *t) {
+    (void)t;
+}
+
 const char *txn_cause_name(enum txn_cause c) {
     return c == TXN_CAUSE_SQLITE ? "sqlite" : "other";
 }

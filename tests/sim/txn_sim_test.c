@@ -56,19 +56,27 @@ static enum rc get(struct txnworld *w, struct txn *t, int64_t key, int64_t *ret,
 /* Every cause together is the time that was spent in calls, and the commit's entry says where its part went. */
 static void times_add_up(const struct txn *t) {
     const struct txn_times *x = txn_times(t);
-    struct txn_leg leg[64];
-    int64_t sum = 0, last = 0;
+    struct txn_stage stage[96];
+    int64_t sum = 0;
+    bool paxos = false;
     for (int i = 0; i < TXN_CAUSES; i++)
         sum += x->ns[i];
     OKF(sum >= x->total_ns - 20000 && sum <= x->total_ns + 20000 + x->total_ns / 50, "%lld of %lld ns have a cause",
         (long long)sum, (long long)x->total_ns);
     OK(x->ns[TXN_CAUSE_FSYNC] + x->ns[TXN_CAUSE_QUORUM] > 0);
-    size_t n = txn_legs(t, leg, 64);
+    size_t more, n = txn_stages(t, stage, 96, &more);
     OK(n > 0);
+    EQ_INT(more, 0);
     for (size_t i = 0; i < n; i++) {
-        OK(leg[i].from_ns >= last && leg[i].to_ns > leg[i].from_ns);
-        last = leg[i].to_ns;
+        const struct txn_stage *s = &stage[i], *up = s->parent ? &stage[s->parent - 1] : NULL;
+        OKF(s->parent <= i && s->to_ns >= s->from_ns, "stage %zu: %s", i, txn_did_name(s->did));
+        if (up)
+            OKF(s->from_ns >= up->from_ns && s->to_ns <= up->to_ns, "%s [%lld, %lld] lies within %s [%lld, %lld]",
+                txn_did_name(s->did), (long long)s->from_ns, (long long)s->to_ns, txn_did_name(up->did),
+                (long long)up->from_ns, (long long)up->to_ns);
+        paxos |= s->did == TXN_DID_PAXOS;
     }
+    OK(paxos);
 }
 
 /* C2: a transaction sees what it wrote, and nobody else does before it commits; then everybody. */

@@ -22,6 +22,7 @@ sub new {
         nodes   => $how{nodes} // 3,
         stores  => $how{stores} // 1,
         regions => $how{regions} // [],
+        how     => $how{how} // [],
         dir     => File::Temp->newdir('meridian-test-XXXXXX', TMPDIR => 1),
         node    => {},
     }, $class;
@@ -43,7 +44,7 @@ sub start {
     if (!$pid) {
         open STDOUT, '>&', $in or die;
         open STDERR, '>>', "$data.log" or die;
-        exec $binary, 'start', '--data', $data, @addr, '--clock', 'host', '--stores', $self->{stores}, '--region', $region, @how;
+        exec $binary, 'start', '--data', $data, @addr, '--clock', 'host', '--stores', $self->{stores}, '--region', $region, @{ $self->{how} }, @how;
         die "exec: $!";
     }
     close $in;
