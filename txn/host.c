@@ -585,21 +585,21 @@ static enum rc wait_ended(struct txn_host *h, const struct txn_id *id, struct ho
 }
 
 enum rc host_lock(struct txn_host *h, const struct txn_id *id, const struct txn_span *span, enum lock_mode mode,
-                  int64_t deadline, int64_t *ret_waited, struct err *err) {
+                  int64_t deadline, const struct txn_facts *f, bool *ret_waits, int64_t *ret_waited, struct err *err) {
     struct txn_hosts *hs = h->all;
     struct host_wait w = {.request = ++h->next_request, .id = *id};
-    struct txn_facts f = host_facts(h);
     bool waits = false;
     /* It is there before the site is asked: what the request brings about may grant it in the same turn. */
     event_init_unset(&w.done);
     map_put(&h->waits, &w.node, hash_u64(w.request));
     host_ref(h);
-    enum rc rc = site_lock(h->site, id, span, mode, w.request, deadline, &f, &waits, err);
+    enum rc rc = site_lock(h->site, id, span, mode, w.request, deadline, f, &waits, err);
     if (rc == RC_LIMIT) { /* one lock on all of the tablet for all of them */
         struct txn_span range = site_range(h->site);
-        rc = site_escalate(h->site, id, &range, w.request, deadline, &f, &waits, err);
+        rc = site_escalate(h->site, id, &range, w.request, deadline, f, &waits, err);
     }
     host_drain(h);
+    *ret_waits = waits;
     if (!rc && waits) {
         int64_t began = env_now_ns(hs->env);
         counter_inc(&hs->stats.waits);

@@ -165,9 +165,10 @@ struct txn_facts host_facts(struct txn_host *h);
 void host_drain(struct txn_host *h);
 /* Somebody began something here: the ticker is to look. */
 void host_poke(struct txn_host *h);
-/* Takes the lock; waits for it if it must. RC_ABORTED, RC_TIMEOUT, RC_MOVED, ...: err says who was in the way. */
+/* Takes the lock; waits for it if it must (*ret_waits). f: facts of this turn. RC_ABORTED, RC_TIMEOUT, RC_MOVED, ...: err says who was in the way. */
 enum rc host_lock(struct txn_host *h, const struct txn_id *id, const struct txn_span *span, enum lock_mode mode,
-                  int64_t deadline, int64_t *ret_waited, struct err *err) WAITS MUST_CHECK;
+                  int64_t deadline, const struct txn_facts *f, bool *ret_waits, int64_t *ret_waited,
+                  struct err *err) WAITS MUST_CHECK;
 
 /* ---- a transaction's own writes ---- */
 

@@ -41,6 +41,8 @@ struct touched {
 struct txn_overlay {
     struct overlay base;
     struct row *head[LEVELS];
+    /* Where a row behind the last new one goes in: rows often come in the order of their keys. */
+    struct row *newest, **behind[LEVELS];
     struct revision *last;
     size_t writes, rows, bytes, bytes_max;
     struct touched *touched;
@@ -81,6 +83,16 @@ static struct row *find(struct txn_overlay *o, uint64_t table, const uint8_t *ke
     return r;
 }
 
+/* The same, faster where rows are looked up and written in the order of their keys. */
+static struct row *find_place(struct txn_overlay *o, uint64_t table, const uint8_t *key, size_t n,
+                              struct row **ret_link[LEVELS]) {
+    struct row *r = o->newest, *next = r ? r->next[0] : NULL;
+    if (!r || row_cmp(r, table, key, n) >= 0 || (next && row_cmp(next, table, key, n) < 0))
+        return find(o, table, key, n, ret_link);
+    memcpy(ret_link, o->behind, sizeof o->behind); /* nothing lies between the newest row and the key, on any level */
+    return next;
+}
+
 static enum rc key_of_row(struct txn_overlay *o, const struct table *t, const struct value *key, uint16_t n,
                           struct err *err) {
     buf_reset(&o->key, KEY_BYTES_MAX);
@@ -109,7 +121,7 @@ static bool on_get(struct overlay *base, const struct table *t, const struct val
     struct txn_overlay *o = of_base(base);
     if (!on_touches(base, t->id) || key_of_row(o, t, key, t->n_key, NULL))
         return false; /* what is no key of the table was not written to it either */
-    struct row *r = find(o, t->id, o->key.data, o->key.len, NULL);
+    struct row **link[LEVELS], *r = find_place(o, t->id, o->key.data, o->key.len, link);
     if (!r || row_cmp(r, t->id, o->key.data, o->key.len) != 0)
         return false;
     row_out(r, ret);
@@ -165,8 +177,17 @@ enum rc txn_overlay_new(size_t bytes_max, uint64_t seed, struct txn_overlay **re
 void txn_overlay_free(struct txn_overlay *o) {
     if (!o)
         return;
-    txn_overlay_rollback(o, 0);
-    CHECK(o->rows == 0 && o->bytes == 0);
+    while (o->last) {
+        struct revision *rev = o->last;
+        o->last = rev->written;
+        free(rev);
+    }
+    while (o->head[0]) {
+        struct row *r = o->head[0];
+        o->head[0] = r->next[0];
+        table_unref(r->table);
+        free(r);
+    }
     buf_done(&o->key);
     free(o->touched);
     free(o);
@@ -259,6 +280,7 @@ static struct row *row_new(struct txn_overlay *o, struct table *t) {
 
 static void row_drop(struct txn_overlay *o, struct row *r) {
     struct row **link[LEVELS];
+    o->newest = NULL;
     CHECK(find(o, r->table->id, r->key, r->key_bytes, link) == r);
     for (int level = 0; level < r->levels; level++) {
         CHECK(*link[level] == r);
@@ -273,7 +295,7 @@ static void row_drop(struct txn_overlay *o, struct row *r) {
 
 static enum rc write_row(struct txn_overlay *o, struct table *t, const struct value *v, uint16_t n, bool deleted,
                          struct err *err) {
-    struct row **link[LEVELS], *r = find(o, t->id, o->key.data, o->key.len, link);
+    struct row **link[LEVELS], *r = find_place(o, t->id, o->key.data, o->key.len, link);
     bool is_new = !r || row_cmp(r, t->id, o->key.data, o->key.len) != 0;
     size_t bytes = revision_bytes(v, n);
     if (bytes > o->bytes_max || o->bytes + o->key.len + sizeof(struct row) > o->bytes_max - bytes) {
@@ -289,10 +311,15 @@ static enum rc write_row(struct txn_overlay *o, struct table *t, const struct va
         return err_set(err, RC_NOMEM, "out of memory");
     }
     if (is_new) {
-        for (int level = 0; level < r->levels; level++) {
+        for (int level = 0; level < LEVELS; level++) {
+            o->behind[level] = link[level];
+            if (level >= r->levels)
+                continue;
             r->next[level] = *link[level];
             *link[level] = r;
+            o->behind[level] = &r->next[level];
         }
+        o->newest = r;
         o->rows++;
         o->bytes += row_bytes(r);
     }

@@ -200,7 +200,8 @@ static enum rc take_writes(struct exec *e, struct err *err) {
 
 /* ---- locks -------------------------------------------------------------------------------------------------------------- */
 
-static enum rc lock_one(struct exec *e, struct span span, enum lock_mode mode, struct err *err) {
+/* f: facts, read anew whenever something waited. */
+static enum rc lock_one(struct exec *e, struct span span, enum lock_mode mode, struct txn_facts *f, struct err *err) {
     struct txn_host *h = e->h;
     const struct txn_id *id = &e->ask->ref->id;
     struct txn_span range = site_range(h->site), s = {{span.start.p, span.start.bytes}, {span.end.p, span.end.bytes}},
@@ -212,22 +213,28 @@ static enum rc lock_one(struct exec *e, struct span span, enum lock_mode mode, s
         int64_t until = reactor_deadline(e->hs->reactor, e->ask->lock_wait_ns);
         deadline = until < deadline ? until : deadline;
     }
-    enum rc rc = host_lock(h, id, &cut, mode, deadline, &e->ret->lock_ns, err);
+    bool waited = false;
+    enum rc rc = host_lock(h, id, &cut, mode, deadline, f, &waited, &e->ret->lock_ns, err);
     if (rc == RC_TIMEOUT && deadline < e->deadline && err)
-        err_state(err, "55P03");                                         /* lock_timeout, not the statement's */
+        err_state(err, "55P03"); /* lock_timeout, not the statement's */
+    if (!rc && !waited)
+        return RC_OK;
     enum rc over = rc && rc != RC_ABORTED ? RC_OK : still_whole(e, err); /* it knows why */
+    if (!over && !rc)
+        *f = host_facts(h);
     return over ? over : rc;
 }
 
 static enum rc lock_all(struct exec *e, struct err *err) {
     const struct exec_ask *ask = e->ask;
+    struct txn_facts f = host_facts(e->h);
     enum rc rc = RC_OK;
     for (size_t i = 0; i < ask->n_spans && !rc && !env_mutant(e->hs->env, "K-5: reads take no locks"); i++)
-        rc = lock_one(e, ask->spans[i], ask->lock == LOCK_NONE ? LOCK_SHARED : ask->lock, err);
+        rc = lock_one(e, ask->spans[i], ask->lock == LOCK_NONE ? LOCK_SHARED : ask->lock, &f, err);
     for (size_t i = 0; i < e->n_writes && !rc; i++)
         if (e->w[i].kind < WRITE_TABLE)
-            rc = lock_one(e, e->w[i].key, LOCK_EXCLUSIVE, err);
-    return rc;
+            rc = lock_one(e, e->w[i].key, LOCK_EXCLUSIVE, &f, err);
+    return rc || (ask->n_spans == 0 && e->n_writes == 0) ? rc : still_whole(e, err);
 }
 
 /* ---- rows --------------------------------------------------------------------------------------------------------------- */
@@ -275,40 +282,6 @@ static enum rc run(struct exec *e, const struct fragment *f, const struct value 
     return rc;
 }
 
-static enum rc count_rows(struct mvcc_bytes batch, bool last, void *ctx, struct err *err) {
-    struct rowbatch_reader r;
-    (void)last;
-    enum rc rc = rowbatch_open(&r, batch.p, batch.n, err);
-    if (!rc)
-        *(uint64_t *)ctx += r.n_rows;
-    return rc;
-}
-
-/* INSERT: is there a row with that key, own writes included? */
-static enum rc row_is_there(struct exec *e, const struct write *w, bool *ret, struct err *err) {
-    struct buf b;
-    struct value key[TABLE_KEY_MAX];
-    uint64_t rows = 0;
-    *ret = false;
-    buf_init(&b, 0);
-    buf_printf(&b, "SELECT 1 FROM {%llu} WHERE", (unsigned long long)w->table_id);
-    for (uint16_t i = 0; i < w->table->n_key; i++) {
-        const struct table_col *c = &w->table->cols[w->table->key[i].col];
-        key[i] = w->values[w->table->key[i].col];
-        buf_printf(&b, "%s c%u %s ?%u", i ? " AND" : "", c->id, c->not_null ? "=" : "IS", i + 1u);
-    }
-    const char *sql = buf_cstr(&b);
-    struct fragment f = {.sql = sql, .n_params = w->table->n_key};
-    enum rc rc = sql ? RC_OK : err_set(err, RC_NOMEM, "out of memory");
-    if (!rc) {
-        f.id = hash_str(sql, 0x6578697374730000u);
-        rc = run(e, &f, key, 1, count_rows, &rows, err);
-    }
-    buf_done(&b);
-    *ret = rows > 0;
-    return rc;
-}
-
 /* The table as it is in this turn. */
 static enum rc now_table(struct exec *e, struct write *w, struct err *err) {
     const struct table *t;
@@ -320,33 +293,79 @@ static enum rc now_table(struct exec *e, struct write *w, struct err *err) {
     return rc;
 }
 
+/* INSERTs: which keys have a row in the file? Own writes come later. */
+static enum rc look_for_rows(struct exec *e, struct mvcc_probe **ret, struct err *err) {
+    size_t n = 0, keys = 0;
+    for (size_t i = 0; i < e->n_writes; i++) {
+        bool inserts = e->w[i].kind == TXN_INSERT + 1;
+        n += inserts;
+        keys += inserts ? e->w[i].table->n_key : 0;
+    }
+    *ret = NULL;
+    if (n == 0)
+        return RC_OK;
+    struct mvcc_probe *p = arena_array(&e->a, n, sizeof *p);
+    struct value *key = arena_array(&e->a, keys, sizeof *key);
+    if (!p || !key)
+        return err_set(err, RC_NOMEM, "out of memory for the keys of inserted rows");
+    *ret = p;
+    for (size_t i = 0; i < e->n_writes; i++) {
+        const struct write *w = &e->w[i];
+        if (w->kind != TXN_INSERT + 1)
+            continue;
+        *p++ = (struct mvcc_probe){.table = w->table_id, .version = w->version, .key = key};
+        for (uint16_t k = 0; k < w->table->n_key; k++)
+            *key++ = w->values[w->table->key[k].col];
+    }
+    int64_t began = env_now_ns(e->hs->env);
+    enum rc rc = mvcc_rows_there(tablet_mvcc(e->h->tablet), *ret, n, err);
+    e->ret->sqlite_ns += env_now_ns(e->hs->env) - began;
+    return rc ? rc : still_whole(e, err);
+}
+
+/* Is there a row with w's key, own writes included? p: what the file says. */
+static bool row_is_there(const struct guest *g, const struct write *w, const struct mvcc_probe *p) {
+    struct overlay *own = g->rows ? txn_overlay_base(g->rows->overlay) : NULL;
+    struct overlay_row row;
+    return own && own->ops->get(own, w->table, p->key, &row) ? !row.deleted : p->there;
+}
+
+/* From here on nothing waits. */
+static enum rc write_one(struct exec *e, struct guest *g, const struct write *w, const struct mvcc_probe *p,
+                         struct err *err) {
+    if (w->kind >= WRITE_TABLE)
+        return guest_change_table(g, w->seq, w->table_id, w->kind == WRITE_TABLE ? w->table : NULL)
+                   ? err_set(err, RC_NOMEM, "out of memory")
+                   : RC_OK;
+    if (p && row_is_there(g, w, p)) {
+        e->ret->conflict = w->seq;
+        return err_set(err, RC_EXISTS, "a row with that key is there already");
+    }
+    return guest_write(e->h, g, w->seq, w->table, w->kind == TXN_DELETE + 1, w->values, w->n, err);
+}
+
+static enum rc now_tables(struct exec *e, struct err *err) {
+    enum rc rc = RC_OK;
+    for (size_t i = 0; i < e->n_writes && !rc; i++)
+        rc = now_table(e, &e->w[i], err);
+    return rc;
+}
+
 /* All of them, or none: what the tablet had before is what it has after an error. */
 static enum rc write_all(struct exec *e, struct err *err) {
-    enum rc rc = RC_OK;
-    uint64_t before = e->n_writes ? e->w[0].seq - 1 : 0;
-    for (size_t i = 0; i < e->n_writes && !rc; i++) {
-        struct write *w = &e->w[i];
-        bool there = false;
-        rc = now_table(e, w, err);
-        if (!rc && w->kind == TXN_INSERT + 1)
-            rc = row_is_there(e, w, &there, err);
-        if (!rc && w->kind == TXN_INSERT + 1)
-            rc = now_table(e, w, err);
-        if (!rc && there) {
-            e->ret->conflict = w->seq;
-            rc = err_set(err, RC_EXISTS, "a row with that key is there already");
-        }
-        struct guest *g = rc ? NULL : guest_get(e->h, &e->ask->ref->id);
-        if (!rc && !g)
-            rc = err_set(err, RC_NOMEM, "out of memory");
-        if (!rc && w->kind < WRITE_TABLE)
-            rc = guest_write(e->h, g, w->seq, w->table, w->kind == TXN_DELETE + 1, w->values, w->n, err);
-        else if (!rc && guest_change_table(g, w->seq, w->table_id, w->kind == WRITE_TABLE ? w->table : NULL))
-            rc = err_set(err, RC_NOMEM, "out of memory");
-    }
-    struct guest *g = e->h->closed ? NULL : guest_find(e->h, &e->ask->ref->id);
+    struct mvcc_probe *probe = NULL;
+    struct guest *g = NULL;
+    enum rc rc = now_tables(e, err);
+    if (!rc)
+        rc = look_for_rows(e, &probe, err);
+    if (!rc && probe) /* it may have waited */
+        rc = now_tables(e, err);
+    if (!rc && e->n_writes && !(g = guest_get(e->h, &e->ask->ref->id)))
+        rc = err_set(err, RC_NOMEM, "out of memory");
+    for (size_t i = 0; i < e->n_writes && !rc; i++)
+        rc = write_one(e, g, &e->w[i], e->w[i].kind == TXN_INSERT + 1 ? probe++ : NULL, err);
     if (rc && g)
-        guest_undo(e->h, g, before);
+        guest_undo(e->h, g, e->w[0].seq - 1);
     e->ret->wrote = !rc;
     return rc;
 }

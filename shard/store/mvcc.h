@@ -155,6 +155,15 @@ enum rc mvcc_write(struct mvcc *m, int64_t ts, const struct mvcc_mutation *mutat
 /* Whether mvcc_write would find them good, but for a second version of a key at the same time: changes nothing, breaks nothing.
  * What peers can send is to be an outcome, equal on all replicas, not an error. */
 enum rc mvcc_check_write(struct mvcc *m, const struct mvcc_mutation *mutations, size_t n, struct err *err) MUST_CHECK;
+/* Is there a row with this key, as applied? */
+struct mvcc_probe {
+    uint64_t table;
+    uint32_t version;        /* of the table: with another one the key may be another */
+    const struct value *key; /* in key order */
+    bool there;              /* the answer */
+};
+/* It waits at its beginning only, if the file must be opened: the answers are true when it returns. RC_STALE. */
+enum rc mvcc_rows_there(struct mvcc *m, struct mvcc_probe *probes, size_t n, struct err *err) WAITS MUST_CHECK;
 /* Makes the table, or takes it to a later version. */
 enum rc mvcc_put_table(struct mvcc *m, const struct table *t, struct err *err) MUST_CHECK;
 /* Removes the table with all its versions. A missing one is fine. */

@@ -60,12 +60,17 @@ static void put_apply_sql(struct buf *to, const struct table *t, enum apply_stmt
         buf_printf(to, " FROM t%" PRIu64 " WHERE ", t->id);
         put_key_condition(to, t, 1);
         break;
+    case APPLY_THERE:
+        buf_printf(to, "SELECT 1 FROM t%" PRIu64 " WHERE ", t->id);
+        put_key_condition(to, t, 1);
+        break;
     case APPLY_INSERT:
+    case APPLY_ADD:
         buf_printf(to, "INSERT INTO t%" PRIu64 "(", t->id);
         put_columns(to, t);
         buf_puts(to, ",_ts)VALUES(");
         put_params(to, t->n_cols + 1);
-        buf_puts(to, ")");
+        buf_puts(to, which == APPLY_ADD ? ")ON CONFLICT DO NOTHING" : ")");
         break;
     case APPLY_UPDATE:
         put_update(to, t);
@@ -229,6 +234,23 @@ static enum rc current_insert(struct change *c, struct err *err) {
     sqlite3_bind_int64(s, c->t->n_cols + 1, c->ts);
     rc = run(c, s, code, "insert a row", err);
     if (!rc)
+        tab_sum_add(c->m, c->tab, interval_hash(c->row_hash, c->ts, INT64_MAX));
+    return rc;
+}
+
+/* *ret false: a row with that key is there, and nothing was done. */
+static enum rc current_add(struct change *c, bool *ret, struct err *err) {
+    sqlite3_stmt *s;
+    sqlite3 *db = c->m->conn.db;
+    enum rc rc = stmt_of(c->m, c->tab, APPLY_ADD, &s, err);
+    if (rc)
+        return rc;
+    int code = bind_row(s, c->t, c->row);
+    sqlite3_bind_int64(s, c->t->n_cols + 1, c->ts);
+    int64_t before = sqlite3_total_changes64(db);
+    rc = run(c, s, code, "insert a row", err);
+    *ret = !rc && sqlite3_total_changes64(db) > before;
+    if (*ret)
         tab_sum_add(c->m, c->tab, interval_hash(c->row_hash, c->ts, INT64_MAX));
     return rc;
 }
@@ -403,6 +425,38 @@ static enum rc find_current(struct change *c, struct err *err) {
     return RC_OK;
 }
 
+static enum rc probe(struct mvcc *m, struct mvcc_probe *p, struct err *err) {
+    struct change c = {.m = m, .tab = mvcc_find_tab(m, p->table)};
+    sqlite3_stmt *s;
+    if (!c.tab || c.tab->v.desc->version != p->version)
+        return err_set(err, RC_STALE, "table %" PRIu64 " is another one by now", p->table);
+    c.t = c.tab->v.desc;
+    enum rc rc = stmt_of(m, c.tab, APPLY_THERE, &s, err);
+    if (rc)
+        return rc;
+    int code = bind_key(s, c.t, p->key);
+    code = code == SQLITE_OK ? sqlite3_step(s) : code;
+    p->there = code == SQLITE_ROW;
+    if (code != SQLITE_ROW && code != SQLITE_DONE)
+        rc = failed(&c, "look for a row", err);
+    sqlite3_reset(s);
+    return rc;
+}
+
+enum rc mvcc_rows_there(struct mvcc *m, struct mvcc_probe *probes, size_t n, struct err *err) {
+    enum rc rc = mvcc_use(m, err);
+    if (rc)
+        return rc;
+    no_wait_begin(m->s->r); /* N-9 */
+    for (size_t i = 0; i < n && !rc; i++)
+        rc = probe(m, &probes[i], err);
+    no_wait_end(m->s->r);
+    if (rc && mvcc_after_read(m, NULL))
+        rc = mvcc_check_whole(m, err);
+    mvcc_unuse(m);
+    return rc;
+}
+
 static enum rc check_value(const struct change *c, uint16_t col, const struct value *v, struct err *err) {
     const struct table_col *tc = &c->t->cols[col];
     enum rc rc = col_check(&tc->col, v, err);
@@ -446,15 +500,21 @@ static enum rc apply_one(struct mvcc *m, int64_t ts, const struct mvcc_mutation 
     if (!c.tab)
         return err_set(err, RC_INVAL, "no table %" PRIu64 " in tablet %" PRIu64, x->table, m->state.tablet);
     c.t = c.tab->v.desc;
+    bool done = false;
     enum rc rc = take_values(&c, x, m->row, err);
     if (!rc)
         rc = rowkey_in_range(m, c.t, c.key, err);
-    if (!rc)
+    /* Where rows come new one after the other, one look less: nothing of the table is newer, so only the current row counts.
+     * A heap's index is not unique (NULL is a key there). */
+    if (!rc && !c.deletes && c.tab->grows && ts > c.tab->v.last && c.t->layout != TABLE_HEAP)
+        rc = current_add(&c, &done, err);
+    if (!rc && !done)
         rc = find_current(&c, err);
-    if (!rc)
+    if (!rc && !done)
         rc = apply_change(&c, err);
     if (c.current)
         sqlite3_reset(c.current);
+    c.tab->grows = !c.deletes && !c.found;
     if (!rc && UNLIKELY(m->copy != NULL))
         changes_note(m, c.t, c.key);
     counter_inc(x->deletes ? &m->s->stats.deletes : &m->s->stats.puts);

@@ -36,7 +36,9 @@ struct tabview {
 /* Statements of the apply path. */
 enum apply_stmt {
     APPLY_SELECT,      /* key -> _ts, columns */
+    APPLY_THERE,       /* key -> a row, or none */
     APPLY_INSERT,      /* columns, _ts */
+    APPLY_ADD,         /* the same; changes nothing if the key is there */
     APPLY_UPDATE,      /* the same parameters; the key's columns stay */
     APPLY_DELETE,      /* key */
     APPLY_HIST_INSERT, /* columns, _ts, _end, _hi */
@@ -49,6 +51,7 @@ struct tab {
     struct tabview v;
     uint64_t sum;       /* its part of the checksum */
     struct ilist dirty; /* in mvcc.dirty: sum is not written yet */
+    bool grows;         /* the last put found no row: try to insert first */
     sqlite3_stmt *stmt[APPLY_STATEMENTS];
 };
 

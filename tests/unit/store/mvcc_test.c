@@ -231,6 +231,33 @@ static void read_some(struct world *w) {
     ask_all(w, &q, ts, with_own ? &own : NULL);
 }
 
+/* Every key that ever was, and some that never were: is there a row? */
+static void look_for_rows(struct world *w) {
+    struct mvcc_probe p[KIT_KEYS_MAX + 4];
+    struct kit_table *kt = &w->model.tables[rng_below(&w->rng, (uint64_t)w->model.n_tables)];
+    const struct table *t = kt->desc;
+    size_t n = 0;
+    for (int i = 0; i < kt->n_keys; i++)
+        p[n++] = (struct mvcc_probe){t->id, t->version, kt->keys[i]->key, false};
+    for (int i = 0; i < 4; i++) {
+        struct value *key = arena_array(&w->model.arena, TABLE_KEY_MAX, sizeof *key);
+        CHECK(key);
+        const struct value *row = kit_random_row(&w->model, &w->rng, t);
+        for (uint16_t k = 0; k < t->n_key; k++)
+            key[k] = row[t->key[k].col];
+        p[n++] = (struct mvcc_probe){t->id, t->version, key, false};
+    }
+    MUST(w, mvcc_rows_there(w->m, p, n, &w->err));
+    for (size_t i = 0; i < n && w->ok; i++) {
+        struct kit_key *k = kit_key(&w->model, kt, p[i].key, false);
+        w->ok = OKF(p[i].there == (k && kit_at(k, w->now) != NULL), "seed %" PRIu64 ": key %zu of table %" PRIu64,
+                    w->seed, i, t->id) &&
+                w->ok;
+    }
+    p[0].version++;
+    EQ_INT(mvcc_rows_there(w->m, p, 1, &w->err), RC_STALE);
+}
+
 static void verify(struct world *w) {
     struct mvcc_reader *rd = NULL;
     MUST(w, mvcc_reader_open(w->m, &rd, &w->err));
@@ -288,6 +315,8 @@ static void step(struct world *w) {
         commit(w, true, true);
         break;
     case 10:
+        look_for_rows(w);
+        break;
     case 11:
     case 12:
     case 13:
