@@ -23,6 +23,9 @@ struct dml_run {
     struct value *read_row; /* of the table: the row before */
     struct map seen;        /* keys of rows that were changed: each once */
     uint32_t pending;
+    /* Keys that nobody declared: those of rows that go out together are neighbours, batches lie anywhere. */
+    uint64_t place[2];
+    uint32_t placed;
 };
 
 struct seen_row {
@@ -61,6 +64,21 @@ static enum rc show(struct exec *e, const struct value *new, const struct value 
 
 /* ---- a row ------------------------------------------------------------------------------------------------------- */
 
+static enum rc hidden_key(struct exec *e, struct value *ret, struct err *err) {
+    struct dml_run *x = e->dml;
+    uint8_t *p = arena_alloc(&e->row_arena, 16);
+    if (!p)
+        return nomem(err);
+    if (x->placed == 0) {
+        x->place[0] = e->fn.random(e->fn.ctx);
+        x->place[1] = e->fn.random(e->fn.ctx);
+    }
+    set_u64be(p, x->place[0]);
+    set_u64be(p + 8, (x->place[1] & ~(uint64_t)UINT32_MAX) | x->placed++);
+    *ret = value_blob(p, 16);
+    return RC_OK;
+}
+
 /* The image of set over the row before (NULL: there is none), kept in the run's arena. */
 static enum rc image(struct exec *e, const struct set_col *set, const struct value *old, const struct value *read,
                      const struct value *excluded, struct value **ret, struct err *err) {
@@ -73,6 +91,8 @@ static enum rc image(struct exec *e, const struct set_col *set, const struct val
         enum rc rc = RC_OK;
         if (t->column[i].dropped)
             v[i] = value_null();
+        else if (t->column[i].hidden && !old && e->plan->dml->kind == QUERY_INSERT && e->fn.random)
+            rc = hidden_key(e, &v[i], err);
         else if (set[i].from == SET_READ)
             v[i] = read[set[i].place];
         else if (set[i].from == SET_PROG)
@@ -87,7 +107,7 @@ static enum rc image(struct exec *e, const struct set_col *set, const struct val
 
 static enum rc flush(struct exec *e, bool end, struct err *err) {
     struct dml_run *x = e->dml;
-    x->pending = 0;
+    x->pending = x->placed = 0;
     return writes_send(&x->writes, end && e->env->last, err);
 }
 

@@ -5,7 +5,7 @@
  * Rows that come are written by the plan of an INSERT with as many rows of parameters as fit, so that defaults, checks and indexes
  * are an INSERT's. All of it is one transaction, and bounded by what a transaction may write. With FREEZE, into a table that this
  * transaction has made or truncated, every batch commits for itself: nobody knows the table before the block's commit names it, and
- * its rows go with it if that fails.
+ * its rows go with it if that fails. Then a few batches are on their way at once.
  *
  * COPY TO is a SELECT whose rows are printed.
  */
@@ -17,15 +17,25 @@
 
 #include "sql/parse/utf8.h"
 #include "sql/run/copytext.h"
+#include "sql/run/lanes.h"
 #include "sql/run/sess_internal.h"
 
 enum {
-    BATCH_ROWS = 500,
+    BATCH_ROWS = 1000,
     BATCH_PARAMS = 8000,
     BATCH_BYTES = 1 << 20,
     OUT_BYTES = 32 << 10,
     FREEZE_TRIES = 20,
-    STALE_TRIES = 30
+    STALE_TRIES = 30,
+    OWN_LANES = 3, /* batches that commit for themselves, at once */
+};
+
+struct batch {
+    struct copy *c;
+    struct arena a;
+    struct value *value; /* rows * columns */
+    size_t rows;
+    struct stmt *st; /* of another number of rows than others have; NULL: the whole batch's */
 };
 
 struct copy {
@@ -36,9 +46,10 @@ struct copy {
     struct cat_table *table;
     uint16_t *column; /* places in the table */
     size_t columns;
-    struct arena a;      /* of a batch */
-    struct value *value; /* batch rows * columns */
-    size_t rows, batch;
+    struct arena a;
+    struct batch batch[OWN_LANES], *now; /* now: it is being filled */
+    struct lanes lanes;
+    size_t batch_rows;
     uint64_t total;
     struct stmt *full; /* the INSERT of a whole batch */
     bool own;          /* each batch commits for itself */
@@ -228,9 +239,10 @@ static enum rc insert_of(struct copy *c, size_t rows, struct stmt **ret, struct 
 }
 
 /* One batch in txn. */
-static enum rc run_in(struct copy *c, struct stmt *st, struct txn *txn, bool last, int64_t *ret_ts, bool *ret_committed,
+static enum rc run_in(struct batch *b, struct txn *txn, bool last, int64_t *ret_ts, bool *ret_committed,
                       struct err *err) {
-    struct sess *s = c->s;
+    struct sess *s = b->c->s;
+    const struct stmt *st = b->st ? b->st : b->c->full;
     struct exec_env env = {.store = s->e->conf.store,
                            .txn = txn,
                            .fn = &s->env,
@@ -239,7 +251,7 @@ static enum rc run_in(struct copy *c, struct stmt *st, struct txn *txn, bool las
                            .last = last};
     struct exec *x;
     const struct value *v;
-    enum rc rc = exec_open(st->planned->plan, &env, c->value, &x, err);
+    enum rc rc = exec_open(st->planned->plan, &env, b->value, &x, err);
     if (rc)
         return rc;
     do
@@ -251,27 +263,27 @@ static enum rc run_in(struct copy *c, struct stmt *st, struct txn *txn, bool las
 }
 
 /* In the statement's transaction. A tablet that has not heard of the table's latest version yet has done nothing: again. */
-static enum rc run_here(struct copy *c, struct stmt *st, struct err *err) {
-    struct sess *s = c->s;
+static enum rc run_here(struct batch *b, struct err *err) {
+    struct sess *s = b->c->s;
     for (int tries = 0;; tries++) {
         int64_t ts;
         bool committed;
         size_t mark = txn_savepoint(s->txn);
-        enum rc rc = run_in(c, st, s->txn, false, &ts, &committed, err);
+        enum rc rc = run_in(b, s->txn, false, &ts, &committed, err);
         if (rc != RC_STALE || tries == STALE_TRIES || txn_phase(s->txn) != TXN_OPEN)
             return rc;
         rc = txn_rollback_to(s->txn, mark, err);
         if (!rc)
             rc = sess_pause(s, tries);
         if (!rc)
-            rc = stmt_replan(st, true, err);
+            rc = stmt_replan(b->st ? b->st : b->c->full, true, err);
         if (rc)
             return rc;
     }
 }
 
-static enum rc run_alone(struct copy *c, struct stmt *st, struct err *err) {
-    struct sess *s = c->s;
+static enum rc run_alone(struct batch *b, struct err *err) {
+    struct sess *s = b->c->s;
     struct txn_options o = {
         .mode = TXN_READ_WRITE, .deadline = s->deadline, .lock_wait_ns = s->lock_timeout_ns, .label = "copy freeze"};
     struct txn *t = NULL;
@@ -279,7 +291,7 @@ static enum rc run_alone(struct copy *c, struct stmt *st, struct err *err) {
     for (int tries = 0; !rc; tries++) {
         int64_t ts;
         bool committed = false;
-        rc = run_in(c, st, t, true, &ts, &committed, err);
+        rc = run_in(b, t, true, &ts, &committed, err);
         if (!rc && !committed)
             rc = txn_commit(t, NULL, err);
         if (!rc || rc_retry(rc) != RETRY_YES || tries == FREEZE_TRIES || sess_pause(s, tries))
@@ -290,23 +302,56 @@ static enum rc run_alone(struct copy *c, struct stmt *st, struct err *err) {
     return rc;
 }
 
+static enum rc run_batch(void *ctx, struct err *err) {
+    struct batch *b = ctx;
+    return b->c->own ? run_alone(b, err) : run_here(b, err);
+}
+
+/* A batch to be filled, when there is one. */
+static enum rc next_batch(struct copy *c, struct err *err) {
+    size_t i;
+    c->now = NULL;
+    enum rc rc = lanes_take(&c->lanes, &i, err);
+    if (rc)
+        return rc;
+    struct batch *b = &c->batch[i];
+    if (!b->value && !(b->value = calloc(c->batch_rows * c->columns + 1, sizeof *b->value)))
+        return err_set(err, RC_NOMEM, "out of memory for COPY");
+    stmt_unref(b->st);
+    b->st = NULL;
+    b->rows = 0;
+    arena_reset(&b->a);
+    c->now = b;
+    return RC_OK;
+}
+
 static enum rc flush(struct copy *c, struct err *err) {
-    struct stmt *st = NULL;
-    if (c->rows == 0)
-        return RC_OK;
-    bool whole = c->rows == c->batch;
+    struct batch *b = c->now;
     enum rc rc = RC_OK;
-    if (whole && !c->full)
-        rc = insert_of(c, c->batch, &c->full, err);
-    else if (!whole)
-        rc = insert_of(c, c->rows, &st, err);
-    if (!rc)
-        rc = c->own ? run_alone(c, whole ? c->full : st, err) : run_here(c, whole ? c->full : st, err);
-    stmt_unref(st);
-    c->total += c->rows;
-    c->rows = 0;
-    arena_reset(&c->a);
-    return rc;
+    if (b->rows == 0)
+        return RC_OK;
+    if (b->rows < c->batch_rows)
+        rc = insert_of(c, b->rows, &b->st, err);
+    else if (!c->full)
+        rc = insert_of(c, c->batch_rows, &c->full, err);
+    if (rc)
+        return rc;
+    c->total += b->rows;
+    lanes_start(&c->lanes, (size_t)(b - c->batch), run_batch, b);
+    return next_batch(c, err);
+}
+
+/* Values that come from the session's own state come one after the other. */
+static bool one_lane(const struct copy *c) {
+    bool given[TABLE_COLUMNS_MAX] = {false};
+    for (size_t i = 0; i < c->columns; i++)
+        given[c->column[i]] = true;
+    for (uint16_t i = 0; i < c->table->columns; i++) {
+        const struct cat_column *k = &c->table->column[i];
+        if (!given[i] && !k->dropped && !k->hidden && (k->default_sql || k->identity))
+            return true;
+    }
+    return !c->own;
 }
 
 static enum rc in_line(struct copy *c, size_t column, enum rc rc, struct err *err) {
@@ -318,7 +363,8 @@ static enum rc in_line(struct copy *c, size_t column, enum rc rc, struct err *er
 
 static enum rc on_row(void *ctx, const struct copytext_field *f, size_t n, struct err *err) {
     struct copy *c = ctx;
-    struct value *v = &c->value[c->rows * c->columns];
+    struct batch *b = c->now;
+    struct value *v = &b->value[b->rows * c->columns];
     c->line++;
     if (n == 1 && c->columns == 0 && f[0].bytes == 0)
         n = 0;
@@ -336,16 +382,16 @@ static enum rc on_row(void *ctx, const struct copytext_field *f, size_t n, struc
         }
         if (!utf8_valid(f[i].p, f[i].bytes, &bad) || memchr(f[i].p, 0, f[i].bytes))
             return in_line(c, i, err_sql(err, "22021", "invalid byte sequence for encoding \"UTF8\""), err);
-        enum rc rc = type_parse(&c->s->types, type, f[i].p, f[i].bytes, &c->a, &v[i], err);
+        enum rc rc = type_parse(&c->s->types, type, f[i].p, f[i].bytes, &b->a, &v[i], err);
         if (!rc)
-            rc = type_limit(type, &c->a, &v[i], err);
+            rc = type_limit(type, &b->a, &v[i], err);
         if (!rc)
-            rc = value_copy(&c->a, &v[i]);
+            rc = value_copy(&b->a, &v[i]);
         if (rc)
             return in_line(c, i, rc, err);
     }
-    c->rows++;
-    return c->rows == c->batch || c->a.bytes > BATCH_BYTES ? flush(c, err) : RC_OK;
+    b->rows++;
+    return b->rows == c->batch_rows || b->a.bytes > BATCH_BYTES ? flush(c, err) : RC_OK;
 }
 
 static enum rc copy_from(struct copy *c, struct err *err) {
@@ -361,14 +407,16 @@ static enum rc copy_from(struct copy *c, struct err *err) {
         return err_sql(err, "55000",
                        "cannot perform COPY FREEZE because the table was not created or truncated in the current "
                        "subtransaction");
-    c->batch = c->columns ? BATCH_PARAMS / c->columns : BATCH_ROWS;
-    c->batch = c->batch < 1 ? 1 : c->batch > BATCH_ROWS ? BATCH_ROWS : c->batch;
-    c->value = calloc(c->batch * c->columns + 1, sizeof *c->value);
-    if (!c->value || copytext_reader_init(&r, &c->format) != RC_OK)
+    c->batch_rows = c->columns ? BATCH_PARAMS / c->columns : BATCH_ROWS;
+    c->batch_rows = c->batch_rows < 1 ? 1 : c->batch_rows > BATCH_ROWS ? BATCH_ROWS : c->batch_rows;
+    if (copytext_reader_init(&r, &c->format) != RC_OK)
         return err_set(err, RC_NOMEM, "out of memory for COPY");
+    lanes_init(&c->lanes, s->e->reactor, one_lane(c) ? 1 : OWN_LANES);
+    rc = next_batch(c, err);
     s->sent = true;
     s->block_statements++;
-    rc = s->client->copy_in(s->ctx, false, c->columns, err);
+    if (!rc)
+        rc = s->client->copy_in(s->ctx, false, c->columns, err);
     for (bool end = false; !rc && !end;) {
         const void *data = NULL;
         size_t bytes = 0;
@@ -379,6 +427,7 @@ static enum rc copy_from(struct copy *c, struct err *err) {
     }
     if (!rc)
         rc = flush(c, err);
+    rc = lanes_end(&c->lanes, rc, err);
     copytext_reader_done(&r);
     return rc;
 }
@@ -501,6 +550,10 @@ enum rc copy_run(struct utility *u, const PgQuery__CopyStmt *x, struct err *err)
     if (x->where_clause)
         return sess_unsupported(u->script, -1, err, "COPY FROM with WHERE is not supported");
     arena_init(&c.a, SESS_ARENA_BYTES_MAX);
+    for (size_t i = 0; i < OWN_LANES; i++) {
+        c.batch[i].c = &c;
+        arena_init(&c.batch[i].a, SESS_ARENA_BYTES_MAX);
+    }
     enum rc rc = options(&c, x, err);
     if (!rc && x->relation)
         rc = table_of(&c, x, err);
@@ -510,7 +563,11 @@ enum rc copy_run(struct utility *u, const PgQuery__CopyStmt *x, struct err *err)
         snprintf(u->done->tag, sizeof u->done->tag, "COPY %" PRIu64, c.total);
     counter_add(&u->s->e->stats.copied_rows, c.total);
     stmt_unref(c.full);
-    free(c.value);
+    for (size_t i = 0; i < OWN_LANES; i++) {
+        stmt_unref(c.batch[i].st);
+        free(c.batch[i].value);
+        arena_done(&c.batch[i].a);
+    }
     cat_table_unref(c.table);
     arena_done(&c.a);
     return rc;

@@ -7,8 +7,16 @@
 
 #include "shard/store/rowbatch.h"
 #include "sql/run/ddl.h"
+#include "sql/run/lanes.h"
 
-enum { TRIES = 20, COPY_ROWS = 4000, COPY_BYTES = 1 << 20, COPY_NOTICE_ROWS = 200000, ORPHANS_MAX = 10000 };
+enum {
+    TRIES = 20,
+    COPY_ROWS = 2000,
+    COPY_BYTES = 1 << 20,
+    COPY_LANES = 3,
+    COPY_NOTICE_ROWS = 200000,
+    ORPHANS_MAX = 10000
+};
 
 #define EARLY_NS INT64_C(30000000000)
 #define OWN_LOCKS_NS INT64_C(300000000)
@@ -222,56 +230,85 @@ enum rc ddl_drop_table(struct ddl *d, uint32_t id, struct err *err) {
 
 /* ---- moving rows --------------------------------------------------------------------------------------------------------------- */
 
+/* Rows on their way. */
+struct chunk {
+    struct mover *m;
+    struct arena a;
+    struct value *row; /* COPY_ROWS * to->n_cols */
+    struct txn_write *write;
+    size_t rows;
+};
+
 struct mover {
     struct ddl *d;
     bool inside; /* in a block: it may have rows of its own, which only its own transaction sees */
     const struct ddl_copy *c;
-    struct arena a;    /* of the rows of a chunk */
-    struct value *row; /* COPY_ROWS * to->n_cols */
-    struct txn_write *write;
-    size_t rows;
+    struct chunk chunk[COPY_LANES], *now;
+    struct lanes lanes;
     uint64_t total, told;
 };
 
-static enum rc mover_wrote(struct mover *m, enum rc rc, size_t conflict, struct err *err) {
-    if (rc == RC_EXISTS && m->c->duplicate)
-        rc = m->c->duplicate(m->c->ctx, m->write[conflict].values, err);
-    m->total += m->rows;
-    m->rows = 0;
-    arena_reset(&m->a);
-    if (!rc && m->total - m->told >= COPY_NOTICE_ROWS) {
-        m->told = m->total;
-        sess_notice(m->d->s, "NOTICE", "00000", "%s: %" PRIu64 " rows so far", m->c->what, m->total);
-    }
-    return rc;
-}
-
-static enum rc mover_write(struct mover *m, struct err *err) {
-    struct sess *s = m->d->s;
+static enum rc write_alone(struct chunk *k, size_t *ret_conflict, struct err *err) {
+    struct sess *s = k->m->d->s;
     struct txn_options o = {.mode = TXN_READ_WRITE, .deadline = s->deadline, .label = "backfill"};
     struct txn *t = NULL;
-    size_t conflict = 0;
-    if (m->rows == 0)
-        return RC_OK;
-    if (m->inside) {
-        enum rc rc = txn_write(s->txn, m->write, m->rows, &conflict, err);
-        return mover_wrote(m, rc, conflict, err);
-    }
     enum rc rc = txn_begin(s->e->conf.txns, &o, &t, err);
     for (int tries = 0; !rc; tries++) {
-        rc = txn_write_commit(t, m->write, m->rows, &conflict, NULL, err);
+        rc = txn_write_commit(t, k->write, k->rows, ret_conflict, NULL, err);
         if (!rc || rc_retry(rc) != RETRY_YES || tries == TRIES || sess_pause(s, tries))
             break;
         rc = txn_restart(t, err);
     }
     txn_free(t);
-    return mover_wrote(m, rc, conflict, err);
+    return rc;
+}
+
+static enum rc chunk_write(void *ctx, struct err *err) {
+    struct chunk *k = ctx;
+    struct mover *m = k->m;
+    size_t conflict = 0;
+    enum rc rc =
+        m->inside ? txn_write(m->d->s->txn, k->write, k->rows, &conflict, err) : write_alone(k, &conflict, err);
+    if (rc == RC_EXISTS && m->c->duplicate)
+        rc = m->c->duplicate(m->c->ctx, k->write[conflict].values, err);
+    m->total += rc ? 0 : k->rows;
+    return rc;
+}
+
+static enum rc mover_next(struct mover *m, struct err *err) {
+    size_t i;
+    m->now = NULL;
+    enum rc rc = lanes_take(&m->lanes, &i, err);
+    if (rc)
+        return rc;
+    struct chunk *k = m->now = &m->chunk[i];
+    k->rows = 0;
+    arena_reset(&k->a);
+    if (!k->row) {
+        k->row = calloc((size_t)COPY_ROWS * m->c->to->n_cols, sizeof *k->row);
+        k->write = calloc(COPY_ROWS, sizeof *k->write);
+    }
+    if (!k->row || !k->write)
+        return ddl_nomem(err);
+    if (m->total - m->told >= COPY_NOTICE_ROWS) {
+        m->told = m->total;
+        sess_notice(m->d->s, "NOTICE", "00000", "%s: %" PRIu64 " rows so far", m->c->what, m->total);
+    }
+    return RC_OK;
+}
+
+static enum rc mover_write(struct mover *m, struct err *err) {
+    if (m->now->rows == 0)
+        return RC_OK;
+    lanes_start(&m->lanes, (size_t)(m->now - m->chunk), chunk_write, m->now);
+    return mover_next(m, err);
 }
 
 static enum rc mover_row(struct mover *m, const struct value *from, struct err *err) {
     const struct ddl_copy *c = m->c;
     const struct table *to = c->to;
-    struct value *row = &m->row[m->rows * to->n_cols];
+    struct chunk *k = m->now;
+    struct value *row = &k->row[k->rows * to->n_cols];
     bool keep = true;
     enum rc rc = RC_OK;
     for (uint16_t i = 0; i < to->n_cols && !rc; i++) {
@@ -280,7 +317,7 @@ static enum rc mover_row(struct mover *m, const struct value *from, struct err *
         else
             rc = c->fill(c->ctx, i, &row[i]);
         if (!rc)
-            rc = value_copy(&m->a, &row[i]);
+            rc = value_copy(&k->a, &row[i]);
     }
     if (rc)
         return err_set(err, rc, "out of memory for a row");
@@ -288,9 +325,9 @@ static enum rc mover_row(struct mover *m, const struct value *from, struct err *
         rc = c->check(c->ctx, row, &keep, err);
     if (rc || !keep)
         return rc;
-    m->write[m->rows] = (struct txn_write){.kind = TXN_INSERT, .table = to, .values = row, .n = to->n_cols};
-    m->rows++;
-    return m->rows == COPY_ROWS || m->a.bytes > COPY_BYTES ? mover_write(m, err) : RC_OK;
+    k->write[k->rows] = (struct txn_write){.kind = TXN_INSERT, .table = to, .values = row, .n = to->n_cols};
+    k->rows++;
+    return k->rows == COPY_ROWS || k->a.bytes > COPY_BYTES ? mover_write(m, err) : RC_OK;
 }
 
 static enum rc mover_scan(struct mover *m, struct txn *t, struct err *err) {
@@ -335,18 +372,23 @@ enum rc ddl_copy_rows(struct ddl *d, const struct ddl_copy *c, uint64_t *ret_row
     struct txn_options o = {.mode = TXN_READ_STRONG, .deadline = s->deadline, .label = "backfill"};
     struct mover m = {.d = d, .c = c, .inside = sess_in_block(s) || !s->final};
     struct txn *t = NULL;
-    arena_init(&m.a, SESS_ARENA_BYTES_MAX);
-    m.row = calloc((size_t)COPY_ROWS * c->to->n_cols, sizeof *m.row);
-    m.write = calloc(COPY_ROWS, sizeof *m.write);
-    enum rc rc = m.row && m.write ? RC_OK : ddl_nomem(err);
+    lanes_init(&m.lanes, s->e->reactor, m.inside ? 1 : COPY_LANES);
+    for (size_t i = 0; i < COPY_LANES; i++) {
+        m.chunk[i].m = &m;
+        arena_init(&m.chunk[i].a, SESS_ARENA_BYTES_MAX);
+    }
+    enum rc rc = mover_next(&m, err);
     if (!rc && !m.inside)
         rc = txn_begin(s->e->conf.txns, &o, &t, err);
     if (!rc)
         rc = mover_scan(&m, m.inside ? s->txn : t, err);
+    rc = lanes_end(&m.lanes, rc, err);
     txn_free(t);
-    free(m.row);
-    free(m.write);
-    arena_done(&m.a);
+    for (size_t i = 0; i < COPY_LANES; i++) {
+        free(m.chunk[i].row);
+        free(m.chunk[i].write);
+        arena_done(&m.chunk[i].a);
+    }
     if (!rc && ret_rows)
         *ret_rows = m.total;
     return rc;
