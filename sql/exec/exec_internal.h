@@ -117,6 +117,18 @@ enum rc exec_slots(struct exec *e, const struct text *t, const struct value **re
 /* May be NULL: no memory for notes. */
 struct scan_note *exec_note(struct exec *e, const struct text *text, const struct table *table, size_t spans);
 
+/* ---- anyfn.c ----------------------------------------------------------------------------------------------------- */
+
+/* Elements of an array of a simple type, in PostgreSQL's binary form: dimensions, NULLs?, type, then for each dimension its
+ * length and first index; then for each element its length (-1: NULL) and its binary form. */
+struct array_elements {
+    struct value *v; /* those that are not NULL */
+    size_t n;
+    bool nulls; /* there are others */
+};
+enum rc array_elements(struct arena *a, const struct col *elem, const struct value *array, struct array_elements *ret,
+                       struct err *err) MUST_CHECK;
+
 /* ---- spans.c ----------------------------------------------------------------------------------------------------- */
 
 /* The spans of a source's rows, sorted; ret->n 0: no row can match. */

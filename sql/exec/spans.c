@@ -33,49 +33,18 @@ static bool fits(const struct table *t, uint16_t part, const struct value *v) {
     return v->kind != VALUE_NULL && col_check(&t->cols[t->key[part].col].col, v, NULL) == RC_OK;
 }
 
-/* Elements of an array of a simple type, in PostgreSQL's binary form: dimensions, NULLs?, type, then for each dimension its
- * length and first index; then for each element its length (-1: NULL) and its binary form. */
-static enum rc elements(struct exec *e, const struct calc *c, const struct value *array, struct choices *ret,
-                        struct err *err) {
-    struct rd r;
-    struct col elem = {.type = c->type.elem, .typmod = COL_TYPMOD_NONE, .type_id = c->type.type_id};
-    rd_init(&r, array->p, array->bytes);
-    uint32_t dims = rd_u32be(&r);
-    (void)rd_u32be(&r), (void)rd_u32be(&r);
-    uint64_t n = dims > 0 ? 1 : 0;
-    if (dims > 6)
-        return err_set(err, RC_CORRUPT, "an array of %u dimensions", dims);
-    for (uint32_t i = 0; i < dims; i++) {
-        n *= rd_u32be(&r);
-        (void)rd_u32be(&r);
-        if (n > array->bytes)
-            return err_set(err, RC_CORRUPT, "an array that is cut off");
-    }
-    struct value *v = arena_array(&e->arena, n + 1, sizeof *v);
-    if (!v)
-        return nomem(err);
-    ret->v = v;
-    for (uint64_t i = 0; i < n && !r.bad; i++) {
-        int32_t bytes = (int32_t)rd_u32be(&r);
-        if (bytes < 0)
-            continue;
-        const uint8_t *p = rd_bytes(&r, (size_t)bytes);
-        enum rc rc = p ? type_recv(&elem, p, (size_t)bytes, &e->arena, &v[ret->n], err) : RC_OK;
-        if (rc)
-            return rc;
-        ret->n += p != NULL;
-    }
-    return r.bad ? err_set(err, RC_CORRUPT, "an array that is cut off") : RC_OK;
-}
-
 static enum rc choices_of(struct exec *e, const struct keys *k, uint16_t part, struct choices *ret, struct err *err) {
     const struct key_cond *c = &k->part[part];
     struct choices all = {0};
     if (c->array) {
         const struct value *array = &e->calc[c->eq[0]];
-        enum rc rc = array->kind == VALUE_BLOB ? elements(e, &e->plan->calc[c->eq[0]], array, &all, err) : RC_OK;
+        const struct calc *calc = &e->plan->calc[c->eq[0]];
+        struct col elem = {.type = calc->type.elem, .typmod = COL_TYPMOD_NONE, .type_id = calc->type.type_id};
+        struct array_elements of = {0};
+        enum rc rc = array->kind == VALUE_BLOB ? array_elements(&e->arena, &elem, array, &of, err) : RC_OK;
         if (rc)
             return rc;
+        all = (struct choices){.v = of.v, .n = of.n};
     } else {
         struct value *v = c->eqs == 1 ? &ret->one : arena_array(&e->arena, c->eqs, sizeof *v);
         if (!v)

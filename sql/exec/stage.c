@@ -57,7 +57,8 @@ enum rc exec_ext_open(sqlite3 *db, void *ctx, struct err *err) {
     (void)ctx;
     int code = sqlite3_create_function_v2(db, "pgone", 1, SQLITE_UTF8 | SQLITE_INNOCUOUS | SQLITE_DETERMINISTIC, NULL,
                                           NULL, one_step, one_final, NULL);
-    return code == SQLITE_OK ? sortkey_register(db, err) : stage_error(db, "register pgone", err);
+    enum rc rc = code == SQLITE_OK ? sortkey_register(db, err) : stage_error(db, "register pgone", err);
+    return rc ? rc : anyfn_register(db, err);
 }
 
 /* ---- a stage ----------------------------------------------------------------------------------------------------- */

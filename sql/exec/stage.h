@@ -57,6 +57,8 @@ enum rc stage_error(sqlite3 *db, const char *doing, struct err *err);
 enum rc vsource_register(struct vsource *s, struct err *err) MUST_CHECK;
 /* pgkey: what intervals and arrays are sorted by. For tablets too. */
 enum rc sortkey_register(sqlite3 *db, struct err *err) MUST_CHECK;
+/* pgany: the elements of an array. For tablets too. */
+enum rc anyfn_register(sqlite3 *db, struct err *err) MUST_CHECK;
 /* pgset, functions that give rows. */
 enum rc setfn_register(struct stage *g, struct err *err) MUST_CHECK;
 void vsource_done(struct vsource *s);

@@ -281,6 +281,15 @@ static bool native_in(const struct expr *e) {
     return true;
 }
 
+/* As keys.c takes it for spans; the array has one value in a run. */
+static bool native_any(const struct expr *e) {
+    const struct col *array = &e->arg[1]->type;
+    struct col elem = {.type = array->elem, .typmod = COL_TYPMOD_NONE, .type_id = array->type_id};
+    int class = plan_class(&expr_strip(e->arg[0])->type);
+    return !e->flag && class != 0 && fn_comparison(e->call.fn) == '=' && reaches_rows(e->arg[0]) &&
+           array->type == COL_ARRAY && elem.type != COL_NUMERIC && class == plan_class(&elem) && expr_fixed(e->arg[1]);
+}
+
 static bool native_distinct(const struct expr *e) {
     int class = plan_class(&expr_strip(e->arg[0])->type);
     return class != 0 && class == plan_class(&expr_strip(e->arg[1])->type) && fn_comparison(e->call.fn) == '=' &&
@@ -307,6 +316,16 @@ static void print_in(struct out *o, const struct expr *e) {
         print_expr(o, expr_strip(e->arg[i]));
     }
     out_puts(o, ")");
+    close_paren(o);
+}
+
+static void print_any(struct out *o, const struct expr *e) {
+    const struct col *array = &e->arg[1]->type;
+    open_paren(o);
+    operand(o, e->arg[0], true);
+    out_puts(o, " IN (SELECT v FROM pgany(");
+    print_expr(o, e->arg[1]);
+    out_printf(o, ", %u, %u))", array->elem, array->type_id);
     close_paren(o);
 }
 
@@ -379,6 +398,11 @@ static bool print_native(struct out *o, const struct expr *e) {
         if (!native_in(e))
             return false;
         print_in(o, e);
+        return true;
+    case EXPR_ANY_ARRAY:
+        if (!native_any(e))
+            return false;
+        print_any(o, e);
         return true;
     case EXPR_CASE:
         if (!expr_has_sublink(e))
