@@ -124,6 +124,11 @@ void hist_commit_read_only(struct history *h, uint32_t t, int64_t ts, bool stale
     h->txn[t].stale = stale;
 }
 
+void hist_commit_untimed(struct history *h, uint32_t t, int64_t end_ns) {
+    end(h, t, HIST_COMMITTED, 0, end_ns);
+    h->txn[t].read_only = h->txn[t].untimed = true;
+}
+
 void hist_abort(struct history *h, uint32_t t, int64_t end_ns) {
     end(h, t, HIST_ABORTED, 0, end_ns);
 }
@@ -267,7 +272,7 @@ static bool check_real_time(struct history *h, struct hist_verdict *v) {
     qsort(p, n, sizeof *p, place_cmp);
     for (size_t i = 0; i < n && ok; i++) {
         const struct hist_txn *x = &h->txn[p[i].t];
-        if (x->stale)
+        if (x->stale || x->untimed)
             continue;
         if (p[i].later && !x->read_only && x->ts > written) {
             written = x->ts;
@@ -289,7 +294,7 @@ bool hist_check_replay(struct history *h, struct hist_verdict *ret) {
     CHECK(p);
     map_init(&r.cells);
     for (uint32_t t = 0; t < h->txns; t++)
-        if (h->txn[t].status == HIST_COMMITTED)
+        if (h->txn[t].status == HIST_COMMITTED && !h->txn[t].untimed)
             p[n++] = (struct place){h->txn[t].ts, h->txn[t].read_only, t};
     qsort(p, n, sizeof *p, place_cmp);
     for (size_t i = 0; i < n && ok; i++)

@@ -52,6 +52,8 @@ void hist_read_range(struct history *h, uint32_t t, uint64_t first, uint64_t las
 void hist_commit(struct history *h, uint32_t t, int64_t ts, int64_t end_ns);
 /* stale: it asked for the past, so real time does not bind it. */
 void hist_commit_read_only(struct history *h, uint32_t t, int64_t ts, bool stale, int64_t end_ns);
+/* It only read, and nobody knows at which timestamp: the replay leaves it out, the cycles do not. */
+void hist_commit_untimed(struct history *h, uint32_t t, int64_t end_ns);
 void hist_abort(struct history *h, uint32_t t, int64_t end_ns);
 /* Its client does not know. It counts once somebody sees what it wrote (cycles), or never (replay: resolve it before).
  * */

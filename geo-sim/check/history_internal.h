@@ -23,8 +23,8 @@ struct hist_op {
 
 struct hist_txn {
     enum hist_status status;
-    bool read_only, stale, seen;         /* seen: somebody read what it wrote */
-    uint32_t session, first_op, last_op; /* + 1 */
+    bool read_only, stale, untimed, seen; /* seen: somebody read what it wrote */
+    uint32_t session, first_op, last_op;  /* + 1 */
     int64_t begin_ns, end_ns, ts;
 };
 

@@ -13,7 +13,7 @@
 #include "shard/node/system.h"
 #include "shard/replica/replica.h"
 
-static const int64_t ASK_NS = 2000000000, RETRY_NS = 50000000, LOOKUP_TRIES = 20;
+static const int64_t ASK_NS = 2000000000, RETRY_NS = 50000000, LOOKUP_TRIES = 200;
 enum { ARENA_BYTES_MAX = 64 << 20 };
 
 struct entry {
@@ -427,7 +427,10 @@ enum rc directory_find(struct directory *d, struct mvcc_bytes key, int64_t deadl
             return rc;
         if (directory_known(d, key, ret))
             return RC_OK;
-        rc = fiber_sleep(rpc_reactor(d->rpc), RETRY_NS); /* between a split and its entry here */
+        /* Between a split and its entry here: the right half is told by its leader's next round, which may be busy growing. */
+        if (reactor_now(rpc_reactor(d->rpc)) + RETRY_NS >= deadline)
+            break;
+        rc = fiber_sleep(rpc_reactor(d->rpc), RETRY_NS);
         if (rc)
             return err_set(err, rc, "%s", rc_text(rc));
     }

@@ -726,17 +726,31 @@ static enum rc f_commit_token(struct call *c, struct err *err) {
     return text_buf(c, &b, err);
 }
 
-static enum rc f_txn_status(struct call *c, struct err *err) {
+/* What became of the transaction of a token. */
+static enum rc status_of(struct call *c, enum txn_verdict *ret, int64_t *ret_ts, struct err *err) {
     struct txn_token token;
+    const char *t = str(c, 0);
+    enum rc rc = txn_token_parse(t, strlen(t), &token, err);
+    return rc ? rc : txn_status(c->s->e->conf.txns, &token, c->s->deadline, ret, ret_ts, err);
+}
+
+static enum rc f_txn_status(struct call *c, struct err *err) {
     enum txn_verdict verdict;
     int64_t ts;
     if (null_arg(c))
         return f_null(c, err);
-    const char *t = str(c, 0);
-    enum rc rc = txn_token_parse(t, strlen(t), &token, err);
-    if (!rc)
-        rc = txn_status(c->s->e->conf.txns, &token, c->s->deadline, &verdict, &ts, err);
+    enum rc rc = status_of(c, &verdict, &ts, err);
     return rc ? rc : text(c, txn_verdict_name(verdict), err);
+}
+
+static enum rc f_txn_timestamp(struct call *c, struct err *err) {
+    enum txn_verdict verdict = TXN_UNDECIDED;
+    int64_t ts = 0;
+    if (null_arg(c))
+        return f_null(c, err);
+    enum rc rc = status_of(c, &verdict, &ts, err);
+    *c->ret = !rc && verdict == TXN_COMMITTED ? value_int(ts) : value_null();
+    return rc;
 }
 
 /* Operators' verbs, as `meridian tablet` has them: any node takes them and finds who can do it. */
@@ -972,6 +986,7 @@ static const struct {
     {"meridian.commit_timestamp", f_commit_timestamp},
     {"meridian.commit_token", f_commit_token},
     {"meridian.txn_status", f_txn_status},
+    {"meridian.txn_timestamp", f_txn_timestamp},
     {"meridian.split", f_split},
     {"meridian.split_tablet", f_split_tablet},
     {"meridian.transfer_leader", f_transfer},
