@@ -218,6 +218,29 @@ static void table_ids(struct virt *x) {
     cat_list_done(&l);
 }
 
+/* Indexes that are tables of keys of their own. */
+static void index_ids(struct virt *x) {
+    struct cat_list l;
+    bool on = true;
+    if (!virt_list(x, CAT_OBJECT_TABLE, false, &l))
+        return;
+    for (size_t i = 0; i < l.n && on; i++) {
+        const struct cat_table *t = l.v[i]->table;
+        for (uint16_t k = 0; k < t->indexes && on; k++) {
+            if (t->index[k].kind != CAT_INDEX_GLOBAL)
+                continue;
+            virt_text(x, t->schema_name);
+            virt_text(x, t->name);
+            virt_text(x, t->index[k].name);
+            virt_int(x, t->index[k].id);
+            virt_int(x, (int64_t)t->index[k].store->id);
+            virt_int(x, t->index[k].store->version);
+            on = virt_end(x);
+        }
+    }
+    cat_list_done(&l);
+}
+
 static const char *region_of(const Node__Answer *l, uint32_t node) {
     for (size_t i = 0; l && i < l->n_nodes; i++)
         if (l->nodes[i]->node == node)
@@ -346,6 +369,8 @@ static const struct virt_def defs[] = {
     MERIDIAN(
         12306, "tables", table_ids,
         "schema_name name, table_name name, oid oid, rows_id int8, table_group int8, version int4, placement text"),
+    MERIDIAN(12351, "indexes", index_ids,
+             "schema_name name, table_name name, index_name name, oid oid, rows_id int8, version int4"),
 };
 
 const struct virt_table virt_meridian = {defs, ARRAY_LEN(defs)};

@@ -154,7 +154,8 @@ static enum rc take(struct simpg *c, int64_t deadline) {
 
 /* ---- for users ------------------------------------------------------------------------------------------------------------- */
 
-enum rc simpg_open(struct reactor *r, const char *addr, int64_t deadline, struct simpg **ret, struct err *err) {
+enum rc simpg_open(struct reactor *r, const char *addr, const char *options, int64_t deadline, struct simpg **ret,
+                   struct err *err) {
     struct env_stream *stream;
     enum rc rc = env_connect(reactor_env(r), addr, &stream, err);
     if (rc)
@@ -172,6 +173,10 @@ enum rc simpg_open(struct reactor *r, const char *addr, int64_t deadline, struct
         buf_put_u32be(&c->out, VERSION_3);
         put_cstr(c, "user");
         put_cstr(c, "meridian");
+        if (options) {
+            put_cstr(c, "options");
+            put_cstr(c, options);
+        }
         put_cstr(c, "");
         message_end(c, at);
         rc = flush(c, deadline);

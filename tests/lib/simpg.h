@@ -3,7 +3,7 @@
  * simpg.h: a client of PostgreSQL's protocol on fibers and env streams, for clients inside of a simulation.
  *
  *     struct simpg *c;
- *     rc = simpg_open(r, "n1:7432", deadline, &c);
+ *     rc = simpg_open(r, "n1:7432", NULL, deadline, &c, &err);
  *     rc = simpg_query(c, deadline, "SELECT v FROM t WHERE k = %d", k);      c->answer says what came
  *     rc = simpg_call(c, deadline, "SELECT v FROM t WHERE k = $1", (const char *[]){"7"}, 1);
  *     simpg_close(c);
@@ -46,7 +46,8 @@ struct simpg {
     size_t prepareds;
 };
 
-enum rc simpg_open(struct reactor *r, const char *addr, int64_t deadline, struct simpg **ret,
+/* options: settings of the session, as libpq's options has them; NULL: none. */
+enum rc simpg_open(struct reactor *r, const char *addr, const char *options, int64_t deadline, struct simpg **ret,
                    struct err *err) WAITS MUST_CHECK;
 /* One simple query. */
 enum rc simpg_query(struct simpg *c, int64_t deadline, const char *fmt, ...) WAITS PRINTF_LIKE(3, 4) MUST_CHECK;

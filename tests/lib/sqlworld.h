@@ -43,9 +43,10 @@ struct sqlclient {
     struct reactor *r;
     uint32_t number;                  /* 0, 1, ... */
     uint32_t session;                 /* of the history: anew with each connection */
-    int node;                         /* that it speaks to; 0: any */
+    int node;                         /* that it is to speak to; 0: any */
+    int at;                           /* that it speaks to */
     struct simpg *pg;                 /* NULL: not connected */
-    bool prepared;                    /* statements without parameters too go by the extended protocol */
+    int64_t last_ts;                  /* of its last commit */
     char token[SQLWORLD_TOKEN_BYTES]; /* of the transaction under way; "" = none */
 };
 

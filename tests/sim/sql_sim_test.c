@@ -87,6 +87,7 @@ static void setup(struct sqlclient *c) {
     for (size_t i = 0; i < ARRAY_LEN(ddl); i++)
         if (!sqlclient_must(c, "%s", ddl[i]))
             return;
+    IGNORE(sqlclient_sleep(c, 3 * SECOND)); /* whoever reads the past finds that */
 }
 
 /* ---- registers ------------------------------------------------------------------------------------------------------------- */
