@@ -60,9 +60,9 @@ static void put_cstr(struct simpg *c, const char *s) {
 }
 
 static const char *cstr(struct rd *m) {
-    const void *end = memchr(m->at, 0, rd_left(m));
-    CHECK(end);
-    return (const char *)rd_bytes(m, (size_t)((const uint8_t *)end - m->at) + 1);
+    size_t bytes = strnlen((const char *)m->at, rd_left(m));
+    CHECK(bytes < rd_left(m));
+    return (const char *)rd_bytes(m, bytes + 1);
 }
 
 static enum rc flush(struct simpg *c, int64_t deadline) {
