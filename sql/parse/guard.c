@@ -16,7 +16,7 @@ struct level {
 
 struct scan {
     const char *at, *end;
-    struct level *level; /* GUARD_DEPTH_MAX + 2 of them: each costs one at least, so there are never more */
+    struct level *level; /* GUARD_DEPTH_MAX + 2 of them at most, and no more than bytes: each costs one at least */
     uint32_t open, depth, depth_max;
     uint32_t run, run_max; /* operator characters in a row */
 };
@@ -239,7 +239,7 @@ enum rc guard_check(struct arena *a, const char *text, size_t bytes, uint32_t *r
         return RC_SQL;
     }
     struct scan s = {.at = text, .end = text + bytes};
-    s.level = arena_array(a, GUARD_DEPTH_MAX + 2, sizeof *s.level);
+    s.level = arena_array(a, (bytes < GUARD_DEPTH_MAX ? bytes : GUARD_DEPTH_MAX) + 2, sizeof *s.level);
     if (!s.level)
         return err_set(err, RC_NOMEM, "out of memory");
     s.level[0] = (struct level){0};

@@ -74,7 +74,10 @@ static void parse(void *arg) {
 enum rc parse_text(struct reactor *r, struct arena *a, const char *text, size_t bytes, PgQuery__ParseResult **ret,
                    struct err *err) {
     uint32_t depth;
-    enum rc rc = guard_check(a, text, bytes, &depth, err);
+    struct arena levels; /* not in a, which a prepared statement keeps */
+    arena_init(&levels, 0);
+    enum rc rc = guard_check(&levels, text, bytes, &depth, err);
+    arena_done(&levels);
     if (rc)
         return rc;
     struct job j = {.a = a, .bytes = bytes};

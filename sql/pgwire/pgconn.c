@@ -2,23 +2,70 @@
 /* pgconn.c: a connection's bytes, its main loop and its end. */
 #include "sql/pgwire/pgconn.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LAST_WORDS_NS = 500000000 };
+enum {
+    LAST_WORDS_NS = 500000000,
+    LARGE_FREE_BYTES = 64 << 10, /* a piece up to this size is had even by a store that is full */
+    LARGE_BYTES = 16 << 20,      /* a session that held more leaves holes in the heap, which go back to the system */
+};
+
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
+
+enum rc pgconn_hold(struct pgconn *c, size_t bytes, struct err *err) {
+    struct gauge *all = &c->w->stats.held_bytes;
+    if (bytes > PGWIRE_HELD_BYTES_MAX - c->held)
+        return err_set(err, RC_LIMIT, "a session's statements, portals and messages may hold %d MiB",
+                       PGWIRE_HELD_BYTES_MAX >> 20);
+    if (bytes > LARGE_FREE_BYTES && (size_t)gauge_get(all) + bytes > c->w->conf.held_max) {
+        err_set(err, RC_NOMEM, "out of memory for statements and messages");
+        err_detail(err, "The sessions of this store hold %lld MiB.", (long long)gauge_get(all) >> 20);
+        return RC_NOMEM;
+    }
+    gauge_add(all, (int64_t)bytes);
+    c->held += bytes;
+    c->held_most = c->held > c->held_most ? c->held : c->held_most;
+    return RC_OK;
+}
+
+void pgconn_let_go(struct pgconn *c, size_t bytes) {
+    CHECK(bytes <= c->held);
+    gauge_add(&c->w->stats.held_bytes, -(int64_t)bytes);
+    c->held -= bytes;
+}
+
+/* What the message under way takes. */
+static enum rc in_hold(struct pgconn *c, struct err *err) {
+    if (c->in.cap < c->in_held) {
+        pgconn_let_go(c, c->in_held - c->in.cap);
+        c->in_held = c->in.cap;
+        return RC_OK;
+    }
+    enum rc rc = pgconn_hold(c, c->in.cap - c->in_held, err);
+    if (!rc)
+        c->in_held = c->in.cap;
+    return rc;
+}
 
 /* ---- bytes ------------------------------------------------------------------------------------------------------- */
 
-/* Reads until `need` bytes of the message under way are there. */
-static enum rc fill(struct pgconn *c, size_t need) {
+/*
+ * Reads until `need` bytes of the message under way are there. The buffer grows with what has come: a length is only a promise.
+ */
+static enum rc fill(struct pgconn *c, size_t need, struct err *err) {
     while (c->in.len - c->in_at < need) {
-        size_t want = need - (c->in.len - c->in_at), n = 0;
-        if (want < PGCONN_KEEP_BYTES)
-            want = PGCONN_KEEP_BYTES;
+        size_t have = c->in.len - c->in_at, want = need - have, n = 0;
+        size_t trust = have > PGCONN_OUT_BYTES ? have : PGCONN_OUT_BYTES;
+        want = want < PGCONN_KEEP_BYTES ? PGCONN_KEEP_BYTES : want > trust ? trust : want;
         uint8_t *to = buf_reserve(&c->in, want);
         if (!to)
-            return buf_rc(&c->in);
-        enum rc rc = fiber_stream_read(&c->fs, to, want, DEADLINE_NONE, &n);
+            return err_set(err, RC_NOMEM, "no memory for a message of %zu bytes", need);
+        enum rc rc = in_hold(c, err);
+        if (rc)
+            return rc;
+        rc = fiber_stream_read(&c->fs, to, want, DEADLINE_NONE, &n);
         if (rc)
             return rc;
         buf_commit(&c->in, n);
@@ -33,6 +80,7 @@ static void in_drop(struct pgconn *c) {
     if (c->in_at == c->in.len) {
         buf_reset(&c->in, PGCONN_KEEP_BYTES);
         c->in_at = c->in_message = 0;
+        IGNORE(in_hold(c, NULL)); /* less than before */
     } else if (c->in_at > PGCONN_OUT_BYTES) {
         buf_consume(&c->in, c->in_at);
         c->in_at = c->in_message = 0;
@@ -54,7 +102,7 @@ static size_t length_max(char type) {
 
 enum rc pgconn_read(struct pgconn *c, char *ret_type, struct rd *ret, struct err *err) {
     in_drop(c);
-    enum rc rc = fill(c, 5);
+    enum rc rc = fill(c, 5, err);
     if (rc)
         return rc;
     char type = (char)c->in.data[c->in_at];
@@ -66,9 +114,7 @@ enum rc pgconn_read(struct pgconn *c, char *ret_type, struct rd *ret, struct err
         err_detail(err, "A message of type '%c' may have %zu bytes.", type, length_max(type));
         return RC_PROTOCOL;
     }
-    rc = fill(c, 1 + (size_t)length);
-    if (rc == RC_NOMEM || rc == RC_LIMIT)
-        return err_set(err, RC_NOMEM, "no memory for a message of %u bytes", length);
+    rc = fill(c, 1 + (size_t)length, err);
     if (rc)
         return rc;
     counter_inc(&c->w->stats.messages);
@@ -184,7 +230,7 @@ static bool serve_one(struct pgconn *c) {
     if (c->in_message == c->in.len && pgconn_flush(c) != RC_OK)
         return false;
     enum rc rc = pgconn_read(c, &type, &m, &err);
-    if (rc == RC_PROTOCOL || rc == RC_NOMEM) {
+    if (rc == RC_PROTOCOL || rc == RC_NOMEM || rc == RC_LIMIT) {
         counter_inc(&c->w->stats.protocol_errors);
         diag_warn(&c->w->env->diag, "sql: broken message", "client=\"%s\" reason=\"%s\"", c->who, err_message(&err));
         pg_error(&c->out, 'E', "FATAL", &err);
@@ -229,5 +275,10 @@ void pgconn_main(void *arg) {
     map_done(&c->portals);
     buf_done(&c->in);
     buf_done(&c->out);
+    pgconn_let_go(c, c->in_held);
+    CHECK(c->held == 0);
+    bool large = c->held_most > LARGE_BYTES;
     free(c);
+    if (large)
+        malloc_trim(0);
 }

@@ -21,7 +21,7 @@ struct pgwire {
     struct env *env;
     struct pgwire_conf conf;
     struct pgwire_stats stats;
-    struct metric metric[10];
+    struct metric metric[11];
     struct pgwire *const *stores;
     uint16_t store_count, next_store;
     struct env_listener *listener;
@@ -42,6 +42,7 @@ struct pgportal {
     struct map_node node;
     struct pgstmt *stmt;
     struct sess_portal *portal;
+    size_t bytes; /* that it holds */
     size_t formats;
     int16_t *format; /* 0, 1 (for all) or one each */
     bool executed;
@@ -55,6 +56,9 @@ struct pgconn {
     struct buf in, out;
     size_t in_at;      /* read up to here */
     size_t in_message; /* the message under way ends here */
+    size_t in_held;    /* of `in`, as far as it is counted in `held` */
+    size_t held;       /* bytes of statements, portals and the message under way */
+    size_t held_most;
     uint32_t pid, secret;
     struct sess *sess;
     struct map statements, portals;
@@ -74,6 +78,9 @@ struct pgconn {
 /* The next message, whole, in place until the next call. RC_CLOSED: the client is gone. RC_PROTOCOL: and the connection
  * must end (08P01). */
 enum rc pgconn_read(struct pgconn *c, char *ret_type, struct rd *ret, struct err *err) WAITS;
+/* Counts bytes more as held by the session, or fewer. RC_LIMIT: not by this session; RC_NOMEM: not by all of the store's. */
+enum rc pgconn_hold(struct pgconn *c, size_t bytes, struct err *err);
+void pgconn_let_go(struct pgconn *c, size_t bytes);
 /* Whether the next message is there already, and is of this type. */
 bool pgconn_next_is(const struct pgconn *c, char type);
 /* Sends what is in out. Not cut short by a cancelled statement: half a message would ruin the connection. */

@@ -93,6 +93,7 @@ static struct pgportal *portal_find(struct pgconn *c, const char *name) {
 static void statement_unref(struct pgconn *c, struct pgstmt *s) {
     if (--s->uses > 0)
         return;
+    pgconn_let_go(c, s->stmt->bytes);
     ops_of(c)->stmt_free(s->stmt);
     free(s);
 }
@@ -108,6 +109,7 @@ static void portal_drop(struct pgconn *c, struct pgportal *p) {
     if (!p)
         return;
     map_del(&c->portals, &p->node);
+    pgconn_let_go(c, p->bytes);
     ops_of(c)->portal_free(p->portal);
     statement_unref(c, p->stmt);
     free(p->format);
@@ -235,7 +237,8 @@ static enum rc client_copy_read(void *ctx, const void **ret, size_t *ret_bytes, 
         case 'S':
             continue; /* the protocol says: ignore them here */
         default:
-            c->closing = true;
+            c->copying = false;
+            c->ended |= type == 'X';
             return err_set(err, RC_PROTOCOL, "unexpected message type 0x%02X during COPY from stdin", (unsigned)type);
         }
     }
@@ -365,6 +368,11 @@ static void parse_work(void *arg) {
     else
         j->rc = ops->prepare(c->sess, script, 0, j->oid, j->oids, &j->stmt->stmt, &j->err);
     ops->script_free(script);
+    if (j->rc)
+        return;
+    j->rc = pgconn_hold(c, j->stmt->stmt->bytes, &j->err);
+    if (j->rc)
+        ops->stmt_free(j->stmt->stmt);
 }
 
 void pgconn_parse(struct pgconn *c, struct rd *m) {
@@ -381,11 +389,13 @@ void pgconn_parse(struct pgconn *c, struct rd *m) {
     size_t n = strlen(name);
     j.stmt = n < PG_SMALL_BYTES_MAX ? calloc(1, sizeof *j.stmt + n + 1) : NULL;
     oid = calloc(j.oids + 1, sizeof *oid);
-    if (!j.stmt || !oid) {
+    if (n >= PG_SMALL_BYTES_MAX) {
+        j.rc = err_set(&j.err, RC_LIMIT, "the name of a prepared statement may have %d bytes", PG_SMALL_BYTES_MAX - 1);
+    } else if (!j.stmt || !oid) {
         j.rc = err_set(&j.err, RC_NOMEM, "out of memory for a prepared statement");
     } else if (n > 0 && statement_find(c, name)) {
         j.rc = err_sql(&j.err, "42P05", "prepared statement \"%.64s\" already exists", name);
-    } else if (c->statements.count >= PGWIRE_STATEMENTS_MAX) {
+    } else if (n > 0 && c->statements.count >= PGWIRE_STATEMENTS_MAX) {
         j.rc = err_set(&j.err, RC_LIMIT, "a session may have %d prepared statements", PGWIRE_STATEMENTS_MAX);
     } else {
         memcpy(j.stmt->name, name, n + 1);
@@ -493,7 +503,7 @@ static enum rc bind_read(struct pgconn *c, struct rd *m, struct arena *a, struct
     size_t n = strlen(portal);
     if (n > 0 && portal_find(c, portal))
         return err_sql(&j->err, "42P03", "portal \"%.64s\" already exists", portal);
-    if (n > PGCONN_NAME_BYTES_MAX || c->portals.count >= PGWIRE_PORTALS_MAX)
+    if (n > PGCONN_NAME_BYTES_MAX || (n > 0 && c->portals.count >= PGWIRE_PORTALS_MAX))
         return err_set(&j->err, RC_LIMIT, "a session may have %d portals, with names of %d bytes", PGWIRE_PORTALS_MAX,
                        PGCONN_NAME_BYTES_MAX);
     enum rc rc = params_read(ops_of(c)->types(c->sess), m, j->stmt->stmt, a, &j->param, &j->err);
@@ -507,7 +517,11 @@ static enum rc bind_read(struct pgconn *c, struct rd *m, struct arena *a, struct
         return j->err.rc;
     if (m->bad || rd_left(m) > 0)
         return err_set(&j->err, RC_PROTOCOL, "invalid message format: Bind is too short or too long");
-    return job_run(j, bind_work);
+    j->portal->bytes = sizeof *j->portal + a->bytes;
+    rc = pgconn_hold(c, j->portal->bytes, &j->err);
+    if (!rc && (rc = job_run(j, bind_work)) != RC_OK)
+        pgconn_let_go(c, j->portal->bytes);
+    return rc;
 }
 
 void pgconn_bind(struct pgconn *c, struct rd *m) {

@@ -9,7 +9,7 @@
 
 #include "sql/pgwire/pgconn.h"
 
-enum { SESSIONS_MAX = 4096 };
+enum { SESSIONS_MAX = 4096, HELD_BYTES_MAX = 1 << 30 };
 
 static void on_arrive(void *ctx, struct env_stream *stream) {
     struct pgwire *w = ctx;
@@ -56,6 +56,8 @@ enum rc pgwire_new(struct reactor *r, const struct pgwire_conf *conf, struct pgw
     w->conf = *conf;
     if (w->conf.sessions_max == 0)
         w->conf.sessions_max = SESSIONS_MAX;
+    if (w->conf.held_max == 0)
+        w->conf.held_max = HELD_BYTES_MAX;
     fiber_group_init(&w->fibers);
     ilist_init(&w->conns);
     *ret = w;
@@ -75,6 +77,10 @@ void pgwire_add_metrics(struct pgwire *w) {
         {.name = "meridian_sql_bytes_out_total", .help = "Bytes to clients.", .value = &s->bytes_out},
         {.name = "meridian_sql_protocol_errors_total", .help = "Broken messages.", .value = &s->protocol_errors},
         {.name = "meridian_sql_sessions", .help = "Sessions now.", .kind = METRIC_GAUGE, .value = &s->sessions},
+        {.name = "meridian_sql_held_bytes",
+         .help = "What sessions' statements, portals and messages hold.",
+         .kind = METRIC_GAUGE,
+         .value = &s->held_bytes},
     };
     static_assert(ARRAY_LEN(list) == ARRAY_LEN(w->metric), "one entry each");
     for (size_t i = 0; i < ARRAY_LEN(list); i++) {

@@ -21,7 +21,8 @@ struct pgwire;
 enum {
     PGWIRE_STATEMENTS_MAX = 10000, /* prepared, of one session */
     PGWIRE_PORTALS_MAX = 1000,
-    PGWIRE_STARTUP_SECONDS = 60, /* from the connection to its first ReadyForQuery */
+    PGWIRE_HELD_BYTES_MAX = 512 << 20, /* statements, portals and messages of one session */
+    PGWIRE_STARTUP_SECONDS = 60,       /* from the connection to its first ReadyForQuery */
 };
 
 struct pgwire_conf {
@@ -31,11 +32,12 @@ struct pgwire_conf {
     struct env_tls *tls; /* NULL: TLS is declined */
     bool require_tls;    /* refuse sessions that do not ask for it */
     size_t sessions_max; /* of this store; 0 = 4,096 */
+    size_t held_max;     /* bytes that its sessions' statements, portals and messages hold; 0 = 1 GiB */
 };
 
 struct pgwire_stats {
     struct counter accepted, refused, failed_logins, cancels, queries, messages, bytes_in, bytes_out, protocol_errors;
-    struct gauge sessions;
+    struct gauge sessions, held_bytes;
 };
 
 /* conf is copied. */

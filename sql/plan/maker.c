@@ -55,6 +55,22 @@ bool maker_room(struct maker *m, void *array, uint32_t n, uint32_t *max, size_t 
     return true;
 }
 
+bool maker_reach(struct maker *m, uint32_t **array, uint32_t i, uint32_t *max) {
+    if (i < *max)
+        return !m->rc;
+    uint32_t more = *max ? *max : 8;
+    while (more <= i)
+        more *= 2;
+    uint32_t *p = maker_alloc(m, more, sizeof *p);
+    if (!p)
+        return false;
+    if (*max)
+        memcpy(p, *array, *max * sizeof *p);
+    *array = p;
+    *max = more;
+    return true;
+}
+
 const char *maker_name(struct maker *m, const char *name) {
     const char *copy = name ? arena_strdup(m->arena, name) : "?column?";
     if (!copy)
@@ -186,9 +202,10 @@ uint32_t maker_calc(struct maker *m, const struct expr *e, const struct col *typ
     if (in->kind == EXPR_PARAM && plan_same_form(&in->type, type)) {
         c.kind = CALC_PARAM;
         c.param = in->param - 1;
-        for (uint32_t i = 0; i < p->calcs; i++)
-            if (p->calc[i].kind == CALC_PARAM && p->calc[i].param == c.param && p->calc[i].use == use)
-                return i;
+        if (use == CALC_VALUE && !maker_reach(m, &m->of_param, c.param, &m->of_params_max))
+            return 0;
+        if (use == CALC_VALUE && m->of_param[c.param])
+            return m->of_param[c.param] - 1;
     } else if (in->kind == EXPR_CONST && (in->value.kind == VALUE_NULL || plan_same_form(&in->type, type))) {
         c.kind = CALC_CONST;
         c.value = in->value; /* which may lie in the statement's text */
@@ -200,6 +217,8 @@ uint32_t maker_calc(struct maker *m, const struct expr *e, const struct col *typ
     }
     if (!maker_room(m, &p->calc, p->calcs, &m->calcs_max, sizeof *p->calc))
         return 0;
+    if (c.kind == CALC_PARAM && use == CALC_VALUE)
+        m->of_param[c.param] = p->calcs + 1;
     p->calc[p->calcs] = c;
     return p->calcs++;
 }

@@ -28,7 +28,8 @@ struct maker {
     const struct rel **rel; /* numbered */
     uint32_t rels, rels_max;
     uint32_t calcs_max;
-    const struct query **with; /* numbered WITH queries */
+    uint32_t *of_param, of_params_max; /* by parameter: its calc + 1, 0 = it has none yet */
+    const struct query **with;         /* numbered WITH queries */
     uint32_t withs, withs_max;
     /* Stand-ins for what a program cannot compute by itself. */
     struct rel params_rel, leaf_rel;
@@ -49,6 +50,7 @@ struct out {
     struct buf sql;
     uint32_t *slot;
     uint32_t slots, slots_max;
+    uint32_t *of_calc, of_calcs_max; /* by calc: its slot + 1 */
     unsigned depth;
     /* Functions among the targets that give rows: joined to FROM, from the query's first on. */
     const struct expr **joined;
@@ -60,6 +62,8 @@ struct out {
 void *maker_alloc(struct maker *m, size_t n, size_t size); /* zeros; NULL: it has failed */
 /* Room for one more in an array of the arena that doubles. False: it has failed. */
 bool maker_room(struct maker *m, void *array, uint32_t n, uint32_t *max, size_t size);
+/* Room for place i in an array that is zero as far as nothing was put there. */
+bool maker_reach(struct maker *m, uint32_t **array, uint32_t i, uint32_t *max);
 void maker_fail(struct maker *m, enum rc rc);
 /* 0A000 with the expression's place. */
 void maker_unsupported(struct maker *m, int32_t location, const char *fmt, ...) PRINTF_LIKE(3, 4);

@@ -74,6 +74,10 @@ enum query_kind plan_kind(const struct plan *p) {
     return p->kind;
 }
 
+size_t plan_bytes(const struct plan *p) {
+    return sizeof *p + p->arena.bytes;
+}
+
 size_t plan_params(const struct plan *p) {
     return p->analysed.params;
 }

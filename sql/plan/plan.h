@@ -31,6 +31,7 @@ void plan_unref(struct plan *p); /* NULL is fine */
 
 enum query_kind plan_kind(const struct plan *p);
 size_t plan_params(const struct plan *p);
+size_t plan_bytes(const struct plan *p); /* of memory */
 const struct col *plan_param(const struct plan *p);
 size_t plan_columns(const struct plan *p); /* 0: it returns no rows */
 const struct plan_column *plan_column(const struct plan *p);

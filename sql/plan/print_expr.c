@@ -11,8 +11,9 @@
 #include <string.h>
 
 enum {
-    CALL_ARGS_MAX = 126,   /* of SQLite's functions, without the program */
-    NATIVE_LIST_MAX = 200, /* SQLite's expressions are at most 1000 deep, and a chain is as deep as it is long */
+    CALL_ARGS_MAX = 126,      /* of SQLite's functions, without the program */
+    NUMBERED_SLOTS_MAX = 200, /* SQLite looks a numbered parameter up in a list of all that went before */
+    NATIVE_LIST_MAX = 200,    /* SQLite's expressions are at most 1000 deep, and a chain is as deep as it is long */
 };
 
 /* ---- the text ---------------------------------------------------------------------------------------------------- */
@@ -57,15 +58,19 @@ void out_printf(struct out *o, const char *fmt, ...) {
 }
 
 void out_slot(struct out *o, uint32_t calc) {
-    for (uint32_t i = 0; i < o->slots; i++)
-        if (o->slot[i] == calc) {
-            out_printf(o, "?%u", i + 1);
+    if (!maker_reach(o->m, &o->of_calc, calc, &o->of_calcs_max))
+        return;
+    if (!o->of_calc[calc]) {
+        if (!maker_room(o->m, &o->slot, o->slots, &o->slots_max, sizeof *o->slot))
+            return;
+        o->slot[o->slots++] = calc;
+        o->of_calc[calc] = o->slots;
+        if (o->slots > NUMBERED_SLOTS_MAX) { /* the text only grows, so the next nameless one is this one */
+            out_puts(o, "?");
             return;
         }
-    if (!maker_room(o->m, &o->slot, o->slots, &o->slots_max, sizeof *o->slot))
-        return;
-    o->slot[o->slots++] = calc;
-    out_printf(o, "?%u", o->slots);
+    }
+    out_printf(o, "?%u", o->of_calc[calc]);
 }
 
 void out_blob(struct out *o, const void *p, size_t n) {

@@ -458,6 +458,8 @@ static void print_by_keys(struct out *o, const struct source *s, bool where, uin
         out_puts(o, t->n_key > 1 ? ")" : "");
     }
     out_puts(o, ")");
+    if (slot > FRAGMENT_PARAMS_MAX)
+        maker_fail(o->m, err_set(o->m->err, RC_LIMIT, "the statement has too many values for one fragment"));
     out_done(o, ret, true);
     ret->fragment.n_params = (uint16_t)slot;
 }

@@ -43,8 +43,9 @@ struct sess_stmt {
     size_t params, columns; /* columns 0: it returns no rows */
     const struct col *param;
     const struct sess_column *column;
-    bool rows;  /* it returns rows, maybe of no columns */
-    bool empty; /* nothing but blanks and comments */
+    size_t bytes; /* of memory that it holds, about */
+    bool rows;    /* it returns rows, maybe of no columns */
+    bool empty;   /* nothing but blanks and comments */
 };
 
 /* Who gets what a statement says. Called on the fiber that executes; a call may wait (a slow reader) and its error ends

@@ -192,6 +192,9 @@ enum rc stmt_new(struct sess *s, struct sess_script *script, size_t index, const
         stmt_unref(st);
         return rc;
     }
+    st->pub.bytes = sizeof *st + st->arena.bytes + script->arena.bytes;
+    if (st->planned)
+        st->pub.bytes += plan_bytes(st->planned->plan);
     *ret = st;
     return RC_OK;
 }
