@@ -344,8 +344,8 @@ MERIDIAN_API int meridian_run(meridian *db, const struct meridian_run_options *o
 
 /* The last transaction of this connection, as a statement whose rows are spans of time, to be stepped through and finalized:
  *     0 seq int, 1 parent int (0: none), 2 cause text ("lock wait", "Paxos round", "commit wait", ...), 3 region text,
- *     4 peer text (the other end of a way over the network, or NULL), 5 start_ns bigint (since the transaction began), 6 duration_ns bigint,
- *     7 count bigint (how often), 8 detail text (or NULL)
+ *     4 peer text (the other end of a way over the network, or NULL), 5 start_ns bigint (since the transaction began),
+ *     6 duration_ns bigint, 7 count bigint (how often), 8 detail text (or NULL)
  * Outside of a block. MERIDIAN_UNSUPPORTED: the server has no meridian.trace. */
 MERIDIAN_API int meridian_trace(meridian *db, meridian_stmt **ret);
 
