@@ -90,6 +90,9 @@ void node_stop(struct node *n, void (*on_stopped)(void *ctx), void *ctx);
 /* By a list: every tablet has its voters, where they belong. */
 bool node_fully_replicated(const Node__Answer *list);
 
+/* ... and every region that is to have a read replica has one (or a voter). */
+bool node_reads_complete(const Node__Answer *list);
+
 /* Splits a tablet, whoever leads it: tablet, or the one that holds key if it is 0; at key, or in the middle if it has no bytes
  * (tablets_split has the rules for keys). *ret_right: the right half. */
 enum rc node_tablet_split(struct node_store *s, uint64_t tablet, struct mvcc_bytes key, int64_t deadline,

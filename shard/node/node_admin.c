@@ -8,7 +8,7 @@
 
 static const int64_t LIST_NS = 3000000000, CHANGE_NS = 60000000000;
 enum { ARENA_BYTES_MAX = 64 << 20, LEADER_TRIES = 40, HOPS_MAX = 3 };
-static const int64_t LEADER_RETRY_NS = 50000000;
+static const int64_t LEADER_RETRY_NS = 50000000, CHANGE_RETRY_NS = 50000000, CHANGE_PATIENCE_NS = 15000000000;
 
 static enum rc leader_of(struct store_run *s, uint64_t id, px_store *ret, struct err *err) {
     Node__Ask ask = NODE__ASK__INIT;
@@ -81,7 +81,8 @@ static enum rc move(struct store_run *s, struct tablet *t, uint32_t from, uint32
         i++;
     if (i == want.count)
         return err_set(err, RC_INVAL, "node %u has no replica of tablet %llu", from, (unsigned long long)id);
-    if (node_member(&want, to))
+    const struct px_member *there = node_member(&want, to);
+    if (there && (px_is_voter(there) || there->flags & PX_WITNESS || !px_is_voter(&want.member[i])))
         return err_set(err, RC_INVAL, "node %u has a replica of tablet %llu already", to, (unsigned long long)id);
     if (!node || node->stores == 0)
         return err_set(err, RC_NOTFOUND, "there is no node %u", to);
@@ -91,11 +92,24 @@ static enum rc move(struct store_run *s, struct tablet *t, uint32_t from, uint32
         return RC_INVAL;
     }
     px_store store = px_store_of((struct store_addr){to, (uint16_t)(hash_u64(id) % node->stores)});
+    uint32_t flags = want.member[i].flags & PX_OLD;
+    if (there) /* a read replica: it has the data, and gets the vote */
+        store = there->store;
     enum rc rc = directory_next(s->pub.directory, "replica", 1, deadline, &replica, err);
     if (rc)
         return rc;
-    node_config_del(&want, i);
-    node_config_add(&want, store, replica);
+    t = tablets_find(s->pub.tablets, id); /* after the wait; whether its members are still those, node_change asks */
+    if (!t)
+        return err_set(err, RC_MOVED, "tablet %llu left this store", (unsigned long long)id);
+    tablet_info(t, &info);
+    px_store leaves = want.member[i].store;
+    if (!flags)
+        node_config_del(&want, i);
+    rc = node_config_add(&want, store, replica, flags, err);
+    if (rc)
+        return rc;
+    if (flags)
+        node_reads_demote(s, id, node_placement(s, &info), &want, leaves);
     return node_change(s, id, &want, CHANGE_NS, err);
 }
 
@@ -153,20 +167,40 @@ static enum rc split(struct store_run *s, const Node__AdminAsk *ask, struct aren
     return rc;
 }
 
+/* Once no other change is in the way: replicas come and go by themselves, too. */
+static enum rc change_members(struct store_run *s, const Node__AdminAsk *ask, struct arena *a, int64_t deadline,
+                              Node__AdminAnswer *out, struct err *err) {
+    int64_t patience = reactor_deadline(s->pub.reactor, CHANGE_PATIENCE_NS);
+    for (;;) {
+        struct tablet *t = tablets_find(s->pub.tablets, ask->tablet);
+        if (!t)
+            return err_set(err, RC_MOVED, "tablet %llu left this store", (unsigned long long)ask->tablet);
+        enum rc rc = strcmp(ask->verb, "move") == 0    ? move(s, t, ask->from_node, ask->to_node, deadline, err)
+                     : strcmp(ask->verb, "split") == 0 ? split(s, ask, a, deadline, out, err)
+                                                       : replace(s, t, ask->from_node, ask->replica, err);
+        int64_t now = reactor_now(s->pub.reactor);
+        if (rc != RC_OVERLOAD || now >= deadline || now >= patience)
+            return rc;
+        rc = fiber_sleep(s->pub.reactor, CHANGE_RETRY_NS);
+        if (rc)
+            return err_set(err, rc, "%s", rc_text(rc));
+    }
+}
+
 static enum rc act(struct store_run *s, struct tablet *t, const Node__AdminAsk *ask, struct arena *a, int64_t deadline,
                    Node__AdminAnswer *out, struct err *err) {
     enum rc rc;
     if (strcmp(ask->verb, "split") == 0)
-        rc = split(s, ask, a, deadline, out, err);
+        rc = change_members(s, ask, a, deadline, out, err);
     else if (strcmp(ask->verb, "transfer-leader") == 0) {
         rc = transfer(s, t, ask->to_node, deadline, err);
         out->text = arena_printf(a, "tablet %llu is led by node %u", (unsigned long long)ask->tablet, ask->to_node);
     } else if (strcmp(ask->verb, "move") == 0) {
-        rc = move(s, t, ask->from_node, ask->to_node, deadline, err);
+        rc = change_members(s, ask, a, deadline, out, err);
         out->text = arena_printf(a, "tablet %llu moved from node %u to node %u", (unsigned long long)ask->tablet,
                                  ask->from_node, ask->to_node);
     } else if (strcmp(ask->verb, "replace") == 0) {
-        rc = replace(s, t, ask->from_node, ask->replica, err);
+        rc = change_members(s, ask, a, deadline, out, err);
         out->text = arena_printf(a, "tablet %llu goes on without replica %llu", (unsigned long long)ask->tablet,
                                  (unsigned long long)ask->replica);
     } else

@@ -90,16 +90,37 @@ enum rc node_register(struct store_run *s, struct err *err);
 /* node_repair.c */
 void node_repair(void *arg) WAITS;
 void node_tablet_changed(void *ctx, uint64_t tablet);
-bool node_member(const struct px_config *c, uint32_t node); /* any of its stores */
-/* Makes a voter of it: of a learner that is there, else a new member. */
-void node_config_add(struct px_config *c, px_store store, uint64_t replica);
+const struct px_member *node_member(const struct px_config *c, uint32_t node); /* any of its stores; NULL */
+/* A new member with these flags (PX_OLD: a voter; 0: a learner); one that is there gets them too. RC_LIMIT. */
+enum rc node_config_add(struct px_config *c, px_store store, uint64_t replica, uint32_t flags,
+                        struct err *err) MUST_CHECK;
 void node_config_del(struct px_config *c, uint32_t i);
-/* Takes a tablet that this store leads to other members. */
+bool node_answers(struct store_run *s, struct store_addr to) WAITS;
+/* Takes a tablet that this store leads to other members. want->epoch: of the configuration that it was made from. RC_OVERLOAD: that
+ * is not the last one any more, or is being changed: two who go by an old one bring back who has left. */
 enum rc node_change(struct store_run *s, uint64_t id, const struct px_config *want, int64_t ns,
                     struct err *err) WAITS MUST_CHECK;
 static inline uint32_t px_node_of(px_store s) {
     return px_store_addr(s).node;
 }
+
+/* node_reads.c: what is remembered between its looks. */
+struct reads {
+    struct silence *silent; /* stores of read replicas that do not answer */
+    size_t count, cap;
+};
+void reads_done(struct reads *r);
+/* Read replicas of a tablet that this store leads, whose voters are complete, as its placement wants them. *ret_changed: its
+ * members are others now, or were to be. */
+enum rc node_reads(struct store_run *s, struct reads *memory, const struct tablet_info *info, const Node__Placement *p,
+                   bool *ret_changed, struct err *err) WAITS MUST_CHECK;
+
+/* Member i, a voter, votes no more: it leaves, or stays as the read replica that its region is to have then (the rows are there
+ * already). Called once the voters that come are in want. */
+void node_reads_demote(struct store_run *s, uint64_t tablet, const Node__Placement *p, struct px_config *want,
+                       px_store store);
+/* What a tablet is placed by; NULL: nothing is asked for. */
+const Node__Placement *node_placement(const struct store_run *s, const struct tablet_info *info);
 
 /* node_admin.c */
 enum rc node_admin(struct store_run *s, Node__AdminAsk *ask, struct arena *a, int64_t deadline, Node__AdminAnswer *out,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * node_repair.c: what a store does for the tablets it leads: tells the directory how they are, gives them voters while they have
- * fewer than they should, and splits those that have grown too large.
+ * fewer than they should, then read replicas (node_reads.c), and splits those that have grown too large.
  *
  * Growth: system tablets first; one voter at a time; where no voter is yet, by region, then zone, then node. A node counts only
  * if it answers now. A tablet is never shrunk by itself.
@@ -32,6 +32,7 @@ struct repair {
     struct told *told;
     size_t count, cap;
     int64_t list_at;
+    struct reads reads;
     uint64_t *ids; /* of this round */
     size_t n_ids, ids_cap;
 };
@@ -97,25 +98,22 @@ static enum rc tell(struct repair *r, const struct tablet_info *info, struct err
 
 /* ---- growth ------------------------------------------------------------------------------------------------------------ */
 
-static bool answers(struct store_run *s, struct store_addr to, struct arena *a) {
-    Node__StatusAsk *ask = arena_new(a, Node__StatusAsk);
+bool node_answers(struct store_run *s, struct store_addr to) {
+    Node__StatusAsk ask = NODE__STATUS_ASK__INIT;
     ProtobufCMessage *m;
-    if (!ask)
-        return false;
-    node__status_ask__init(ask);
-    return rpc_call(s->pub.rpc, to, NODE_TYPE_STATUS, &ask->base, a, reactor_deadline(s->pub.reactor, PING_NS), &m,
-                    NULL) == RC_OK;
+    struct arena a;
+    arena_init(&a, ARENA_BYTES_MAX);
+    enum rc rc =
+        rpc_call(s->pub.rpc, to, NODE_TYPE_STATUS, &ask.base, &a, reactor_deadline(s->pub.reactor, PING_NS), &m, NULL);
+    arena_done(&a);
+    return rc == RC_OK;
 }
 
-static const struct px_member *member_at(const struct px_config *c, uint32_t node) {
+const struct px_member *node_member(const struct px_config *c, uint32_t node) {
     for (uint32_t i = 0; i < c->count; i++)
         if (px_node_of(c->member[i].store) == node)
             return &c->member[i];
     return NULL;
-}
-
-bool node_member(const struct px_config *c, uint32_t node) {
-    return member_at(c, node) != NULL;
 }
 
 /* How much a node would add: a new region, a new zone. */
@@ -131,7 +129,7 @@ static int worth(const struct directory *d, const struct px_config *c, const Nod
     return (region ? 0 : 2) + (zone ? 0 : 1);
 }
 
-static const Node__Placement *placement_now(const struct store_run *s, const struct tablet_info *info) {
+const Node__Placement *node_placement(const struct store_run *s, const struct tablet_info *info) {
     return info->id == SYSTEM_TABLET ? NULL
                                      : placement_of(directory_placements(s->pub.directory), info->start, info->end);
 }
@@ -151,18 +149,14 @@ static bool choose(struct store_run *s, const struct tablet_info *info, px_store
         size_t n = directory_nodes(d);
         for (size_t i = 0; i < n; i++) {
             const Node__Node *node = directory_node_at(d, (i + info->id) % n);
-            const struct px_member *m = node ? member_at(&info->config, node->node) : NULL;
+            const struct px_member *m = node ? node_member(&info->config, node->node) : NULL;
             if (!node || node->state != 0 || node->stores == 0 || px_is_voter(m) || (m && m->flags & PX_WITNESS) ||
-                worth(d, &info->config, node) != want || !placement_allows(placement_now(s, info), node))
+                worth(d, &info->config, node) != want || !placement_allows(node_placement(s, info), node))
                 continue;
             struct store_addr to = {node->node, (uint16_t)(hash_u64(info->id) % node->stores)};
-            if (m) /* a learner that a change left behind */
+            if (m) /* a read replica, or a learner that a change left behind */
                 to = px_store_addr(m->store);
-            struct arena a;
-            arena_init(&a, ARENA_BYTES_MAX);
-            bool ok = answers(s, to, &a);
-            arena_done(&a);
-            if (ok) {
+            if (node_answers(s, to)) {
                 *ret = px_store_of(to);
                 return true;
             }
@@ -180,16 +174,19 @@ static uint32_t voters_of(const struct px_config *c) {
     return n;
 }
 
-void node_config_add(struct px_config *c, px_store store, uint64_t replica) {
+enum rc node_config_add(struct px_config *c, px_store store, uint64_t replica, uint32_t flags, struct err *err) {
     for (uint32_t k = 0; k < c->count; k++)
         if (c->member[k].store == store) {
-            c->member[k].flags |= PX_OLD;
-            return;
+            c->member[k].flags |= flags;
+            return RC_OK;
         }
+    if (c->count >= PX_MEMBERS_MAX)
+        return err_set(err, RC_LIMIT, "more than %d members", PX_MEMBERS_MAX);
     uint32_t i = c->count++;
     for (; i > 0 && c->member[i - 1].store > store; i--)
         c->member[i] = c->member[i - 1];
-    c->member[i] = (struct px_member){store, replica, PX_OLD};
+    c->member[i] = (struct px_member){store, replica, flags};
+    return RC_OK;
 }
 
 void node_config_del(struct px_config *c, uint32_t i) {
@@ -200,6 +197,10 @@ enum rc node_change(struct store_run *s, uint64_t id, const struct px_config *wa
     struct tablet *t = tablets_find(s->pub.tablets, id);
     if (!t || !replica_leads(tablet_replica(t)))
         return err_set(err, RC_NOT_LEADER, "this store does not lead tablet %llu", (unsigned long long)id);
+    struct px_status px;
+    replica_status(tablet_replica(t), &px);
+    if (replica_changing(tablet_replica(t)) || px.config_pending || px.config.joint || px.config.epoch != want->epoch)
+        return err_set(err, RC_OVERLOAD, "the members of tablet %llu are changing; try again", (unsigned long long)id);
     return replica_change(tablet_replica(t), want, reactor_deadline(s->pub.reactor, ns), err);
 }
 
@@ -212,9 +213,10 @@ static enum rc grow(struct repair *r, const struct tablet_info *info, struct err
         return RC_OK; /* nobody answers now */
     enum rc rc =
         directory_next(s->pub.directory, "replica", 1, reactor_deadline(s->pub.reactor, PUT_NS), &replica, err);
+    if (!rc)
+        rc = node_config_add(&want, store, replica, PX_OLD, err);
     if (rc)
         return rc;
-    node_config_add(&want, store, replica);
     diag_tablet(&s->pub.env->diag, DIAG_INFO, info->id, "tablet: gains a voter", "node=%u replica=%llu",
                 px_node_of(store), (unsigned long long)replica);
     return node_change(s, info->id, &want, CHANGE_NS, err);
@@ -250,6 +252,10 @@ static enum rc prefer(struct store_run *s, const struct tablet_info *info, const
     return replica_transfer(tablet_replica(t), best, reactor_deadline(s->pub.reactor, PUT_NS), err);
 }
 
+static bool misplaced(const Node__Placement *p, const struct px_member *m, const Node__Node *n) {
+    return px_is_voter(m) && !placement_allows(p, n);
+}
+
 /* A voter that stands where it should not gives its place to one that may; the leader itself hands over first. */
 static enum rc bring_over(struct repair *r, const struct tablet_info *info, const Node__Placement *p, struct err *err) {
     struct store_run *s = r->s;
@@ -257,7 +263,8 @@ static enum rc bring_over(struct repair *r, const struct tablet_info *info, cons
     uint32_t wrong = info->config.count;
     for (uint32_t i = 0; i < info->config.count; i++) {
         const Node__Node *n = node_at(s, info->config.member[i].store);
-        if (n && !placement_allows(p, n) && (wrong == info->config.count || info->config.member[i].store != self))
+        if (n && misplaced(p, &info->config.member[i], n) &&
+            (wrong == info->config.count || info->config.member[i].store != self))
             wrong = i;
     }
     if (wrong == info->config.count)
@@ -271,13 +278,12 @@ static enum rc bring_over(struct repair *r, const struct tablet_info *info, cons
             return RC_OK; /* nobody who may have it answers now */
         enum rc rc =
             directory_next(s->pub.directory, "replica", 1, reactor_deadline(s->pub.reactor, PUT_NS), &replica, err);
+        if (!rc)
+            rc = node_config_add(&want, store, replica, PX_OLD, err);
         if (rc)
             return rc;
-        node_config_del(&want, wrong);
-        node_config_add(&want, store, replica);
-    } else {
-        node_config_del(&want, wrong); /* it has more than it should */
-    }
+    } /* else it has more than it should */
+    node_reads_demote(s, info->id, node_placement(s, info), &want, info->config.member[wrong].store);
     return node_change(s, info->id, &want, CHANGE_NS, err);
 }
 
@@ -299,23 +305,21 @@ static enum rc cut_off(struct store_run *s, const struct tablet_info *info, bool
 
 static enum rc place(struct repair *r, const struct tablet_info *info, struct err *err) {
     struct store_run *s = r->s;
-    const Node__Placement *p = placement_now(s, info);
+    const Node__Placement *p = node_placement(s, info);
     if (info->config.joint)
         return RC_OK;
     if (voters_of(&info->config) < voters_wanted(p, s->pub.directory))
         return grow(r, info, err);
     for (uint32_t i = 0; p && i < info->config.count; i++) {
         const Node__Node *n = node_at(s, info->config.member[i].store);
-        if (n && !placement_allows(p, n))
+        if (n && misplaced(p, &info->config.member[i], n))
             return bring_over(r, info, p, err);
     }
-    struct tablet *t = tablets_find(s->pub.tablets, info->id);
-    struct px_config want = info->config;
-    for (uint32_t i = want.count; i-- > 0;)
-        if (!px_is_voter(&want.member[i]) && !(want.member[i].flags & PX_WITNESS))
-            node_config_del(&want, i);
-    if (want.count < info->config.count && t && !replica_changing(tablet_replica(t)))
-        return node_change(s, info->id, &want, CHANGE_NS, err); /* learners that a change left behind */
+    bool changed;
+    enum rc rc = node_reads(s, &r->reads, info, p, &changed, err);
+    if (rc || changed)
+        return rc;
+    p = node_placement(s, info); /* after the wait */
     return p && p->n_leader ? prefer(s, info, p, false, err) : RC_OK;
 }
 
@@ -500,6 +504,7 @@ void node_repair(void *arg) {
     IGNORE(fiber_group_join(s->pub.reactor, &r.splits, DEADLINE_NONE)); /* shielded: they end */
     fiber_shield_end(s->pub.reactor);
     buf_done(&r.range);
+    reads_done(&r.reads);
     free(r.told);
     free(r.ids);
 }

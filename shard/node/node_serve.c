@@ -98,7 +98,7 @@ static enum rc read_tablets(struct node_store *s, const char *sql, const struct 
 
 static enum rc read_placements(struct node_store *s, struct arena *a, Node__Answer *out, struct err *err) {
     struct rows all = {.a = a}, placed = {.a = a};
-    enum rc rc = read_rows(s, "SELECT c1,c2,c3,c4,c5 FROM {4} ORDER BY c1", NULL, 0, &all, err);
+    enum rc rc = read_rows(s, "SELECT c1,c2,c3,c4,c5,c6 FROM {4} ORDER BY c1", NULL, 0, &all, err);
     if (!rc)
         rc = read_rows(s, "SELECT c1,c2 FROM {5} ORDER BY c1", NULL, 0, &placed, err);
     if (rc)

@@ -30,6 +30,10 @@ enum rc placement_check(const Node__Placement *p, struct err *err) {
         rc = check_list(p->zone, p->n_zone, "zones", err);
     if (!rc)
         rc = check_list(p->leader, p->n_leader, "leaders' regions", err);
+    if (!rc)
+        rc = check_list(p->read, p->n_read, "read replicas' regions", err);
+    if (!rc && p->no_read && p->n_read)
+        rc = err_set(err, RC_INVAL, "a placement with read replicas in %zu regions and in none", p->n_read);
     return rc;
 }
 
@@ -43,6 +47,12 @@ static bool listed(char *const *v, size_t n, const char *name) {
 bool placement_allows(const Node__Placement *p, const Node__Node *n) {
     return !p || ((!p->n_region || listed(p->region, p->n_region, n->region)) &&
                   (!p->n_zone || listed(p->zone, p->n_zone, n->zone)));
+}
+
+bool placement_reads(const Node__Placement *p, const Node__Node *n) {
+    if (!p || !p->n_read)
+        return (!p || !p->no_read) && placement_allows(p, n);
+    return listed(p->read, p->n_read, n->region);
 }
 
 size_t placement_rank(const Node__Placement *p, const Node__Node *n) {

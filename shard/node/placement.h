@@ -7,6 +7,9 @@
  *             what lies in several groups or in one without. The leaders of tablets obey it when replicas are made, and bring
  *             what stands elsewhere over, one replica at a time and never below a quorum; a group that has a placement is
  *             split off from its neighbours.
+ *             Read replicas: one in each region that asks for one and has no voter with data, PLACEMENT_READS_MAX at most (by
+ *             region's name). They hold log and rows, never vote and never lead; all voters are made first. One that has not
+ *             answered for READ_DEAD_NS gives its place to another node of its region, if one answers.
  *             A placement that cannot be obeyed (no node of its regions answers) waits; nothing is taken down for it.
  * Relies on   nodes' regions and zones as they say them; the directory, which learns both tables with each list.
  * Threads     any; the set is the directory's.
@@ -17,13 +20,21 @@
 #include "shard/node/node.pb-c.h"
 #include "shard/store/mvcc.h"
 
-enum { PLACEMENT_VOTERS = 3, PLACEMENT_VOTERS_MAX = 7, PLACEMENT_NAME_BYTES = 64, PLACEMENT_LIST_MAX = 32 };
+enum {
+    PLACEMENT_VOTERS = 3,
+    PLACEMENT_VOTERS_MAX = 7,
+    PLACEMENT_READS_MAX = 8, /* with the voters and one that is to come: PX_MEMBERS_MAX */
+    PLACEMENT_NAME_BYTES = 64,
+    PLACEMENT_LIST_MAX = 32
+};
 
 /* RC_INVAL: names and numbers that make no sense. */
 enum rc placement_check(const Node__Placement *p, struct err *err) MUST_CHECK;
 
 /* May one of its voters be on this node? */
 bool placement_allows(const Node__Placement *p, const Node__Node *n);
+/* May this node have a read replica, should its region have no voter? */
+bool placement_reads(const Node__Placement *p, const Node__Node *n);
 /* How far down the list of leaders' regions this node stands; those that are not in it come last. */
 size_t placement_rank(const Node__Placement *p, const Node__Node *n);
 static inline uint32_t placement_voters(const Node__Placement *p) {

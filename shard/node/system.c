@@ -15,7 +15,7 @@ static const struct def defs[SYSTEM_TABLES_END] = {
                        COL_TEXT, COL_INT8, COL_INT4}},
     [SYSTEM_TABLETS] = {6, {COL_BYTEA, COL_INT8, COL_INT8, COL_BYTEA, COL_BYTEA, COL_INT8}},
     [SYSTEM_COUNTERS] = {2, {COL_TEXT, COL_INT8}},
-    [SYSTEM_PLACEMENTS] = {5, {COL_TEXT, COL_TEXT, COL_TEXT, COL_TEXT, COL_INT4}},
+    [SYSTEM_PLACEMENTS] = {6, {COL_TEXT, COL_TEXT, COL_TEXT, COL_TEXT, COL_INT4, COL_TEXT}},
     [SYSTEM_PLACED] = {2, {COL_INT8, COL_TEXT}},
     [SYSTEM_OBJECTS] = {7, {COL_INT8, COL_INT4, COL_INT8, COL_INT8, COL_TEXT, COL_INT8, COL_BYTEA}},
     [SYSTEM_SEQUENCES] = {3, {COL_INT8, COL_INT8, COL_INT8}},
@@ -79,6 +79,8 @@ uint16_t system_counter_row(const char *name, int64_t value, struct value *v) {
     return defs[SYSTEM_COUNTERS].n;
 }
 
+static const char no_read[] = "-";
+
 static bool put_list(char *const *list, size_t n, struct arena *a, struct value *ret) {
     size_t bytes = 0;
     for (size_t i = 0; i < n; i++)
@@ -103,6 +105,10 @@ uint16_t system_placement_row(const Node__Placement *p, struct arena *a, struct 
         !put_list(p->leader, p->n_leader, a, &v[3]))
         return 0;
     v[4] = value_int(p->voters);
+    if (p->no_read)
+        v[5] = text(no_read);
+    else if (!put_list(p->read, p->n_read, a, &v[5]))
+        return 0;
     return defs[SYSTEM_PLACEMENTS].n;
 }
 
@@ -213,8 +219,13 @@ enum rc system_placement_read(const struct value *v, size_t n, struct arena *a, 
     out->name = text_of(a, &v[0]);
     out->voters = (uint32_t)v[4].i;
     if (!out->name || !get_list(a, &v[1], &out->region, &out->n_region) ||
-        !get_list(a, &v[2], &out->zone, &out->n_zone) || !get_list(a, &v[3], &out->leader, &out->n_leader))
+        !get_list(a, &v[2], &out->zone, &out->n_zone) || !get_list(a, &v[3], &out->leader, &out->n_leader) ||
+        !get_list(a, &v[5], &out->read, &out->n_read))
         return err_set(err, RC_NOMEM, "out of memory");
+    if (out->n_read == 1 && strcmp(out->read[0], no_read) == 0) {
+        out->no_read = true;
+        out->n_read = 0;
+    }
     *ret = out;
     return RC_OK;
 }

@@ -5,7 +5,8 @@
  *     system.nodes     1  node, rpc, sql, http, region, zone, stores, boot_id, clock_scale, version, starts, state
  *     system.tablets   2  start, tablet, generation, end, config, leader
  *     system.counters  3  name, value: the last number given
- *     system.placements 4 name, regions, zones, leaders (lists with commas), voters
+ *     system.placements 4 name, regions, zones, leaders (lists with commas), voters, read replicas' regions (a list;
+ *                          "": each, "-": none)
  *     system.placed    5  group, placement
  *     system.objects  10  the SQL catalog's objects, and
  *     system.sequences 11 numbers of sequences: made here, kept by sql/catalog/store.h through transactions

@@ -279,6 +279,10 @@ static enum rc create_at(struct replica *r, const struct px_member *m, int64_t d
     return rc;
 }
 
+bool replica_answers(const struct replica *r, px_store store) {
+    return r->leading && support_alive(r->rs->support, store);
+}
+
 bool replica_caught_up(const struct replica *r, px_store store) {
     return r->leading && px_caught_up(r->g, store);
 }

@@ -285,6 +285,8 @@ void replica_checkpointed(struct replica *r, px_slot slot);
 enum rc replica_change(struct replica *r, const struct px_config *want, int64_t deadline,
                        struct err *err) WAITS MUST_CHECK;
 
+/* As the leader: that store answers. */
+bool replica_answers(const struct replica *r, px_store store);
 /* As the leader: that store answers and has about all that was chosen. */
 bool replica_caught_up(const struct replica *r, px_store store);
 /* A member whose store answers, but where no replica has ever done: one that missed the split which made the group (it got a

@@ -261,7 +261,7 @@ void tablet_give_up(struct tablet *t, const char *why) {
     replica_status(t->rep, &px);
     for (uint32_t i = 0; i < px.config.count; i++)
         voters += px_is_voter(&px.config.member[i]);
-    if (voters < 2)
+    if (voters < 2 && px_is_voter(px_config_find(&px.config, replicas_self(t->ts->rs))))
         return;                     /* nobody could replace it: it stays as it is, and says so with each try */
     t->damaged = t->removed = true; /* nobody finds it any more */
     diag_tablet(&t->ts->env->diag, DIAG_ERROR, t->id, "tablet: its file is damaged", "path=%s reason=\"%s\"", t->path,

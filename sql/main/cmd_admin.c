@@ -86,7 +86,7 @@ static void members_text(const struct px_config *c, struct buf *to) {
         if (m->flags & PX_WITNESS)
             buf_puts(to, "w");
         else if (!px_is_voter(m))
-            buf_puts(to, "l");
+            buf_puts(to, "r");
     }
     if (c->joint)
         buf_puts(to, " (changing)");
@@ -130,7 +130,8 @@ static int node_ls(struct rpc_client *c, void *arg) {
     for (size_t i = 0; i < l->cluster.len; i++)
         printf("%02x", l->cluster.data[i]);
     if (a->json)
-        printf("\",\"fully_replicated\":%s,\"nodes\":[", node_fully_replicated(l) ? "true" : "false");
+        printf("\",\"fully_replicated\":%s,\"read_replicas_complete\":%s,\"nodes\":[",
+               node_fully_replicated(l) ? "true" : "false", node_reads_complete(l) ? "true" : "false");
     else
         printf(", %sfully replicated\n\n%-5s %-22s %-14s %-10s %-7s %-8s %-9s\n",
                node_fully_replicated(l) ? "" : "not yet ", "NODE", "RPC", "REGION", "ZONE", "STORES", "STATE", "CLOCK");
@@ -290,6 +291,7 @@ static const char tablet_help[] =
     "       meridian tablet transfer-leader TABLET --to NODE [--rpc HOST:PORT]\n"
     "       meridian tablet move TABLET --from NODE --to NODE [--rpc HOST:PORT]\n"
     "       meridian tablet split TABLET [--key KEY] [--rpc HOST:PORT]\n\n"
+    "ls shows each tablet's replicas by their nodes: 3 votes, 4r only serves reads, 5w only votes.\n\n"
     "  --key KEY         where the right half begins: the numbers and 'texts' of a key as\n"
     "                    tablet ls shows it, 16384/42/'ab', or x'HEX'; else in the middle\n"
     "  --rpc HOST:PORT   any node of the cluster (127.0.0.1:7433)\n";

@@ -850,21 +850,26 @@ static enum rc may_place(struct call *c, int64_t *ret_deadline, struct err *err)
     return me && me->role.superuser ? RC_OK : err_sql(err, "42501", "permission denied: only superusers place tables");
 }
 
-/* set_placement(name, regions, leaders' regions, voters) */
+/* set_placement(name, regions, leaders' regions, voters [, regions with read replicas: '' each where voters may be; none]) */
 static enum rc f_set_placement(struct call *c, struct err *err) {
     Node__Placement p = NODE__PLACEMENT__INIT;
     int64_t deadline;
-    int regions, leaders;
+    int regions, leaders, reads = 0;
     if (null_arg(c))
         return f_null(c, err);
     p.name = (char *)(uintptr_t)str(c, 0);
     p.region = names(c, 1, &regions);
     p.leader = names(c, 2, &leaders);
-    if (regions < 0 || leaders < 0 || c->arg[3].i < 0 || c->arg[3].i > PLACEMENT_VOTERS_MAX)
+    if (c->args > 4 && strcmp(str(c, 4), "none") == 0)
+        p.no_read = true;
+    else if (c->args > 4)
+        p.read = names(c, 4, &reads);
+    if (regions < 0 || leaders < 0 || reads < 0 || c->arg[3].i < 0 || c->arg[3].i > PLACEMENT_VOTERS_MAX)
         return err_sql(err, "22023", "a placement has at most %d regions and %d voters", PLACEMENT_LIST_MAX,
                        PLACEMENT_VOTERS_MAX);
     p.n_region = (size_t)regions;
     p.n_leader = (size_t)leaders;
+    p.n_read = (size_t)reads;
     p.voters = (uint32_t)c->arg[3].i;
     enum rc rc = may_place(c, &deadline, err);
     if (!rc)

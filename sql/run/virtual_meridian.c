@@ -6,6 +6,7 @@
 
 #include "paxos/core.h"
 #include "shard/net/rpc.h"
+#include "shard/node/placement.h"
 #include "shard/replica/replica.h"
 #include "sql/run/virtual.h"
 #include "txn/host.h"
@@ -70,7 +71,7 @@ static void tablets(struct virt *x) {
         for (unsigned k = 0; known && k < c.count; k++) {
             struct store_addr at = px_store_addr(c.member[k].store);
             buf_printf(&voters, "%s%u.%u%s", k ? "," : "", at.node, at.store,
-                       c.member[k].flags & (PX_OLD | PX_NEW) ? "" : " (learner)");
+                       c.member[k].flags & (PX_OLD | PX_NEW) ? "" : " (read-only)");
         }
         virt_int(x, (int64_t)t->tablet);
         virt_int(x, (int64_t)t->generation);
@@ -82,6 +83,32 @@ static void tablets(struct virt *x) {
             virt_null(x);
         virt_text(x, known ? buf_cstr(&voters) : NULL);
         buf_done(&voters);
+        if (!virt_end(x))
+            break;
+    }
+    arena_done(&a);
+}
+
+static void names_text(struct virt *x, char *const *v, size_t n, const char *nothing) {
+    struct buf b;
+    buf_init(&b, 0);
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&b, "%s%s", i ? "," : "", v[i]);
+    virt_text(x, n ? buf_cstr(&b) : nothing);
+    buf_done(&b);
+}
+
+static void placements(struct virt *x) {
+    struct arena a;
+    arena_init(&a, SESS_ARENA_BYTES_MAX);
+    const Node__Answer *l = list_cluster(x, &a);
+    for (size_t i = 0; l && i < l->n_placements; i++) {
+        const Node__Placement *p = l->placements[i];
+        virt_text(x, p->name);
+        names_text(x, p->region, p->n_region, "");
+        names_text(x, p->leader, p->n_leader, "");
+        virt_int(x, placement_voters(p));
+        names_text(x, p->read, p->n_read, p->no_read ? "none" : "");
         if (!virt_end(x))
             break;
     }
@@ -355,6 +382,7 @@ static const struct virt_def defs[] = {
              "text, here bool"),
     MERIDIAN(12302, "tablets", tablets,
              "tablet int8, generation int8, start_key text, end_key text, leader int4, replicas text"),
+    MERIDIAN(12309, "placements", placements, "name text, regions text, leaders text, voters int4, read_replicas text"),
     MERIDIAN(12303, "clocks", clocks,
              "node int4, state text, earliest_ns int8, latest_ns int8, half_width_ns int8, reason text"),
     MERIDIAN(12304, "transactions", transactions,

@@ -28,4 +28,8 @@ is($c->psql('create table g (id int primary key)'), '', 'a table without');
 is($c->psql("select meridian.set_placement('asia', '', 'ap', 3); select meridian.place('g', 'asia')"), "asia\nasia", 'is placed later');
 ok($c->poll_until(sub { leaders('g') eq 'ap' }, 'it comes over', 60), 'and comes over');
 is($c->psql("select meridian.set_placement('bad', '', '', 99)") =~ /22023/ ? 1 : 0, 1, 'nonsense is refused');
+is($c->psql("select meridian.set_placement('copies', '', 'us', 1, 'eu, ap')"), 'copies', 'one voter, and copies to read from');
+is($c->psql("select * from meridian.placements where name = 'copies'"), 'copies||us|1|eu,ap', 'a view shows it');
+is($c->psql("select meridian.set_placement('alone', 'us', '', 1, 'none'); select read_replicas from meridian.placements where name = 'alone'"),
+    "alone\nnone", 'and one that wants none');
 done_testing();

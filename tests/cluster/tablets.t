@@ -53,7 +53,7 @@ for my $round (1 .. 2) {
         next if $t->{tablet} < 2;
         my ($status, $text) = $c->meridian('tablet', 'split', $t->{tablet});
         $splits++ if $status == 0;
-        my ($from) = grep { $_ != $t->{leader} } map { $_->{node} } @{ $t->{members} };
+        my ($from) = grep { $_ != $t->{leader} } map { $_->{node} } grep { $_->{voter} } @{ $t->{members} };
         ($status, $text) = $c->meridian('tablet', 'move', $t->{tablet}, '--from', $from, '--to', 4);
         $moves++ if $status == 0;
         $c->meridian('tablet', 'transfer-leader', $t->{tablet}, '--to', 1 + int rand 4);
@@ -82,7 +82,7 @@ $c->restart(4);
 ok($c->poll_until(sub {
     my $left = 0;
     for my $t (@{ tablets() // return 0 }) {
-        my %at = map { $_->{node} => 1 } @{ $t->{members} };
+        my %at = map { $_->{node} => 1 } grep { $_->{voter} } @{ $t->{members} };
         my ($to)   = grep { !$at{$_} } 4, 5;
         my ($from) = grep { $_ < 4 && $_ != $t->{leader} } sort keys %at;
         next unless $to;

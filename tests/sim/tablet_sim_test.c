@@ -2,10 +2,11 @@
 /*
  * Tablets under everything that may happen to them at once: rows are written, tablets are split and moved, their leaders and
  * replicas change, versions are removed, while nodes crash, lose power and are cut off. Any replica is asked for the rows of
- * random times in the past. What is checked:
+ * random times in the past, those that only read too: there are four regions, and three voters. What is checked:
  *
  *     INV-R1   what was read at a time is read again at that time, exactly, whichever replica answers, before and after a split,
  *              a move, a restart; an acknowledged write is there from its timestamp on and not before
+ *     P-7      whoever leads has a vote
  *     INV-M1   no two leaders serve the same key at the same moment; in the end every key is in one tablet
  *     INV-P4   equal slots of a tablet, equal checksums
  *     LIVE-1   after the last fault all comes back, and every acknowledged row with it
@@ -22,7 +23,7 @@
 #include "truetime/base/map.h"
 
 enum {
-    NODES = 4,
+    NODES = 5,
     ROWS = 60,
     TABLE = 2000,
     MS = 1000000,
@@ -55,7 +56,7 @@ struct world {
         uint32_t number;
     } n[NODES + 1];
     struct ack ack[ACKS_MAX];
-    size_t acks, reads, again, old, splits, moves, crashes;
+    size_t acks, reads, read_only, again, old, splits, moves, crashes;
     struct moment bank[BANK];
     int64_t next_value;
     bool over, calm, table, quiet;           /* quiet: no faults */
@@ -175,6 +176,12 @@ static void pick_one(void *ctx, struct tablet *t) {
     p->info.end.p = p->end;
 }
 
+static bool votes(const struct replica *r, struct node_store *s) {
+    struct px_status px;
+    replica_status(r, &px);
+    return px_is_voter(px_config_find(&px.config, px_store_of(rpc_self(s->rpc))));
+}
+
 static void try_read(struct world *w, struct wnode *n, struct node_store *s) {
     struct pick p = {.w = w};
     struct rows rows;
@@ -198,6 +205,8 @@ static void try_read(struct world *w, struct wnode *n, struct node_store *s) {
     if (rc)
         return;
     w->reads++;
+    struct tablet *t = tablets_find(s->tablets, p.info.id);
+    w->read_only += t && tablet_replica(t) && !votes(tablet_replica(t), s);
     for (int64_t k = 0; k < ROWS; k++) {
         if (!within(&p.info, k)) {
             if (rows.value[k])
@@ -330,6 +339,8 @@ static void note_served(void *ctx, struct tablet *t) {
     tablet_info(t, &info);
     if (info.id < SYSTEM_USER_TABLET || info.empty || !replica_leads(tablet_replica(t)))
         return;
+    if (!votes(tablet_replica(t), node_store(x->w->n[x->node].node, 0)))
+        broke(x->w, "P-7: n%u leads tablet %llu without a vote", x->node, (unsigned long long)info.id);
     for (int64_t k = 0; k < ROWS; k++) {
         if (!within(&info, k))
             continue;
@@ -473,6 +484,13 @@ static bool all_serve(void *ctx) {
     return true;
 }
 
+static uint32_t voters_of(const struct px_config *c) {
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < c->count; k++)
+        n += px_is_voter(&c->member[k]);
+    return n;
+}
+
 static bool grown(void *ctx) {
     struct world *w = ctx;
     if (!all_serve(w))
@@ -484,7 +502,7 @@ static bool grown(void *ctx) {
         if (!t)
             continue;
         tablet_info(t, &info);
-        led += info.leads && !info.config.joint && info.config.count == NODE_VOTERS;
+        led += info.leads && !info.config.joint && voters_of(&info.config) == NODE_VOTERS;
     }
     return led == 1;
 }
@@ -531,8 +549,8 @@ static void run_world(struct world *w, uint64_t seed, int64_t faults_ns) {
     for (uint32_t i = 1; i <= NODES; i++) {
         struct wnode *n = &w->n[i];
         char name[SIM_NAME_BYTES];
-        static const char *const addr[] = {"", "n1:7433", "n2:7433", "n3:7433", "n4:7433"};
-        static const char *const region[] = {"", "us", "eu", "ap", "us"};
+        static const char *const addr[] = {"", "n1:7433", "n2:7433", "n3:7433", "n4:7433", "n5:7433"};
+        static const char *const region[] = {"", "us", "eu", "ap", "us", "sa"};
         snprintf(name, sizeof name, "n%u", i);
         *n = (struct wnode){.w = w, .number = i};
         n->conf = (struct node_conf){.dir = "data",
@@ -592,7 +610,8 @@ static void finish(struct world *w) {
     sim_free(w->sim);
 }
 
-static size_t total_acks, total_reads, total_again, total_old, total_splits, total_moves, total_crashes;
+static size_t total_acks, total_reads, total_read_only, total_again, total_old, total_splits, total_moves,
+    total_crashes;
 
 static void one_seed(uint64_t seed) {
     struct world *w = calloc(1, sizeof *w);
@@ -602,6 +621,7 @@ static void one_seed(uint64_t seed) {
     OKF(w->acks > 10, "seed %llu: only %zu writes", (unsigned long long)seed, w->acks);
     total_acks += w->acks;
     total_reads += w->reads;
+    total_read_only += w->read_only;
     total_again += w->again;
     total_old += w->old;
     total_splits += w->splits;
@@ -613,9 +633,11 @@ static void one_seed(uint64_t seed) {
 
 static void what_was_read_stays_so(void) {
     simkit_seeds("tablet_sim_test", 2, one_seed);
-    tap_note("%zu writes, %zu reads (%zu too old), %zu rows read again, %zu splits, %zu moves, %zu crashes", total_acks,
-             total_reads, total_old, total_again, total_splits, total_moves, total_crashes);
-    OK(total_splits > 0 && total_moves > 0 && total_again > 0);
+    tap_note("%zu writes, %zu reads (%zu where nobody votes, %zu too old), %zu rows read again, %zu splits, %zu moves, "
+             "%zu crashes",
+             total_acks, total_reads, total_read_only, total_old, total_again, total_splits, total_moves,
+             total_crashes);
+    OK(total_splits > 0 && total_moves > 0 && total_again > 0 && total_read_only > 0);
 }
 
 /* ---- idle tablets ------------------------------------------------------------------------------------------------------------- */
@@ -728,7 +750,8 @@ static bool placed(void *ctx) {
         if (!t)
             continue;
         tablet_info(t, &info);
-        if (!info.leads || info.config.joint || info.config.count != 2 || strcmp(w->n[i].conf.region, "us") != 0)
+        if (!info.leads || info.config.joint || info.config.count != 2 || /* nor does it keep a copy elsewhere */
+            strcmp(w->n[i].conf.region, "us") != 0)
             continue;
         ok = info.end.n > 0;
         for (uint32_t k = 0; k < info.config.count; k++) {
@@ -924,8 +947,7 @@ static bool whole_again(void *ctx) {
         replica_status(tablet_replica(t), &px);
         with_data += !info.empty;
         if (info.leads && !info.config.joint && !px.config_pending)
-            for (uint32_t k = 0; k < info.config.count; k++)
-                voters += px_is_voter(&info.config.member[k]);
+            voters += voters_of(&info.config);
     }
     return voters == NODE_VOTERS && with_data >= NODE_VOTERS && !lost;
 }
@@ -978,7 +1000,7 @@ static void full_disks_recover(void) {
     run_world(w, 80, SECOND);
     OKF(!w->broken[0], "%s", w->broken);
     w->over = false;
-    for (int i = 1; i <= NODES && !w->broken[0]; i++) {
+    for (int i = 1; i <= NODES && !w->broken[0]; i += 2) {
         struct wnode *n = &w->n[i];
         int64_t left = 0;
         for (int k = 1; k <= NODES; k++) /* clients anew: those of before have ended */
@@ -1013,6 +1035,11 @@ static void find_mark(void *ctx, const char *path, int64_t bytes) {
     *(bool *)ctx |= strstr(path, "log-lost") != NULL;
 }
 
+static bool has_vote(const struct wnode *n) {
+    struct tablet *t = tablets_find(node_store(n->node, 0)->tablets, SYSTEM_USER_TABLET);
+    return t && votes(tablet_replica(t), node_store(n->node, 0));
+}
+
 /* A log that is damaged in the middle: the store gives it up with all that it voted for, and gets its tablets anew. */
 static void a_damaged_log_is_given_up(void) {
     struct world *w = calloc(1, sizeof *w);
@@ -1021,8 +1048,10 @@ static void a_damaged_log_is_given_up(void) {
     w->quiet = true;
     run_world(w, 82, SECOND);
     OKF(!w->broken[0], "%s", w->broken);
-    struct wnode *n = &w->n[3];
     OK(sim_run_until(w->sim, whole_again, w, sim_now(w->sim) + 60 * SECOND));
+    struct wnode *n = &w->n[2]; /* it has a vote, and so a log */
+    while (n < &w->n[NODES] && !has_vote(n))
+        n++;
     n->node = NULL;
     sim_node_crash(n->sim, SIM_KILL);
     sim_disk_each(n->sim, flip_log, n);
