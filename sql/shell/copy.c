@@ -16,12 +16,12 @@
 
 enum { PIECE_BYTES = 64 * 1024 };
 
-/* Lines up to one that is \. alone. */
+/* Lines up to one that is \. alone; without st they are only skipped. */
 static int lines_in(struct shell *sh, meridian_stmt *st, FILE *from) {
     char *line = NULL;
     size_t cap = 0;
     ssize_t n;
-    int code = MERIDIAN_OK;
+    int code = st ? MERIDIAN_OK : MERIDIAN_ERROR;
     if (sh->interactive && from == stdin)
         printf("Enter data to be copied followed by a newline.\n"
                "End with a backslash and a period on a line by itself, or an EOF signal.\n");
@@ -59,6 +59,31 @@ bool copy_in(struct shell *sh, meridian_stmt *st, FILE *from, bool inline_data) 
     bool bad = !inline_data && ferror(from);
     (void)meridian_copy_end(st, bad ? "aborted because of read failure" : NULL); /* likewise */
     return !bad;
+}
+
+/* COPY ... FROM STDIN. */
+static bool wants_data(const char *sql) {
+    char word[8];
+    struct lex l;
+    enum lex_kind kind;
+    bool from = false;
+    lex_first_word(sql, strlen(sql), word, sizeof word);
+    if (strcmp(word, "copy") != 0)
+        return false;
+    lex_init(&l, sql, strlen(sql));
+    while ((kind = lex_next(&l)) != LEX_END) {
+        if (kind == LEX_BLANK || l.depth > 0)
+            continue;
+        if (from)
+            return kind == LEX_WORD && l.token_bytes == 5 && strncasecmp(l.token, "stdin", 5) == 0;
+        from = kind == LEX_WORD && l.token_bytes == 4 && strncasecmp(l.token, "from", 4) == 0;
+    }
+    return false;
+}
+
+void copy_refused(struct shell *sh, const char *sql) {
+    if (!sh->interactive && sh->source && sh->source->file && wants_data(sql))
+        (void)lines_in(sh, NULL, sh->source->file); /* nothing was to be written */
 }
 
 bool copy_out(struct shell *sh, meridian_stmt *st, FILE *to) {
@@ -136,6 +161,7 @@ static bool transfer(struct shell *sh, const struct copy *c, FILE *f) {
     int code = meridian_query(sh->db, text, -1, &st);
     if (!code)
         code = meridian_step(st);
+    bool refused = code >= MERIDIAN_ERROR;
     if (code == MERIDIAN_COPY_IN)
         ok = copy_in(sh, st, f, c->of_script);
     else if (code == MERIDIAN_COPY_OUT)
@@ -144,7 +170,9 @@ static bool transfer(struct shell *sh, const struct copy *c, FILE *f) {
         code = meridian_step(st);
     if (code >= MERIDIAN_ERROR)
         shell_db_error(sh, NULL);
-    else if (!sh->quiet && f != sh->out)
+    if (refused && c->of_script)
+        copy_refused(sh, text);
+    if (code < MERIDIAN_ERROR && !sh->quiet && f != sh->out)
         fprintf(sh->out, "%s\n", meridian_tag(st));
     meridian_finalize(st);
     buf_done(&sql);

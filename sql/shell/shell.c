@@ -343,9 +343,10 @@ static bool changes_rows(const char *text) {
     return false;
 }
 
-/* One result, whatever it is; the code that ended it. */
-static int result(struct shell *sh, meridian_stmt *st, bool *ret_ok) {
+/* One result, whatever it is; the code that ended it, and whether it took data. */
+static int result(struct shell *sh, meridian_stmt *st, bool *ret_ok, bool *ret_took) {
     int code = meridian_step(st);
+    *ret_took = code == MERIDIAN_COPY_IN;
     if (code == MERIDIAN_COPY_IN) {
         struct shell_source *src = sh->source;
         *ret_ok &= copy_in(sh, st, src && src->file ? src->file : stdin, true);
@@ -407,7 +408,7 @@ bool shell_execute(struct shell *sh, const char *sql) {
     meridian_stmt *st = NULL;
     FILE *saved;
     int pid;
-    bool ok = true;
+    bool ok = true, took = false;
     if (sh->echo_all && sh->single) {
         fprintf(sh->out, "%s\n", sql);
         fflush(sh->out);
@@ -422,13 +423,15 @@ bool shell_execute(struct shell *sh, const char *sql) {
     for (bool first = true; code < MERIDIAN_ERROR; first = false) {
         code = first ? MERIDIAN_OK : meridian_next(st);
         if (code == MERIDIAN_OK)
-            code = result(sh, st, &ok);
+            code = result(sh, st, &ok, &took);
         else
             break;
     }
     if (code >= MERIDIAN_ERROR) {
         shell_db_error(sh, sql);
         ok = false;
+        if (!took)
+            copy_refused(sh, sql);
     } else if (ok) {
         var_set(sh, "ERROR", "false");
         var_set(sh, "SQLSTATE", "00000");

@@ -143,6 +143,9 @@ bool trace_command(struct shell *sh);
 bool copy_command(struct shell *sh, const char *rest);
 bool copy_in(struct shell *sh, meridian_stmt *st, FILE *from, bool inline_data);
 bool copy_out(struct shell *sh, meridian_stmt *st, FILE *to);
+/* After a COPY that failed before it took data: a script's lines of data are skipped and never run as statements (psql does so
+ * since CVE-2026-6464). */
+void copy_refused(struct shell *sh, const char *sql);
 
 /* edit.c */
 bool edit_open(struct shell *sh);

@@ -144,7 +144,7 @@ my %script = (
     'semis'     => "SELECT 1\\; SELECT 2;\n;;\nSELECT 3;;SELECT 4;\n",
     'p and r'   => "SELECT 1\n\\p\n\\r\nSELECT 2;\n",
     'copy data' => "CREATE TEMP TABLE c (a int, b text);\nCOPY c FROM STDIN;\n1\tone\n2\t\\N\n\\.\nSELECT * FROM c;\nCOPY c TO STDOUT WITH (FORMAT csv);\nCOPY c FROM STDIN;\nbad\n\\.\nSELECT 1;\n",
-    'bslash copy' => "CREATE TEMP TABLE c (a int, b text);\n\\copy c from stdin\n1\tx\n\\.\n\\copy c to '$dir/c.csv' with (format csv, header)\n\\copy c (a, b) from '$dir/c.csv' csv header\n\\! cat $dir/c.csv\n\\copy (select a from c order by 1) to stdout\n\\copy c from '$dir/none'\n\\copy c from program 'printf \"7\\\\tseven\\\\n\"'\n\\copy nope from stdin\n\\copy c to program 'cat >/dev/null'\nSELECT count(*) FROM c;\n",
+    'bslash copy' => "CREATE TEMP TABLE c (a int, b text);\n\\copy c from stdin\n1\tx\n\\.\n\\copy c to '$dir/c.csv' with (format csv, header)\n\\copy c (a, b) from '$dir/c.csv' csv header\n\\! cat $dir/c.csv\n\\copy (select a from c order by 1) to stdout\n\\copy c from '$dir/none'\n\\copy c from program 'printf \"7\\\\tseven\\\\n\"'\n\\copy c to program 'cat >/dev/null'\nSELECT count(*) FROM c;\n",
     'include'   => "\\i $dir/inc/a.sql\n\\i $dir/no_such.sql\nSELECT 'after';\n",
     'unknown'   => "\\nonsense x\nSELECT 1;\n",
     'row count' => "SELECT 1 UNION SELECT 2;\n\\echo :ROW_COUNT :ERROR :SQLSTATE\nSELECT 1/0;\n\\echo :ERROR :SQLSTATE :LAST_ERROR_MESSAGE\n",
@@ -160,6 +160,14 @@ spit("$dir/inc/b.sql", "SELECT 'b' AS file;\n");
 for my $name (sort keys %script) {
     same("script: $name", $script{$name});
 }
+
+# A COPY that is refused leaves its data in the script: to be skipped, never run (psql does so from 15.19 on only).
+for my $copy ('COPY nope FROM STDIN;', '\copy nope from stdin', 'copy "nope" (a, "from") FROM stdin with (format csv);') {
+    my $r = run("$copy\nSELECT 'data' AS ran;\n\\.\nSELECT 2;\n", $bin, 'sql', '--url', $url, '-At');
+    is($r->{out}, "2\n", "after $copy the data is skipped");
+    is($r->{err}, qq(ERROR:  relation "nope" does not exist\n), 'and the failure told, once');
+}
+is(run("COPY (SELECT 1 FROM stdin) TO STDOUT;\nSELECT 2;\n", $bin, 'sql', '--url', $url, '-At')->{out}, "2\n", 'no data follows COPY TO');
 
 # ---- ours -----------------------------------------------------------------------------------------------------------------------
 my $r = run('', $bin, 'sql', '--url', $url, '--format', 'json', '-c', q{SELECT 1 AS a, 'x"y' AS b, NULL AS c, true AS d, '{"k": [1]}'::jsonb AS e, 1.5 AS f, 'NaN'::float8 AS g}, '-c', 'SELECT 1 AS a WHERE false');
