@@ -352,6 +352,8 @@ enum rc dml_run(struct exec *e, struct err *err) {
     if (!rc)
         rc = flush(e, true, err);
     map_done(&x->seen);
+    if (!rc && e->env->watch.end)
+        rc = e->env->watch.end(e->env->watch.ctx, err);
     return rc;
 }
 

@@ -28,6 +28,13 @@ struct exec_virtual {
 /* What fragments need of tablets' handles besides pgx_ext_open: for mvcc_store_add_ext; ctx is not looked at. */
 enum rc exec_ext_open(sqlite3 *db, void *ctx, struct err *err) MUST_CHECK;
 
+/* Who wants to know of rows that are written: each one, then that all of them are, before the first row of RETURNING. */
+struct exec_watch {
+    enum rc (*row)(void *ctx, const struct value *old, const struct value *new, struct err *err);
+    enum rc (*end)(void *ctx, struct err *err) WAITS;
+    void *ctx;
+};
+
 struct exec_env {
     struct node_store *store;
     struct txn *txn;
@@ -36,7 +43,8 @@ struct exec_env {
     size_t memory_max; /* 0 = 64 MiB */
     /* Nothing follows in this transaction: a write may commit with its last request (txn_write_commit); exec_committed tells. */
     bool last;
-    uint32_t chunk_rows; /* that an UPDATE or DELETE reads before it writes them; 0 = 4096 */
+    struct exec_watch watch; /* row NULL: nobody */
+    uint32_t chunk_rows;     /* that an UPDATE or DELETE reads before it writes them; 0 = 4096 */
 };
 
 struct exec;

@@ -250,9 +250,10 @@ static enum rc add_index(struct writes *w, const struct cat_index *x, const stru
 enum rc writes_add(struct writes *w, const struct value *old, const struct value *new, struct err *err) {
     const struct cat_table *t = w->dml->table;
     const struct table *s = t->store;
+    const struct exec_watch *watch = &w->e->env->watch;
     bool stays = old && new &&same_key(s, old, new);
-    enum rc rc = RC_OK;
-    if (old && !stays)
+    enum rc rc = watch->row ? watch->row(watch->ctx, old, new, err) : RC_OK;
+    if (!rc && old && !stays)
         rc = add_delete(w, s, old, NULL, err);
     if (!rc && new)
         rc = add(w, stays ? TXN_PUT : TXN_INSERT, s, new, s->n_cols, NULL, new, err);

@@ -102,3 +102,16 @@ bool plan_single_scan(const struct plan *p) {
     return p->kind == QUERY_SELECT && p->read_only && p->select.spread.text.sql && p->select.sources == 1 &&
            !p->select.source[0].via;
 }
+
+const struct cat_table *plan_target(const struct plan *p) {
+    return p->dml ? p->dml->table : NULL;
+}
+
+bool plan_may_set(const struct plan *p, uint16_t col) {
+    const struct dml *d = p->dml;
+    if (!d || d->kind == QUERY_DELETE || col >= d->table->columns)
+        return false;
+    if (d->kind == QUERY_UPDATE)
+        return d->set[col].from != SET_KEEP;
+    return d->conflict && d->conflict->update && d->conflict->set[col].from != SET_KEEP;
+}

@@ -35,6 +35,9 @@ size_t plan_bytes(const struct plan *p); /* of memory */
 const struct col *plan_param(const struct plan *p);
 size_t plan_columns(const struct plan *p); /* 0: it returns no rows */
 const struct plan_column *plan_column(const struct plan *p);
+/* The table that it writes, or NULL; and whether an UPDATE in it, or ON CONFLICT's, sets the column. */
+const struct cat_table *plan_target(const struct plan *p);
+bool plan_may_set(const struct plan *p, uint16_t col);
 /* It changes nothing and locks nothing: a read-only transaction will do. */
 bool plan_read_only(const struct plan *p);
 /* It reads one table by one scan and nothing else: where that is one tablet's, the tablet may choose the time itself (N-8). */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "sql/run/sess_internal.h"
+#include "sql/run/foreign.h"
 #include "truetime/spec.h"
 
 bool sess_in_block(const struct sess *s) {
@@ -126,6 +126,7 @@ static void ended(struct sess *s, bool committed) {
     ilist_for_each(it, &s->portals)
         portal_stop(container_of(it, struct sess_portal, link));
     sess_forget_cursors(s);
+    foreign_end(s);
     if (s->txn)
         forget_txn(s);
     cat_change_end(s->change, committed);
@@ -150,8 +151,11 @@ enum rc sess_commit(struct sess *s, struct err *err) {
     enum rc rc = RC_OK;
     ilist_for_each(it, &s->portals)
         portal_stop(container_of(it, struct sess_portal, link));
-    if (s->txn && !s->reads_only_now)
-        rc = txn_commit(s->txn, &ts, err);
+    if (s->txn && !s->reads_only_now) {
+        rc = foreign_commit(s, err);
+        if (!rc)
+            rc = txn_commit(s->txn, &ts, err);
+    }
     if (rc) {
         /* Unless it surely has not happened, what it made may be somebody's. */
         if (rc != RC_ABORTED)
@@ -183,6 +187,7 @@ void sess_failed(struct sess *s) {
         portal_stop(container_of(it, struct sess_portal, link));
     /* Without a savepoint there is nothing to come back to: locks need not wait for ROLLBACK. */
     if (s->savepoints == 0 && s->txn) {
+        foreign_end(s);
         forget_txn(s);
         cat_change_end(s->change, false);
         s->change = NULL;

@@ -17,8 +17,8 @@
 
 #include "sql/parse/utf8.h"
 #include "sql/run/copytext.h"
+#include "sql/run/foreign.h"
 #include "sql/run/lanes.h"
-#include "sql/run/sess_internal.h"
 
 enum {
     BATCH_ROWS = 1000,
@@ -243,12 +243,14 @@ static enum rc run_in(struct batch *b, struct txn *txn, bool last, int64_t *ret_
                       struct err *err) {
     struct sess *s = b->c->s;
     const struct stmt *st = b->st ? b->st : b->c->full;
+    struct sess_foreign foreign;
     struct exec_env env = {.store = s->e->conf.store,
                            .txn = txn,
+                           .watch = foreign_watch(&foreign, s, st->planned),
                            .fn = &s->env,
                            .virtuals = {virtual_rows, s},
                            .memory_max = s->work_bytes,
-                           .last = last};
+                           .last = last && !st->planned->foreign};
     struct exec *x;
     const struct value *v;
     enum rc rc = exec_open(st->planned->plan, &env, b->value, &x, err);
@@ -413,6 +415,8 @@ static enum rc copy_from(struct copy *c, struct err *err) {
         return err_set(err, RC_NOMEM, "out of memory for COPY");
     lanes_init(&c->lanes, s->e->reactor, one_lane(c) ? 1 : OWN_LANES);
     rc = next_batch(c, err);
+    if (!rc)
+        rc = foreign_wait(s, true, err);
     s->sent = true;
     s->block_statements++;
     if (!rc)
@@ -429,7 +433,10 @@ static enum rc copy_from(struct copy *c, struct err *err) {
         rc = flush(c, err);
     rc = lanes_end(&c->lanes, rc, err);
     copytext_reader_done(&r);
-    return rc;
+    enum rc awake = foreign_wait(s, false, rc ? NULL : err);
+    if (!rc)
+        rc = awake;
+    return rc ? rc : foreign_run(s, err);
 }
 
 /* ---- out --------------------------------------------------------------------------------------------------------------------------- */

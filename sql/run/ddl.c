@@ -351,6 +351,26 @@ static enum rc dependents(struct ddl *d, const struct cat_object *o, bool cascad
     if (rc)
         return rc;
     rc = ddl_views_of(d, o->id, -1, &views, err);
+    while (!rc) {
+        struct cat_object *child;
+        const struct cat_foreign_key *k;
+        rc = ddl_referring(d, o->table, -1, NULL, false, &child, &k, err);
+        if (rc || !child)
+            break;
+        bool too = is_dropped_too(d, child->id);
+        if (!cascade && !too) {
+            rc = stands_in_the_way(kind, o->name, err, "constraint", k->name, "on another table depends on");
+            if (err)
+                err_detail(err, "constraint %.63s on table %.63s depends on table %.63s", k->name, child->name,
+                           o->name);
+        } else if (!too) {
+            sess_notice(d->s, "NOTICE", "00000", "drop cascades to constraint %.63s on table %.63s", k->name,
+                        child->name);
+        }
+        if (!rc)
+            rc = ddl_drop_foreign(d, child, k->name, err);
+        cat_object_unref(child);
+    }
     for (size_t i = 0; i < views.n && !rc; i++) {
         if (is_dropped_too(d, views.v[i]->id) || !still_there(d, views.v[i]->id))
             continue;
@@ -469,7 +489,18 @@ static enum rc drop(struct utility *u, const PgQuery__DropStmt *x, struct err *e
             rc = drop_relation(&d, x, x->objects[i], relations[k], err);
         } else if (k == 3) {
             const struct cat_object *o = index_by_path(&d, schema, name, &index);
-            rc = o ? ddl_drop_index(&d, o, index, err) : skip(&d, x, "index", name, err);
+            if (o && o->table->index[index].constraint) {
+                rc =
+                    err_sql(err, "2BP01", "cannot drop index %.63s because constraint %.63s on table %.63s requires it",
+                            name, name, o->name);
+                if (err)
+                    err_hint(err, "You can drop constraint %.63s on table %.63s instead.", name, o->name);
+            } else if (o)
+                rc = ddl_unrefer(&d, o->table, -1, &o->table->index[index], "index", name,
+                                 x->behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE, err);
+            o = index_by_path(&d, schema, name, &index);
+            if (!rc)
+                rc = o ? ddl_drop_index(&d, o, index, err) : skip(&d, x, "index", name, err);
         } else if (k == 4) {
             rc = drop_schema(&d, name, x, err);
         } else if (x->missing_ok) {

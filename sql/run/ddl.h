@@ -40,7 +40,7 @@ struct ddl {
     size_t droppings;
 };
 
-enum { DDL_VIEW_BYTES_MAX = 512 << 10 };
+enum { DDL_VIEW_BYTES_MAX = 512 << 10, DDL_FOREIGN_MAX = 64 };
 
 /* May write, has a transaction, holds the catalog. */
 enum rc ddl_begin(struct ddl *d, struct utility *u, const char *what, struct err *err) WAITS;
@@ -128,6 +128,29 @@ enum rc ddl_alter_role(struct ddl *d, const PgQuery__AlterRoleStmt *c, struct er
 enum rc ddl_drop_role(struct ddl *d, const PgQuery__DropRoleStmt *c, struct err *err) WAITS;
 /* The role that a RoleSpec names. 42704. */
 enum rc ddl_role(struct ddl *d, const PgQuery__RoleSpec *r, uint32_t *ret, struct err *err);
+
+/* ---- foreign keys (ddl_foreign.c) ---------------------------------------------------------------------------------------- */
+
+/* column: names of this table's columns. */
+enum rc draft_add_foreign(struct ddl *d, struct draft *f, const PgQuery__Constraint *k, PgQuery__Node *const *column,
+                          size_t columns, struct err *err) WAITS;
+/* Those that stand behind a column's definition. */
+enum rc draft_column_foreign(struct ddl *d, struct draft *f, const PgQuery__ColumnDef *c, struct err *err) WAITS;
+/* Do the rows that are there keep it? Both tables are locked from now on. 23503. */
+enum rc ddl_check_foreign(struct ddl *d, const struct cat_table *child, const struct cat_foreign_key *k,
+                          struct err *err) WAITS;
+/* Tables that the keys from the first on refer to hear of it. */
+enum rc ddl_renew_parents(struct ddl *d, const struct cat_table *t, uint16_t first, struct err *err) WAITS;
+/* A table whose key refers to t: to a column of it (>= 0), by way of a unique index of it or of its primary key; or any other table
+ * that does. *ret NULL: none; else a reference. */
+enum rc ddl_referring(struct ddl *d, const struct cat_table *t, int column, const struct cat_index *index, bool primary,
+                      struct cat_object **ret, const struct cat_foreign_key **ret_key, struct err *err) WAITS;
+/* Is it by this unique index (NULL: the primary key) that the key's columns are known to be unique? */
+bool ddl_key_rests_on(const struct cat_foreign_key *k, const struct cat_table *parent, const struct cat_index *x);
+enum rc ddl_drop_foreign(struct ddl *d, const struct cat_object *o, const char *name, struct err *err) WAITS;
+/* 2BP01 if keys refer to t by way of the index (or to the column); cascade: they go. */
+enum rc ddl_unrefer(struct ddl *d, const struct cat_table *t, int column, const struct cat_index *index,
+                    const char *what, const char *name, bool cascade, struct err *err) WAITS;
 
 /* The statement under way is a CREATE VIEW. */
 enum rc ddl_create_view(struct ddl *d, struct err *err) WAITS;

@@ -120,6 +120,8 @@ static enum rc find_column(struct alter *a, const char *name, int *ret, struct e
     return err_sql(err, "42703", "column \"%.63s\" of relation \"%.63s\" does not exist", name, a->from->name);
 }
 
+static enum rc new_foreigns(struct alter *a, const PgQuery__ColumnDef *def, struct err *err);
+
 static enum rc add_column(struct alter *a, const PgQuery__AlterTableCmd *c, struct err *err) {
     struct ddl *d = a->d;
     const PgQuery__ColumnDef *def = c->def->column_def;
@@ -177,7 +179,30 @@ static enum rc add_column(struct alter *a, const PgQuery__AlterTableCmd *c, stru
         err_about(err, ERR_TABLE, a->from->name);
         err_about(err, ERR_COLUMN, column->name);
     }
+    if (!rc)
+        rc = new_foreigns(a, def, err);
     return rc ? rc : finish(a, err);
+}
+
+/* Keys of the table's own that the column belongs to go with it. */
+static enum rc forget_foreign(struct alter *a, const char *name, int column, bool *ret_any, struct err *err) {
+    struct draft *f = &a->f;
+    struct cat_foreign_key *left = arena_array(a->d->a, f->t.foreign_keys + 1u, sizeof *left);
+    uint16_t n = 0;
+    if (!left)
+        return ddl_nomem(err);
+    for (uint16_t i = 0; i < f->t.foreign_keys; i++) {
+        const struct cat_foreign_key *k = &f->t.foreign_key[i];
+        bool goes = name && strcmp(k->name, name) == 0;
+        for (uint16_t c = 0; c < k->cols; c++)
+            goes = goes || (column >= 0 && k->col[c] == column);
+        if (!goes)
+            left[n++] = *k;
+    }
+    *ret_any = n < f->t.foreign_keys;
+    f->t.foreign_key = left;
+    f->t.foreign_keys = n;
+    return RC_OK;
 }
 
 static enum rc drop_column(struct alter *a, const PgQuery__AlterTableCmd *c, struct err *err) {
@@ -209,6 +234,12 @@ static enum rc drop_column(struct alter *a, const PgQuery__AlterTableCmd *c, str
         }
     }
     cat_list_done(&views);
+    bool any;
+    if (!rc)
+        rc = forget_foreign(a, NULL, place, &any, err);
+    if (!rc)
+        rc = ddl_unrefer(a->d, a->from, place, NULL, "column", c->name,
+                         c->behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE, err);
     if (rc)
         return rc;
     for (uint16_t i = 0; i < f->t.checks; i++) {
@@ -419,6 +450,42 @@ static enum rc add_primary(struct alter *a, const PgQuery__Constraint *k, struct
     return rc;
 }
 
+/* The last key of the draft, against the rows that are there. */
+static enum rc new_foreign(struct alter *a, int32_t location, struct err *err) {
+    const struct cat_foreign_key *k = &a->f.t.foreign_key[a->f.t.foreign_keys - 1];
+    bool rows = false, fresh = false, null = false;
+    enum rc rc;
+    for (uint16_t i = 0; i < k->cols; i++) {
+        bool new = k->col[i] >= a->from->columns;
+        fresh = fresh || new;
+        null = null || (new && (!a->f.missing || a->f.missing[k->col[i]].kind == VALUE_NULL));
+    }
+    if (null) /* MATCH SIMPLE: all rows keep it */
+        return finish(a, err);
+    if (!fresh) {
+        rc = ddl_check_foreign(a->d, a->from, k, err);
+        return rc ? rc : finish(a, err);
+    }
+    rc = any_row(a->d, a->from, NULL, &rows, err);
+    if (!rc && rows)
+        rc = sess_unsupported(a->d->u->script, location, err,
+                              "a foreign key of a new column with a default is not supported for a table with rows");
+    return rc ? rc : finish(a, err);
+}
+
+static enum rc new_foreigns(struct alter *a, const PgQuery__ColumnDef *def, struct err *err) {
+    enum rc rc = RC_OK;
+    uint16_t first = a->f.t.foreign_keys, all;
+    rc = draft_column_foreign(a->d, &a->f, def, err);
+    all = a->f.t.foreign_keys;
+    for (uint16_t i = first; i < all && !rc; i++) {
+        a->f.t.foreign_keys = (uint16_t)(i + 1);
+        rc = new_foreign(a, def->location, err);
+    }
+    a->f.t.foreign_keys = all;
+    return rc;
+}
+
 static enum rc add_constraint(struct alter *a, const struct cat_object *o, const PgQuery__Constraint *k,
                               struct err *err) {
     bool rows = false;
@@ -450,7 +517,8 @@ static enum rc add_constraint(struct alter *a, const struct cat_object *o, const
         return rc ? rc : finish(a, err);
     }
     case PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN:
-        return sess_unsupported(a->d->u->script, k->location, err, "FOREIGN KEY constraints are not supported");
+        rc = draft_add_foreign(a->d, &a->f, k, k->fk_attrs, k->n_fk_attrs, err);
+        return rc ? rc : new_foreign(a, k->location, err);
     default:
         return sess_unsupported(a->d->u->script, k->location, err, "this kind of constraint is not supported");
     }
@@ -466,9 +534,17 @@ static enum rc drop_constraint(struct alter *a, const struct cat_object *o, cons
                 f->check[i] = f->check[i + 1];
             return finish(a, err);
         }
-    for (uint16_t i = 0; i < f->t.indexes; i++)
-        if (f->index[i].constraint && strcmp(f->index[i].name, c->name) == 0)
-            return ddl_drop_index(a->d, o, i, err);
+    bool any;
+    enum rc rc = forget_foreign(a, c->name, -1, &any, err);
+    if (rc || any)
+        return rc ? rc : finish(a, err);
+    for (uint16_t i = 0; i < f->t.indexes; i++) {
+        if (!f->index[i].constraint || strcmp(f->index[i].name, c->name) != 0)
+            continue;
+        rc = ddl_unrefer(a->d, a->from, -1, &a->from->index[i], "constraint", c->name,
+                         c->behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE, err);
+        return rc ? rc : ddl_drop_index(a->d, o, i, err);
+    }
     if (f->t.key_name && strcmp(f->t.key_name, c->name) == 0)
         return err_set(err, RC_UNSUPPORTED, "a primary key cannot be dropped");
     if (c->missing_ok) {
@@ -602,6 +678,8 @@ static enum rc alter_run(struct ddl *d, const PgQuery__AlterTableStmt *s, size_t
         rc = one(&a, kept, s->cmds[i]->alter_table_cmd, err);
     if (!rc)
         rc = write_out(&a, err);
+    if (!rc && a.f.t.foreign_keys > a.from->foreign_keys)
+        rc = ddl_renew_parents(d, &a.f.t, a.from->foreign_keys, err);
     cat_table_unref(a.from);
     cat_object_unref(kept);
     return rc;
@@ -706,6 +784,17 @@ static enum rc rename_constraint(struct ddl *d, const struct cat_object *o, cons
             a.f.index[i].name = to;
             found = true;
         }
+    struct cat_foreign_key *keys = arena_array(d->a, a.from->foreign_keys + 1u, sizeof *keys);
+    if (!rc && !keys)
+        rc = ddl_nomem(err);
+    for (uint16_t i = 0; i < a.from->foreign_keys && !rc; i++) {
+        keys[i] = a.from->foreign_key[i];
+        if (strcmp(keys[i].name, from) == 0) {
+            keys[i].name = to;
+            found = true;
+        }
+    }
+    a.f.t.foreign_key = keys;
     if (!rc && a.f.t.key_name && strcmp(a.f.t.key_name, from) == 0) {
         a.f.t.key_name = to;
         found = true;

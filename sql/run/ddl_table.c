@@ -133,17 +133,18 @@ static enum rc column_constraint(struct ddl *d, struct draft *f, struct cat_colu
         return own_sequence(d, f, c, k->options, k->n_options, schema, err);
     case PG_QUERY__CONSTR_TYPE__CONSTR_GENERATED:
         return sess_unsupported(d->u->script, k->location, err, "generated columns are not supported");
-    case PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN:
-        return sess_unsupported(d->u->script, k->location, err, "FOREIGN KEY constraints are not supported");
     default:
         return RC_OK; /* keys and checks come when all columns are known */
     }
 }
 
+static void take_attributes(const PgQuery__ColumnDef *c);
+
 enum rc draft_add_column(struct ddl *d, struct draft *f, const PgQuery__ColumnDef *def, const struct cat_schema *schema,
                          struct err *err) {
     struct analyse_in in;
     bool null = false;
+    take_attributes(def);
     struct cat_column *c = &f->column[f->t.columns];
     CHECK(f->t.columns < f->columns_cap);
     if (strlen(def->colname) > CAT_NAME_BYTES_MAX)
@@ -408,8 +409,6 @@ static PgQuery__Node *const *columns_of(struct ddl *d, const PgQuery__Constraint
 static enum rc on_primary(struct ddl *d, struct draft *f, const PgQuery__Constraint *k, const char *column,
                           struct err *err) {
     size_t n;
-    if (k->contype == PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN)
-        return sess_unsupported(d->u->script, k->location, err, "FOREIGN KEY constraints are not supported");
     if (k->contype == PG_QUERY__CONSTR_TYPE__CONSTR_EXCLUSION)
         return sess_unsupported(d->u->script, k->location, err, "EXCLUDE constraints are not supported");
     if (k->contype != PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY)
@@ -443,6 +442,47 @@ static enum rc on_check(struct ddl *d, struct draft *f, const PgQuery__Constrain
     return k->contype == PG_QUERY__CONSTR_TYPE__CONSTR_CHECK ? draft_add_check(d, f, k, err) : RC_OK;
 }
 
+static enum rc on_foreign(struct ddl *d, struct draft *f, const PgQuery__Constraint *k, const char *column,
+                          struct err *err) {
+    size_t n;
+    if (k->contype != PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN)
+        return RC_OK;
+    PgQuery__Node *const *list = k->fk_attrs;
+    n = k->n_fk_attrs;
+    if (column)
+        list = columns_of(d, k, column, &n);
+    return list ? draft_add_foreign(d, f, k, list, n, err) : ddl_nomem(err);
+}
+
+enum rc draft_column_foreign(struct ddl *d, struct draft *f, const PgQuery__ColumnDef *c, struct err *err) {
+    enum rc rc = RC_OK;
+    for (size_t i = 0; i < c->n_constraints && !rc; i++)
+        rc = on_foreign(d, f, c->constraints[i]->constraint, c->colname, err);
+    return rc;
+}
+
+/* DEFERRABLE and its like stand behind a column's constraint as constraints of their own. */
+static void take_attributes(const PgQuery__ColumnDef *c) {
+    PgQuery__Constraint *last = NULL;
+    for (size_t i = 0; i < c->n_constraints; i++) {
+        PgQuery__Constraint *k = c->constraints[i]->constraint;
+        switch (k->contype) {
+        case PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_DEFERRABLE:
+        case PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_NOT_DEFERRABLE:
+            if (last)
+                last->deferrable = k->contype == PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_DEFERRABLE;
+            break;
+        case PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_DEFERRED:
+        case PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_IMMEDIATE:
+            if (last)
+                last->initdeferred = k->contype == PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_DEFERRED;
+            break;
+        default:
+            last = k;
+        }
+    }
+}
+
 static enum rc count_one(struct ddl *d, struct draft *f, const PgQuery__Constraint *k, const char *column,
                          struct err *err) {
     (void)d, (void)column, (void)err;
@@ -466,6 +506,8 @@ static enum rc build(struct ddl *d, struct draft *f, const PgQuery__CreateStmt *
         rc = each_constraint(d, f, c, on_unique, err);
     if (!rc)
         rc = each_constraint(d, f, c, on_check, err);
+    if (!rc)
+        rc = each_constraint(d, f, c, on_foreign, err);
     return rc ? rc : draft_table(d, f, ret, err);
 }
 
@@ -531,6 +573,8 @@ enum rc ddl_create_table(struct ddl *d, const PgQuery__CreateStmt *c, struct err
         rc = make_stores(d, t, err);
     if (!rc)
         rc = ddl_put_table(d, NULL, t, schema.id, err);
+    if (!rc)
+        rc = ddl_renew_parents(d, t, 0, err);
     cat_table_unref(t);
     table_unref((struct table *)(uintptr_t)f.parent);
     return rc;
@@ -602,30 +646,90 @@ static enum rc restart_sequences(struct ddl *d, uint32_t table, struct err *err)
     return rc;
 }
 
+/* Tables to be emptied, by id, with references. */
+struct emptied {
+    struct cat_object **v;
+    size_t n, cap;
+};
+
+static enum rc emptied_add(struct ddl *d, struct emptied *e, const struct cat_object *o, struct err *err) {
+    for (size_t i = 0; i < e->n; i++)
+        if (e->v[i]->id == o->id)
+            return RC_OK;
+    if (e->n == e->cap) {
+        size_t cap = e->cap ? e->cap * 2 : 8;
+        struct cat_object **v = arena_array(d->a, cap, sizeof *v);
+        if (!v)
+            return ddl_nomem(err);
+        if (e->n)
+            memcpy(v, e->v, e->n * sizeof *v);
+        e->v = v;
+        e->cap = cap;
+    }
+    e->v[e->n++] = cat_object_ref((struct cat_object *)(uintptr_t)o);
+    return RC_OK;
+}
+
+/* Whoever refers to one of them must be among them. */
+static enum rc emptied_whole(struct ddl *d, struct emptied *e, bool cascade, struct err *err) {
+    struct cat_view v = ddl_view(d);
+    struct cat_list l;
+    enum rc rc = cat_view_list(&v, CAT_OBJECT_TABLE, d->s->database, &l, err);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < e->n && !rc; i++)
+        for (size_t k = 0; k < l.n && !rc; k++) {
+            bool refers = false, there = false;
+            for (uint16_t j = 0; j < l.v[k]->table->foreign_keys; j++)
+                refers = refers || l.v[k]->table->foreign_key[j].table == e->v[i]->id;
+            for (size_t j = 0; j < e->n; j++)
+                there = there || e->v[j]->id == l.v[k]->id;
+            if (!refers || there)
+                continue;
+            if (cascade) {
+                sess_notice(d->s, "NOTICE", "00000", "truncate cascades to table \"%.63s\"", l.v[k]->name);
+                rc = emptied_add(d, e, l.v[k], err);
+                continue;
+            }
+            rc = err_sql(err, "0A000", "cannot truncate a table referenced in a foreign key constraint");
+            if (err) {
+                err_detail(err, "Table \"%.63s\" references \"%.63s\".", l.v[k]->name, e->v[i]->name);
+                err_hint(err, "Truncate table \"%.63s\" at the same time, or use TRUNCATE ... CASCADE.", l.v[k]->name);
+            }
+        }
+    cat_list_done(&l);
+    return rc;
+}
+
 enum rc ddl_truncate(struct ddl *d, const PgQuery__TruncateStmt *x, struct err *err) {
+    struct emptied e = {0};
     enum rc rc = RC_OK;
     for (size_t i = 0; i < x->n_relations && !rc; i++) {
         const PgQuery__RangeVar *r = x->relations[i]->range_var;
         const struct cat_object *o;
-        bool children;
         rc = sess_relation(d->s, r->catalogname, r->schemaname, r->relname, &o, err);
-        if (rc)
-            return rc;
-        if (!o)
-            return ddl_error(d, -1, err, "42P01", "relation \"%.63s\" does not exist", r->relname);
-        if (o->kind != CAT_OBJECT_TABLE || o->table->kind != CAT_TABLE)
-            return err_sql(err, "42809", "\"%.63s\" is not a table", r->relname);
-        const struct cat_table *t = cat_table_ref(o->table);
-        uint32_t schema = o->schema;
+        if (!rc && !o)
+            rc = ddl_error(d, -1, err, "42P01", "relation \"%.63s\" does not exist", r->relname);
+        else if (!rc && (o->kind != CAT_OBJECT_TABLE || o->table->kind != CAT_TABLE))
+            rc = err_sql(err, "42809", "\"%.63s\" is not a table", r->relname);
+        if (!rc)
+            rc = emptied_add(d, &e, o, err);
+    }
+    if (!rc)
+        rc = emptied_whole(d, &e, x->behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE, err);
+    for (size_t i = 0; i < e.n && !rc; i++) {
+        const struct cat_table *t = e.v[i]->table;
+        bool children;
         rc = has_children(d, t->id, &children, err);
         if (!rc && (children || t->parent))
-            rc = sess_unsupported(d->u->script, r->location, err,
+            rc = sess_unsupported(d->u->script, x->relations[i < x->n_relations ? i : 0]->range_var->location, err,
                                   "TRUNCATE of interleaved tables is not supported: use DELETE");
         if (!rc)
-            rc = truncate_one(d, t, schema, err);
+            rc = truncate_one(d, t, e.v[i]->schema, err);
         if (!rc && x->restart_seqs)
             rc = restart_sequences(d, t->id, err);
-        cat_table_unref(t);
     }
+    for (size_t i = 0; i < e.n; i++)
+        cat_object_unref(e.v[i]);
     return rc;
 }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sql/run/sess_internal.h"
+#include "sql/run/foreign.h"
 
 static struct planned *entry_of(struct ilist *l) {
     return container_of(l, struct planned, lru);
@@ -41,6 +41,7 @@ void planned_unref(struct planned *p) {
     if (!p || --p->refs > 0)
         return;
     plan_unref(p->plan);
+    foreign_links_free(p->foreign);
     free(p->column);
     free(p);
 }
@@ -197,6 +198,8 @@ enum rc plans_get(struct sess *s, struct sess_script *script, size_t index, cons
     rc = make(s, script, node, oid, oids, &p->plan, &passing, err);
     if (!rc)
         rc = columns_of(p, err);
+    if (!rc)
+        rc = foreign_links_of(s, p->plan, &p->foreign, err);
     if (!rc && whole && !s->change && !passing) {
         struct planned *old = find(e, &key);
         if (old)

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sql/run/sess_internal.h"
+#include "sql/run/foreign.h"
 
 #define RETRY_SLEEP_NS INT64_C(500000)
 
@@ -125,7 +125,9 @@ enum rc portal_open(struct sess_portal *p, bool last, struct err *err) {
                                .fn = &s->env,
                                .virtuals = {virtual_rows, s},
                                .memory_max = s->work_bytes,
-                               .last = last};
+                               .watch = foreign_watch(&p->foreign, s, p->planned),
+                               .last = last && !p->planned->foreign};
+    foreign_begin(s);
     p->started = true;
     s->block_statements++;
     if (s->txn)

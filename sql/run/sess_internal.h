@@ -50,7 +50,8 @@ struct planned {
     struct ilist lru;
     bool cached;
     uint64_t hash, catalog;
-    struct sess_column *column; /* as sess_stmt has it */
+    struct sess_column *column;    /* as sess_stmt has it */
+    struct foreign_links *foreign; /* keys that its rows may touch; NULL: none */
     size_t key_bytes;
     char key[];
 };
@@ -137,6 +138,7 @@ struct sess {
     bool implicit_began;            /* one of them has run */
     bool read_only, reads_only_now; /* BEGIN READ ONLY; the transaction was begun as a read-only one */
     struct txn *txn;
+    struct foreign_queue *foreign; /* NULL: no statement has touched a foreign key */
     uint64_t epoch;
     uint64_t block_statements; /* that used s->txn in this block */
     int64_t begin_us, opened_us;
@@ -227,6 +229,12 @@ void sess_statement_end(struct sess *s, enum rc rc, struct err *err);
 
 /* ---- portals ------------------------------------------------------------------------------------------------------------ */
 
+struct foreign_links;
+struct sess_foreign {
+    struct sess *s;
+    const struct foreign_links *links;
+};
+
 struct sess_portal {
     struct ilist link;
     struct sess *s;
@@ -237,6 +245,7 @@ struct sess_portal {
     struct exec *exec;
     struct exec_env env;
     struct planned *planned; /* that exec runs */
+    struct sess_foreign foreign;
     uint64_t rows;
     bool started, finished;
     char tag[64];
@@ -362,7 +371,7 @@ void sess_index_def(struct buf *b, const struct cat_table *t, const struct cat_i
 /* Primary keys and constraints have no number of their own in the catalog: pg_class and pg_constraint show made-up ones. */
 uint32_t virtual_pkey_named(const struct cat_view *v, uint32_t schema, const char *name); /* 0: there is none */
 const struct cat_object *virtual_pkey_table(const struct cat_view *v, uint32_t oid);
-bool virtual_constraint_def(const struct cat_view *v, uint32_t oid, struct buf *to);
+bool virtual_constraint_def(const struct sess *s, const struct cat_view *v, uint32_t oid, struct buf *to);
 /* Name of a system relation's descriptor; NULL: there is none. */
 /* A sequence as a relation of one row. */
 enum rc virtual_sequence(const struct cat_object *o, const struct cat_table **ret, struct err *err);

@@ -552,7 +552,7 @@ static enum rc f_constraintdef(struct call *c, struct err *err) {
     if (null_arg(c) || c->arg[0].i <= 0 || c->arg[0].i > UINT32_MAX)
         return RC_OK;
     buf_init(&b, 0);
-    if (!virtual_constraint_def(&v, (uint32_t)c->arg[0].i, &b)) {
+    if (!virtual_constraint_def(c->s, &v, (uint32_t)c->arg[0].i, &b)) {
         buf_done(&b);
         return RC_OK;
     }

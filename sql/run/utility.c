@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "sql/run/sess_internal.h"
+#include "sql/run/foreign.h"
 
 /* ---- what they return ------------------------------------------------------------------------------------------------ */
 
@@ -596,7 +596,8 @@ enum rc utility_run(struct utility *u, struct err *err) {
     case PG_QUERY__NODE__NODE_REINDEX_STMT:
         return nothing(u, "REINDEX");
     case PG_QUERY__NODE__NODE_CONSTRAINTS_SET_STMT:
-        return nothing(u, "SET CONSTRAINTS");
+        snprintf(tag, sizeof u->done->tag, "SET CONSTRAINTS");
+        return foreign_set_constraints(s, n->constraints_set_stmt, err);
     default:
         break;
     }

@@ -312,6 +312,7 @@ enum {
     PKEY_CONSTRAINT = 1u << 29,
     UNIQUE = 1u << 28,
     CHECKS = 3u << 28,
+    FOREIGN = 5u << 28,
     LOW = (1u << 28) - 1,
     CHECKS_EACH = 64
 };
@@ -330,6 +331,10 @@ uint32_t virt_unique_oid(const struct cat_index *x) {
 
 uint32_t virt_check_oid(const struct cat_table *t, uint16_t i) {
     return ((t->id * CHECKS_EACH + i) & LOW) | CHECKS;
+}
+
+uint32_t virt_foreign_oid(const struct cat_table *t, uint16_t i) {
+    return ((t->id * CHECKS_EACH + i) & LOW) | FOREIGN;
 }
 
 const struct cat_object *virtual_pkey_table(const struct cat_view *v, uint32_t oid) {
@@ -361,7 +366,54 @@ static void put_columns(struct buf *to, const struct cat_table *t, const struct 
     buf_putc(to, ')');
 }
 
-bool virtual_constraint_def(const struct cat_view *v, uint32_t oid, struct buf *to) {
+static void put_places(struct buf *b, const struct cat_table *t, const uint16_t *col, uint16_t n) {
+    for (uint16_t i = 0; i < n; i++) {
+        buf_puts(b, i ? ", " : "(");
+        sess_quote_ident(b, t->column[col[i]].name);
+    }
+    buf_putc(b, ')');
+}
+
+static const char *action_name(char action) {
+    return action == 'r'   ? "RESTRICT"
+           : action == 'c' ? "CASCADE"
+           : action == 'n' ? "SET NULL"
+           : action == 'd' ? "SET DEFAULT"
+                           : "NO ACTION";
+}
+
+static bool foreign_def(const struct sess *s, const struct cat_view *v, const struct cat_table *t,
+                        const struct cat_foreign_key *k, struct buf *to) {
+    const struct cat_object *p = cat_view_get(v, k->table);
+    bool visible = false;
+    if (!p || p->kind != CAT_OBJECT_TABLE)
+        return false;
+    for (size_t i = 0; i < s->paths; i++) {
+        const struct cat_object *o = cat_view_relation(v, s->path[i], p->name);
+        if (o) {
+            visible = o == p;
+            break;
+        }
+    }
+    buf_puts(to, "FOREIGN KEY ");
+    put_places(to, t, k->col, k->cols);
+    buf_puts(to, " REFERENCES ");
+    if (!visible) {
+        sess_quote_ident(to, p->table->schema_name);
+        buf_putc(to, '.');
+    }
+    sess_quote_ident(to, p->name);
+    put_places(to, p->table, k->ref, k->cols);
+    if (k->on_update != 'a')
+        buf_printf(to, " ON UPDATE %s", action_name(k->on_update));
+    if (k->on_delete != 'a')
+        buf_printf(to, " ON DELETE %s", action_name(k->on_delete));
+    buf_puts(to, k->deferrable ? " DEFERRABLE" : "");
+    buf_puts(to, k->deferred ? " INITIALLY DEFERRED" : "");
+    return true;
+}
+
+bool virtual_constraint_def(const struct sess *s, const struct cat_view *v, uint32_t oid, struct buf *to) {
     uint32_t kind = oid & ~(uint32_t)LOW;
     const struct cat_object *o;
     if (kind == PKEY_CONSTRAINT) {
@@ -389,6 +441,12 @@ bool virtual_constraint_def(const struct cat_view *v, uint32_t oid, struct buf *
             return false;
         buf_printf(to, "CHECK ((%s))", o->table->check[i].sql);
         return true;
+    }
+    if (kind == FOREIGN) {
+        uint32_t table = (oid & LOW) / CHECKS_EACH, i = (oid & LOW) % CHECKS_EACH;
+        o = cat_view_get(v, table);
+        return o && o->kind == CAT_OBJECT_TABLE && i < o->table->foreign_keys &&
+               foreign_def(s, v, o->table, &o->table->foreign_key[i], to);
     }
     return false;
 }

@@ -67,5 +67,6 @@ uint32_t virt_pkey_oid(const struct cat_table *t);
 uint32_t virt_pkey_constraint_oid(const struct cat_table *t);
 uint32_t virt_unique_oid(const struct cat_index *x);
 uint32_t virt_check_oid(const struct cat_table *t, uint16_t i);
+uint32_t virt_foreign_oid(const struct cat_table *t, uint16_t i);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sql/run/ddl.h"
 #include "sql/run/virtual.h"
 
 static void schemata(struct virt *x) {
@@ -176,6 +177,27 @@ static void columns(struct virt *x) {
     each_table(x, true, table_columns);
 }
 
+static const struct cat_table *table_of(struct virt *x, uint32_t id) {
+    const struct cat_object *o = cat_view_get(&x->view, id);
+    return o && o->kind == CAT_OBJECT_TABLE ? o->table : NULL;
+}
+
+/* The constraint or index of the table referred to that a foreign key rests on, and a column's place in it from 1. */
+static const char *rests_on(const struct cat_table *t, const struct cat_foreign_key *k, uint16_t ref, int *ret_place) {
+    const struct cat_part *part = t->key;
+    const char *name = ddl_key_rests_on(k, t, NULL) ? t->key_name : NULL;
+    for (uint16_t i = 0; i < t->indexes && !name; i++)
+        if (ddl_key_rests_on(k, t, &t->index[i])) {
+            name = t->index[i].name;
+            part = t->index[i].part;
+        }
+    *ret_place = 0;
+    for (uint16_t i = 0; name && i < k->cols; i++)
+        if (part[i].col == ref)
+            *ret_place = i + 1;
+    return name;
+}
+
 static bool key_rows(struct virt *x, const struct cat_table *t, const char *name, const struct cat_part *part,
                      uint16_t n) {
     for (uint16_t i = 0; i < n; i++) {
@@ -194,11 +216,34 @@ static bool key_rows(struct virt *x, const struct cat_table *t, const char *name
     return true;
 }
 
+static bool foreign_key_rows(struct virt *x, const struct cat_table *t, const struct cat_foreign_key *k) {
+    const struct cat_table *p = table_of(x, k->table);
+    for (uint16_t i = 0; i < k->cols && p; i++) {
+        int place;
+        (void)rests_on(p, k, k->ref[i], &place);
+        virt_text(x, x->s->database_name);
+        virt_text(x, t->schema_name);
+        virt_text(x, k->name);
+        virt_text(x, x->s->database_name);
+        virt_text(x, t->schema_name);
+        virt_text(x, t->name);
+        virt_text(x, t->column[k->col[i]].name);
+        virt_int(x, i + 1);
+        virt_int(x, place);
+        if (!virt_end(x))
+            return false;
+    }
+    return true;
+}
+
 static bool table_keys(struct virt *x, const struct cat_table *t) {
     if (t->key_name && !key_rows(x, t, t->key_name, t->key, t->keys))
         return false;
     for (uint16_t i = 0; i < t->indexes; i++)
         if (t->index[i].constraint && !key_rows(x, t, t->index[i].name, t->index[i].part, t->index[i].parts))
+            return false;
+    for (uint16_t i = 0; i < t->foreign_keys; i++)
+        if (!foreign_key_rows(x, t, &t->foreign_key[i]))
             return false;
     return true;
 }
@@ -207,7 +252,8 @@ static void key_column_usage(struct virt *x) {
     each_table(x, false, table_keys);
 }
 
-static bool constraint_row(struct virt *x, const struct cat_table *t, const char *name, const char *type) {
+static bool constraint_row(struct virt *x, const struct cat_table *t, const char *name, const char *type,
+                           const struct cat_foreign_key *k) {
     virt_text(x, x->s->database_name);
     virt_text(x, t->schema_name);
     virt_text(x, name);
@@ -215,21 +261,24 @@ static bool constraint_row(struct virt *x, const struct cat_table *t, const char
     virt_text(x, t->schema_name);
     virt_text(x, t->name);
     virt_text(x, type);
-    virt_text(x, "NO");
-    virt_text(x, "NO");
+    virt_text(x, k && k->deferrable ? "YES" : "NO");
+    virt_text(x, k && k->deferred ? "YES" : "NO");
     virt_text(x, "YES");
     virt_null(x);
     return virt_end(x);
 }
 
 static bool table_constraint_rows(struct virt *x, const struct cat_table *t) {
-    if (t->key_name && !constraint_row(x, t, t->key_name, "PRIMARY KEY"))
+    if (t->key_name && !constraint_row(x, t, t->key_name, "PRIMARY KEY", NULL))
         return false;
     for (uint16_t i = 0; i < t->indexes; i++)
-        if (t->index[i].constraint && !constraint_row(x, t, t->index[i].name, "UNIQUE"))
+        if (t->index[i].constraint && !constraint_row(x, t, t->index[i].name, "UNIQUE", NULL))
             return false;
     for (uint16_t i = 0; i < t->checks; i++)
-        if (!constraint_row(x, t, t->check[i].name, "CHECK"))
+        if (!constraint_row(x, t, t->check[i].name, "CHECK", NULL))
+            return false;
+    for (uint16_t i = 0; i < t->foreign_keys; i++)
+        if (!constraint_row(x, t, t->foreign_key[i].name, "FOREIGN KEY", &t->foreign_key[i]))
             return false;
     return true;
 }
@@ -260,11 +309,53 @@ static bool constraint_columns(struct virt *x, const struct cat_table *t) {
     for (uint16_t i = 0; i < t->indexes; i++)
         if (t->index[i].constraint && !usage_rows(x, t, t->index[i].name, t->index[i].part, t->index[i].parts))
             return false;
+    for (uint16_t i = 0; i < t->foreign_keys; i++) {
+        const struct cat_foreign_key *k = &t->foreign_key[i];
+        const struct cat_table *p = table_of(x, k->table);
+        struct cat_part part[TABLE_KEY_MAX];
+        for (uint16_t c = 0; c < k->cols; c++)
+            part[c] = (struct cat_part){.col = k->ref[c]};
+        if (p && !usage_rows(x, p, k->name, part, k->cols))
+            return false;
+    }
     return true;
 }
 
 static void constraint_column_usage(struct virt *x) {
     each_table(x, false, constraint_columns);
+}
+
+static bool referential_rows(struct virt *x, const struct cat_table *t) {
+    static const struct {
+        char action;
+        const char *name;
+    } rules[] = {{'a', "NO ACTION"}, {'r', "RESTRICT"}, {'c', "CASCADE"}, {'n', "SET NULL"}, {'d', "SET DEFAULT"}};
+    for (uint16_t i = 0; i < t->foreign_keys; i++) {
+        const struct cat_foreign_key *k = &t->foreign_key[i];
+        const struct cat_table *p = table_of(x, k->table);
+        const char *update = NULL, *delete = NULL;
+        int place;
+        for (size_t r = 0; r < ARRAY_LEN(rules); r++) {
+            update = rules[r].action == k->on_update ? rules[r].name : update;
+            delete = rules[r].action == k->on_delete ? rules[r].name : delete;
+        }
+        virt_text(x, x->s->database_name);
+        virt_text(x, t->schema_name);
+        virt_text(x, k->name);
+        virt_text(x, x->s->database_name);
+        virt_text(x, p ? p->schema_name : NULL);
+        virt_text(x, p ? rests_on(p, k, k->ref[0], &place) : NULL);
+        virt_text(x, "NONE");
+        virt_text(x, update);
+        virt_text(x, delete);
+        if (!virt_end(x))
+            return false;
+    }
+    return true;
+}
+
+static void referential_constraints(struct virt *x) {
+    each_table(x, false, referential_rows);
 }
 
 static bool view_row(struct virt *x, const struct cat_table *t) {
@@ -325,7 +416,7 @@ static const struct virt_def defs[] = {
          "table_catalog name, table_schema name, table_name name, column_name name, constraint_catalog name, "
          "constraint_schema "
          "name, constraint_name name"),
-    INFO(12207, "referential_constraints", NULL,
+    INFO(12207, "referential_constraints", referential_constraints,
          "constraint_catalog name, constraint_schema name, constraint_name name, unique_constraint_catalog name, "
          "unique_constraint_schema name, unique_constraint_name name, match_option text, update_rule text, delete_rule "
          "text"),

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sql/run/ddl.h"
 #include "sql/run/virtual.h"
 
 enum {
@@ -11,7 +12,8 @@ enum {
     OID_COLLATION_DEFAULT = 100,
     OID_TABLESPACE = 1663,
     ENCODING_UTF8 = 6,
-    OPCLASS = 1978
+    OPCLASS = 1978,
+    OPERATOR_EQUAL = 96
 };
 
 /* ---- namespaces, databases, roles ------------------------------------------------------------------------------------- */
@@ -112,7 +114,7 @@ struct class_of {
     const char *name;
     char kind;
     uint16_t columns, checks;
-    bool indexes;
+    bool indexes, triggers;
 };
 
 static bool class_row(struct virt *x, const struct class_of *r) {
@@ -135,8 +137,8 @@ static bool class_row(struct virt *x, const struct class_of *r) {
     virt_char(x, r->kind);
     virt_int(x, r->columns);
     virt_int(x, r->checks);
-    virt_bool(x, false);
-    virt_bool(x, false);
+    virt_bool(x, r->kind == 'v');
+    virt_bool(x, r->triggers);
     virt_bool(x, false);
     virt_bool(x, false);
     virt_bool(x, false);
@@ -176,6 +178,15 @@ static uint16_t visible_columns(const struct cat_table *t) {
     return n;
 }
 
+/* psql looks for foreign keys only where there are triggers. */
+static bool is_referred_to(const struct cat_list *l, uint32_t id) {
+    for (size_t i = 0; i < l->n; i++)
+        for (uint16_t k = 0; k < l->v[i]->table->foreign_keys; k++)
+            if (l->v[i]->table->foreign_key[k].table == id)
+                return true;
+    return false;
+}
+
 static void classes(struct virt *x) {
     struct cat_list l, q;
     if (!virt_list(x, CAT_OBJECT_TABLE, false, &l))
@@ -191,6 +202,7 @@ static void classes(struct virt *x) {
                              .kind = (char)t->kind,
                              .columns = visible_columns(t),
                              .checks = t->checks,
+                             .triggers = t->foreign_keys || is_referred_to(&l, t->id),
                              .indexes = t->key_name || t->indexes};
         more = class_row(x, &r) && class_indexes(x, t);
     }
@@ -402,6 +414,54 @@ static bool constraint_row(struct virt *x, const struct cat_table *t, uint32_t o
     return virt_end(x);
 }
 
+static uint32_t index_of_key(const struct cat_list *l, const struct cat_foreign_key *k) {
+    for (size_t i = 0; i < l->n; i++) {
+        const struct cat_table *t = l->v[i]->table;
+        if (t->id != k->table)
+            continue;
+        if (ddl_key_rests_on(k, t, NULL))
+            return virt_pkey_oid(t);
+        for (uint16_t x = 0; x < t->indexes; x++)
+            if (ddl_key_rests_on(k, t, &t->index[x]))
+                return t->index[x].id;
+    }
+    return 0;
+}
+
+static bool foreign_row(struct virt *x, const struct cat_list *l, const struct cat_table *t, uint16_t i) {
+    const struct cat_foreign_key *k = &t->foreign_key[i];
+    int64_t col[TABLE_KEY_MAX], ref[TABLE_KEY_MAX], op[TABLE_KEY_MAX];
+    for (uint16_t c = 0; c < k->cols; c++) {
+        col[c] = k->col[c] + 1;
+        ref[c] = k->ref[c] + 1;
+        op[c] = OPERATOR_EQUAL;
+    }
+    virt_int(x, virt_foreign_oid(t, i));
+    virt_text(x, k->name);
+    virt_int(x, t->schema);
+    virt_char(x, 'f');
+    virt_bool(x, k->deferrable);
+    virt_bool(x, k->deferred);
+    virt_bool(x, true);
+    virt_int(x, t->id);
+    virt_int(x, 0);
+    virt_int(x, index_of_key(l, k));
+    virt_int(x, 0);
+    virt_int(x, k->table);
+    virt_char(x, k->on_update);
+    virt_char(x, k->on_delete);
+    virt_char(x, 's');
+    virt_bool(x, true);
+    virt_int(x, 0);
+    virt_bool(x, true);
+    virt_int2s(x, col, k->cols);
+    virt_int2s(x, ref, k->cols);
+    for (int n = 0; n < 3; n++)
+        virt_oids(x, op, k->cols);
+    virt_nulls(x, 3);
+    return virt_end(x);
+}
+
 static void constraints(struct virt *x) {
     struct cat_list l;
     if (!virt_list(x, CAT_OBJECT_TABLE, false, &l))
@@ -418,6 +478,8 @@ static void constraints(struct virt *x) {
                                       t->index[k].part, t->index[k].parts, NULL);
         for (uint16_t k = 0; k < t->checks && more; k++)
             more = constraint_row(x, t, virt_check_oid(t, k), t->check[k].name, 'c', 0, NULL, 0, t->check[k].sql);
+        for (uint16_t k = 0; k < t->foreign_keys && more; k++)
+            more = foreign_row(x, &l, t, k);
     }
     cat_list_done(&l);
 }
