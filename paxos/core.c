@@ -714,6 +714,14 @@ bool px_may_lead(const struct px_group *g) {
     return px_is_voter(m) && !(m->flags & PX_WITNESS) && !g->removed && !g->leaving;
 }
 
+bool px_sole_voter(const struct px_group *g) {
+    return sole_voter(g);
+}
+
+bool px_born_sole(const struct px_group *g) {
+    return born_sole(g);
+}
+
 bool px_changing(const struct px_group *g) {
     return config_pending(g) || g->config.joint;
 }

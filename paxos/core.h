@@ -357,6 +357,8 @@ const struct px_ballot *px_promised(const struct px_group *g);
 px_slot px_commit(const struct px_group *g);
 bool px_gone(const struct px_group *g, bool *ret_leaving); /* removed for good; or about to be */
 bool px_may_lead(const struct px_group *g);                /* a full voter */
+bool px_sole_voter(const struct px_group *g);              /* nobody else votes, in any configuration in play */
+bool px_born_sole(const struct px_group *g);               /* and nobody else ever did */
 bool px_changing(const struct px_group *g);                /* a change of members is under way */
 bool px_config_undecided(const struct px_group *g);        /* nothing can be proposed until it is */
 /* As a leader: the slot up to which every follower that has answered, and does, has everything; UINT64_MAX if none is to be

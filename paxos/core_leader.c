@@ -120,7 +120,9 @@ int64_t px_lease_end(struct px_group *g, const struct px_now *now) {
     int64_t end = lease_end(g, now);
     if (end > g->lease_used) {
         g->lease_used = end;
-        support_note_used(g->support, end);
+        if (!sole_voter(
+                g)) /* nobody waits for a sole voter's: what it has promised is noted when it stops (step_down) */
+            support_note_used(g->support, end);
     }
     if (px_before(now->tt, end)) {
         g->quorum_ns = now->mono_ns;
@@ -257,11 +259,19 @@ void lead(struct px_group *g, const struct px_now *now) {
     leader_commit(g, now);
 }
 
+/* N-3: nothing was assigned, read, closed, or allowed and is not settled, above it. */
+static int64_t s_max_of(const struct px_group *g) {
+    bool forget = chaos_mutant(g->chaos, "N-3: s_max leaves out what was allowed");
+    return g->pledged > g->floor && !forget ? g->pledged : g->floor;
+}
+
 void step_down(struct px_group *g) {
     if (g->role == PX_FOLLOWER)
         return;
     if (g->lease_used > g->t_max)
         g->t_max = g->lease_used;
+    if (leading(g)) /* for a clean stop's mark (N-2) */
+        support_note_used(g->support, sole_voter(g) ? s_max_of(g) : g->lease_used);
     become(g, PX_FOLLOWER);
     if (g->following == g->self)
         g->following = 0;
@@ -320,9 +330,7 @@ enum rc px_transfer(struct px_group *g, const struct px_now *now, px_store to) {
     if (!support_alive(g->support, to))
         return RC_UNREACHABLE;
     (void)now;
-    int64_t s_max = chaos_mutant(g->chaos, "S-1: s_max leaves out what was read") ? 1 : g->floor;
-    if (g->pledged > s_max && !chaos_mutant(g->chaos, "N-3: s_max leaves out what was allowed"))
-        s_max = g->pledged;
+    int64_t s_max = chaos_mutant(g->chaos, "S-1: s_max leaves out what was read") ? 1 : s_max_of(g);
     struct px_value *v = value_of_i64(PX_RELEASE, s_max);
     enum rc rc = v ? propose_value(g, v) : RC_NOMEM;
     px_value_unref(v);

@@ -215,8 +215,10 @@ void support_note_used(struct px_support *s, int64_t until) {
         s->largest_granted = until;
 }
 
-int64_t support_stop_mark(const struct px_support *s) {
+int64_t support_stop_mark(const struct px_support *s, bool born_sole) {
     int64_t before = s->init.clean_until ? s->init.clean_until : s->restart_until;
+    if (born_sole && before && !s->init.clean_until)
+        before += s->init.sole_lease_ns_max - s->init.lease_ns_max;
     if (!before || s->largest_granted == INT64_MAX)
         return 0; /* not synchronised since a start, or a new vote, that had to be: nothing to put a bound on */
     if (chaos_mutant(s->init.chaos, "N-2: a clean stop forgets what was granted"))

@@ -101,9 +101,11 @@ int64_t support_restart_wait(struct px_support *s, const struct px_now *now, boo
 int64_t support_restart_bound(struct px_support *s, const struct px_now *now, bool sole_voter);
 /* A group of ours relies on its lease until then: our own voter granted it that. */
 void support_note_used(struct px_support *s, int64_t until);
-/* What a clean stop writes down: no T that this store granted, now or before, is above it. 0: it cannot tell, so it must not
+/* What a clean stop writes down, once nothing is led from here any more: no T that this store granted, now or before, is above
+ * it. Of a sole voter, whose lease binds nobody else, that is what it promised within it. born_sole: every group here was born
+ * with this store as its only voter and still is, so nobody else was ever granted anything. 0: it cannot tell, so it must not
  * write anything. */
-int64_t support_stop_mark(const struct px_support *s);
+int64_t support_stop_mark(const struct px_support *s, bool born_sole);
 /* As px_fingerprint. */
 uint64_t support_fingerprint(const struct px_support *s);
 

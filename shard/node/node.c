@@ -88,9 +88,11 @@ static enum rc store_open(struct store_run *s, struct err *err) {
     struct wal_damage damage = {0};
     rpc_set_identity(s->pub.rpc, n->id.cluster, CLUSTER_BYTES, n->id.node);
     snprintf(s->dir, sizeof s->dir, "%s/store%u", n->conf->dir, s->pub.number);
-    enum rc rc = mkdir_if(s->pub.env, s->dir, err);
-    if (!rc)
+    enum rc rc = env_mkdir(s->pub.env, s->dir, err);
+    if (!rc || (rc == RC_EXISTS && n->fresh)) /* else this start's identity made the name durable (run) */
         rc = dir_sync(s->pub.reactor, n->conf->dir, err);
+    else if (rc == RC_EXISTS)
+        rc = RC_OK;
     if (!rc)
         rc = tt_wait_synced(s->pub.reactor, &s->pub.clock, DEADLINE_NONE);
     if (!rc)
@@ -192,9 +194,17 @@ static enum rc make_dir(struct node *n, struct err *err) {
     return rc ? rc : dir_sync(s->pub.reactor, slash ? parent : "", err);
 }
 
+static void hello_main(void *arg) {
+    struct node *n = arg;
+    struct err err = {0};
+    enum rc rc = node_hello(n, &err);
+    if (rc && rc != RC_CANCELLED && rc != RC_SHUTDOWN)
+        diag_warn(&n->store[0].pub.env->diag, "node: its own row was not written", "reason=\"%s\"", err_message(&err));
+}
+
 static enum rc run(struct node *n, struct err *err) {
     struct store_run *s = &n->store[0];
-    enum rc rc = make_dir(n, err);
+    enum rc rc = n->fresh ? make_dir(n, err) : RC_OK; /* where there is an identity, the name was durable before it */
     if (!rc)
         rc = env_dir_lock(s->pub.env, n->conf->dir, &n->lock, err);
     if (!rc)
@@ -221,12 +231,16 @@ static enum rc run(struct node *n, struct err *err) {
         return rc;
     n->making = true;
     node_move(n, NODE_OPEN);
+    n->lone = !n->conf->rpc_addr && node_made(n);
     rc = node_bootstrap(n, err);
     n->making = false;
+    if (!rc && n->lone)
+        rc = node_lone(n, err);
     if (!rc)
         rc = serve(n, err);
     if (!rc)
-        rc = node_hello(n, err);
+        rc =
+            n->lone ? fiber_spawn(s->pub.reactor, &s->fibers, FIBER_LARGE, "hello", hello_main, n) : node_hello(n, err);
     return rc;
 }
 

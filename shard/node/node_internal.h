@@ -44,6 +44,7 @@ struct node {
     struct identity id;
     bool making; /* the cluster is being made: nothing can be asked yet */
     bool fresh;  /* it had no identity before this start */
+    bool lone;   /* it was made before, and nobody can reach it: it is the whole cluster */
     char cluster_hex[2 * CLUSTER_BYTES + 1];
     char sql_addr[ADDR_BYTES], rpc_addr[ADDR_BYTES], http_addr[ADDR_BYTES], boot_id[ENV_BOOT_ID_BYTES];
     struct store_run *store;
@@ -76,6 +77,10 @@ void peers_write(struct reactor *r, const char *dir, const struct directory *d, 
 enum rc node_identify(struct node *n, struct err *err) WAITS;
 enum rc node_bootstrap(struct node *n, struct err *err) WAITS;
 enum rc node_hello(struct node *n, struct err *err) WAITS;
+/* The making of the cluster is over: DIR/peers is there. */
+bool node_made(struct node *n);
+/* A node that nobody can reach: waits until it leads its tablets. RC_INVAL: they need others. */
+enum rc node_lone(struct node *n, struct err *err) WAITS;
 void node_describe(const struct node *n, Node__Node *ret);
 
 /* node_clocks.c */

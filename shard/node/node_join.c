@@ -9,7 +9,7 @@
 
 #include "shard/node/node_internal.h"
 
-static const int64_t JOIN_TRY_NS = 5000000000, PAUSE_NS = 200000000, LEAD_NS = 50000000, WRITE_NS = 30000000000;
+static const int64_t JOIN_TRY_NS = 5000000000, PAUSE_NS = 200000000, LEAD_NS = 1000000, WRITE_NS = 30000000000;
 enum { ARENA_BYTES_MAX = 64 << 20 };
 
 void node_describe(const struct node *n, Node__Node *ret) {
@@ -178,7 +178,36 @@ static enum rc wait_lead(struct node_store *s, uint64_t id, struct err *err) {
     }
 }
 
-static bool is_over(struct node *n) {
+static void find_dependent(void *ctx, struct tablet *t) {
+    struct replica *r = tablet_replica(t);
+    if (r && !replica_sole_voter(r))
+        *(uint64_t *)ctx = tablet_id(t);
+}
+
+static void find_behind(void *ctx, struct tablet *t) {
+    struct replica *r = tablet_replica(t);
+    if (r && !replica_leads(r))
+        *(bool *)ctx = true;
+}
+
+enum rc node_lone(struct node *n, struct err *err) {
+    struct node_store *s = &n->store[0].pub;
+    uint64_t dependent = 0;
+    tablets_each(s->tablets, find_dependent, &dependent);
+    if (dependent || !tablets_find(s->tablets, SYSTEM_TABLET))
+        return err_set(err, RC_INVAL, "%s is one node of a cluster: start it with the others", n->conf->dir);
+    /* An election of a sole voter is two writes of the log, so this is soon over. */
+    for (bool behind = true; behind;) {
+        behind = false;
+        tablets_each(s->tablets, find_behind, &behind);
+        enum rc rc = behind ? fiber_sleep(s->reactor, LEAD_NS) : RC_OK;
+        if (rc)
+            return err_set(err, rc, "%s", rc_text(rc));
+    }
+    return RC_OK;
+}
+
+bool node_made(struct node *n) {
     char path[ENV_PATH_BYTES];
     struct env_file *f = NULL;
     snprintf(path, sizeof path, "%s/peers", n->conf->dir);
@@ -193,7 +222,7 @@ enum rc node_bootstrap(struct node *n, struct err *err) {
     struct px_config config = {.epoch = 1, .count = 1, .member = {{self, 1, PX_OLD}}};
     uint8_t bytes[REPLICA_STATE_BYTES_MAX];
     struct buf border;
-    if (n->id.node != 1 || is_over(n))
+    if (n->id.node != 1 || node_made(n))
         return RC_OK;
     size_t config_bytes = px_config_encode(&config, bytes, sizeof bytes);
     directory_set_root(s->directory, &self, 1);
@@ -230,7 +259,7 @@ enum rc node_hello(struct node *n, struct err *err) {
     arena_init(&a, ARENA_BYTES_MAX);
     /* A node whose cluster has no quorum waits here: it serves when the others are back. */
     enum rc rc = directory_ask(s->directory, &ask, &a, DEADLINE_NONE, &answer, err);
-    if (!rc)
+    if (!rc && !n->lone) /* there the fiber of node_repair.c writes already */
         peers_write(s->reactor, n->conf->dir, s->directory, &n->peers_written);
     arena_done(&a);
     return rc;

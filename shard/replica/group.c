@@ -332,7 +332,8 @@ static void note_leader(struct replica *r) {
         r->ask_ns = now + ASK_NS + (int64_t)rng_below(&rs->rng, (uint64_t)ASK_NS / 4);
     if (r->elect_ns != INT64_MAX || r->wake_ns != INT64_MAX || px_role_now(r->g) != PX_FOLLOWER || !px_may_lead(r->g))
         return; /* or the core has a campaign of its own in mind */
-    int64_t spread = (int64_t)rng_below(&rs->rng, (uint64_t)ELECT_SPREAD_NS);
+    /* A sole voter competes with nobody: it need not give others the time to be first. */
+    int64_t spread = px_sole_voter(r->g) ? 0 : (int64_t)rng_below(&rs->rng, (uint64_t)ELECT_SPREAD_NS);
     bool other = r->preferred && r->preferred != rs->self;
     r->elect_ns = now + spread + (leader ? 2 * rs->conf.lease_ns : other ? PREFERRED_NS : 0);
 }

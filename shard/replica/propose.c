@@ -139,6 +139,10 @@ bool replica_leads(struct replica *r) {
     return r->leading && px_leads(r->g, &now);
 }
 
+bool replica_sole_voter(const struct replica *r) {
+    return px_sole_voter(r->g);
+}
+
 enum rc replica_serve(struct replica *r, int64_t ts, struct err *err) {
     if (!r->leading)
         return not_leader(r, err);

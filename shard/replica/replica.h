@@ -257,6 +257,8 @@ enum rc replica_propose(struct replica *r, struct px_value *v, int64_t min_ts, i
 
 /* It leads, and its lease holds at this moment (C-1): what is answered on the strength of it must be answered in this step. */
 bool replica_leads(struct replica *r);
+/* Nobody else votes. */
+bool replica_sole_voter(const struct replica *r);
 /* ts may be served: it lies within the lease, and nothing at or below ts is assigned any more (S-1, S-2). RC_NOT_LEADER;
  * RC_UNSYNCED: the lease does not reach so far. */
 enum rc replica_serve(struct replica *r, int64_t ts, struct err *err) MUST_CHECK;

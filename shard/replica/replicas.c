@@ -356,15 +356,17 @@ void replicas_stop(struct replicas *rs, int64_t deadline) {
     if (rs->killed)
         return;
     /* From here on nothing is granted, accepted or sent: the mark covers all. */
+    bool born_sole = true;
     map_for_each(n, &rs->groups) {
         struct replica *r = container_of(n, struct replica, node);
         struct px_now now = replicas_now(rs);
+        born_sole &= px_born_sole(r->g);
         px_resign(r->g, &now);
         replica_after_event(r);
     }
     replicas_flush(&rs->flush);
     rs->phase = REPLICAS_STOPPED;
-    rs->store_record.clean_until = support_stop_mark(rs->support);
+    rs->store_record.clean_until = support_stop_mark(rs->support, born_sole);
     if (!rs->dead && rs->store_record.clean_until) {
         struct err err = {0};
         if (replicas_append(rs, put_store, &rs->store_record, &err))

@@ -3,8 +3,10 @@
  * api_embed.c: a process that embeds a database, for embedded.t, which kills it.
  *
  *     api_embed hold DIR       opens, says so, and waits for the end of standard input
- *     api_embed write DIR      inserts rows 1, 2, 3, ... two tables at a time, and prints each number once it is committed
- *     api_embed check DIR N    N and all before it are there, in both tables; prints the last number
+ *     api_embed write DIR      inserts rows 1, 2, 3, ... two tables at a time, and prints each number once it is committed, and
+ *                              the timestamp of a read after it
+ *     api_embed check DIR N TS N and all before it are there, in both tables, and time goes on above TS; prints the last number
+ *     api_embed reopen DIR N   opens and closes N times: timestamps only ever rise, and what was committed is there
  *     api_embed time DIR N     prints the milliseconds of an open, and the median microseconds of N durable commits
  */
 #include <inttypes.h>
@@ -49,13 +51,32 @@ static int hold(meridian *db) {
     return meridian_close(db);
 }
 
+static int insert_one(meridian *db, int64_t n) {
+    char sql[128];
+    snprintf(sql, sizeof sql, "INSERT INTO a VALUES (%" PRId64 ", 'row %" PRId64 "')", n, n);
+    return meridian_exec(db, sql);
+}
+
 static int insert(meridian *db, void *ctx) {
     char sql[128];
-    long long n = *(int64_t *)ctx;
-    snprintf(sql, sizeof sql, "INSERT INTO a VALUES (%lld, 'row %lld')", n, n);
-    int code = meridian_exec(db, sql);
-    snprintf(sql, sizeof sql, "INSERT INTO b VALUES (%lld)", n);
+    int64_t n = *(int64_t *)ctx;
+    int code = insert_one(db, n);
+    snprintf(sql, sizeof sql, "INSERT INTO b VALUES (%" PRId64 ")", n);
     return code ? code : meridian_exec(db, sql);
+}
+
+/* Of what the connection did last; 0: it cannot be had. */
+static int64_t timestamp(meridian *db) {
+    int64_t ns = 0;
+    return meridian_commit_timestamp(db, &ns) == MERIDIAN_OK ? ns : 0;
+}
+
+/* The timestamp of a read-only transaction; 0: it failed. */
+static int64_t read_now(meridian *db) {
+    if (meridian_begin_read(db, MERIDIAN_STRONG, 0) || number(db, "SELECT 1 FROM a LIMIT 1") != 1 ||
+        meridian_commit(db))
+        return 0;
+    return timestamp(db);
 }
 
 static int write_rows(meridian *db) {
@@ -65,12 +86,44 @@ static int write_rows(meridian *db) {
     for (int64_t n = number(db, "SELECT coalesce(max(n), 0) FROM a") + 1;; n++) {
         if (n == 0 || meridian_run(db, NULL, insert, &n))
             return fail(db, "insert");
-        printf("%" PRId64 "\n", n);
+        int64_t ns = read_now(db);
+        if (!ns)
+            return fail(db, "timestamp");
+        printf("%" PRId64 " %" PRId64 "\n", n, ns);
         fflush(stdout);
     }
 }
 
-static int check(meridian *db, int64_t acknowledged) {
+/* N-3, over the end of a process: every timestamp is above all that were given before. */
+static bool time_goes_on(meridian *db, int64_t before) {
+    int64_t read_ns = read_now(db), write_ns = 0;
+    if (read_ns && meridian_exec(db, "UPDATE a SET t = t WHERE n = 1") == MERIDIAN_OK)
+        write_ns = timestamp(db);
+    if (read_ns >= before && write_ns > read_ns)
+        return true;
+    printf("time goes back: read at %" PRId64 ", wrote at %" PRId64 ", before it was %" PRId64 " (%s)\n", read_ns,
+           write_ns, before, meridian_errmsg(db));
+    return false;
+}
+
+static int reopen(meridian *db, const char *url, int64_t times) {
+    int64_t last = 0;
+    if (meridian_exec(db, "CREATE TABLE IF NOT EXISTS a (n int8 PRIMARY KEY, t text)"))
+        return fail(db, "table");
+    for (int64_t n = 1; n <= times; n++) {
+        if (insert_one(db, n) || number(db, "SELECT count(*) FROM a") != n)
+            return fail(db, "rows");
+        if (!time_goes_on(db, last))
+            return fail(db, "timestamps");
+        last = read_now(db);
+        meridian_close(db);
+        if (meridian_open(url, &db))
+            return fail(db, "open");
+    }
+    return meridian_close(db);
+}
+
+static int check(meridian *db, int64_t acknowledged, int64_t before) {
     int64_t last = number(db, "SELECT coalesce(max(n), 0) FROM a");
     bool whole = number(db, "SELECT count(*) FROM a") == last && number(db, "SELECT count(*) FROM b") == last &&
                  number(db, "SELECT coalesce(max(n), 0) FROM b") == last &&
@@ -81,8 +134,9 @@ static int check(meridian *db, int64_t acknowledged) {
     if (!whole)
         printf("broken: a %" PRId64 " b %" PRId64 "\n", number(db, "SELECT count(*) FROM a"),
                number(db, "SELECT count(*) FROM b"));
+    bool goes_on = !before || time_goes_on(db, before);
     meridian_close(db);
-    return last >= acknowledged && whole ? 0 : 1;
+    return last >= acknowledged && whole && goes_on ? 0 : 1;
 }
 
 static int by_value(const void *a, const void *b) {
@@ -129,5 +183,9 @@ int main(int argc, char **argv) {
         return hold(db);
     if (strcmp(argv[1], "write") == 0)
         return write_rows(db);
-    return strcmp(argv[1], "time") == 0 ? measure(db, opened, n) : check(db, n);
+    if (strcmp(argv[1], "reopen") == 0)
+        return reopen(db, url, n);
+    if (strcmp(argv[1], "time") == 0)
+        return measure(db, opened, n);
+    return check(db, n, argc > 4 ? strtoll(argv[4], NULL, 10) : 0);
 }

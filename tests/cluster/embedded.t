@@ -40,23 +40,25 @@ is($?, 0, 'the first one closes it');
 like(`$programs/api_embed check $dir/kept 0 2>&1`, qr/^-1\n/, 'and another one can open it: there are no tables yet');
 like(`$programs/api_embed check /proc/none/such 0`, qr/^open: MERIDIAN_\w+: \S/, 'a directory that cannot be');
 
-my $acknowledged = 0;
+is(`$programs/api_embed reopen $dir/reopened 4 2>&1`, '', 'opened again and again: timestamps rise, rows are there');
+
+my ($acknowledged, $told) = (0, 0);    # the last row, and the last timestamp that was told
 my ($bad, $all) = ('', 0);
 srand($ENV{SIM_SEED} // 1);
 for my $round (1 .. $ENV{KILLS} // 4) {
     my $w = begin('write', "$dir/killed");
     my $lines = 1 + int rand 40;
     while ($lines-- > 0 && defined(my $line = readline $w->{from})) {
-        if   ($line =~ /^(\d+)$/) { $acknowledged = $1 }
-        else                      { $bad = $line; last }
+        if   ($line =~ /^(\d+) (\d+)$/) { ($acknowledged, $told) = ($1, $2) }
+        else                            { $bad = $line; last }
     }
     kill 'KILL', $w->{pid};
-    while (defined(my $line = readline $w->{from})) { $acknowledged = $1 if $line =~ /^(\d+)\n$/ }
+    while (defined(my $line = readline $w->{from})) { ($acknowledged, $told) = ($1, $2) if $line =~ /^(\d+) (\d+)\n$/ }
     close $w->{from};
-    my $out = `$programs/api_embed check $dir/killed $acknowledged 2>&1`;
+    my $out = `$programs/api_embed check $dir/killed $acknowledged $told 2>&1`;
     if ($? || $bad) { $bad .= "round $round: $out"; last }
     $all++;
 }
-is($bad, '', "$all kills, $acknowledged transactions: none was lost");
+is($bad, '', "$all kills, $acknowledged transactions: none was lost, time never went back");
 cmp_ok($acknowledged, '>=', $all, 'each round has done something');
 done_testing();

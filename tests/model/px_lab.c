@@ -633,7 +633,9 @@ void lab_wipe(struct lab_node *n) {
 }
 
 void lab_stop(struct lab_node *n) {
-    n->disk.clean_until = support_stop_mark(n->sup);
+    struct px_now now = lab_now(n);
+    px_resign(n->g, &now);
+    n->disk.clean_until = support_stop_mark(n->sup, px_born_sole(n->g));
     disk_durable(n, n->disk.count);
     down(n);
 }
