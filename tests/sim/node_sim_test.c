@@ -450,7 +450,7 @@ static bool leads_anything(const struct wnode *n) {
 static void a_contradicted_clock_does_not_lead(void) {
     struct world *w = calloc(1, sizeof *w);
     CHECK(w);
-    grow(w, 7);
+    grow(w, 9);
     OKF(!w->broken[0], "%s", w->broken);
     struct wnode *n = &w->n[1];
     for (int i = 2; i <= NODES; i++)
