@@ -63,7 +63,7 @@ b=$(geo-sim/world_data 50 100 | cksum)
 [ "$a" = "$b" ]
 ok $? "the world is the same each time"
 
-# A dpkg that misses something, and a user who may not install it.
+# A dpkg that misses something, and a user who may not install it (nor read this checkout, perhaps: it may be root's).
 mkdir "$dir/bin"
 cat >"$dir/bin/dpkg-query" <<'SH'
 #!/bin/sh
@@ -75,7 +75,9 @@ if [ "$(id -u)" -eq 0 ]; then
 else
     as=(env)
 fi
-"${as[@]}" env PATH="$dir/bin:$PATH" geo-sim/demo >"$out" 2>&1 </dev/null
+cp -r --parents geo-sim/demo tests/lib/packages.sh tests/packages "$dir/"
+chmod -R a+rX "$dir/geo-sim" "$dir/tests"
+"${as[@]}" env PATH="$dir/bin:$PATH" "$dir/geo-sim/demo" >"$out" 2>&1 </dev/null
 [ $? -eq 1 ] && grep -q '^ *apt-get install -y --no-install-recommends libgmp-dev *$' "$out"
 ok $? "without root, a missing package is named with the line that installs it"
 echo "1..$count"

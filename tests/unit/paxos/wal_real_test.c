@@ -131,15 +131,15 @@ static void replay_much(struct reactor *r) {
     wal_flush(w);
     EQ_INT(event_wait(r, &x.done, DEADLINE_NONE), RC_OK);
     close_log(r, w);
-    int64_t began = bench_now_ns();
+    int64_t began = bench_cpu_ns();
     OKF(wal_open(reactor_env(r), dir, &conf, &replay, &w, NULL, &err) == RC_OK, "%s", err_message(&err));
-    int64_t ns = bench_now_ns() - began;
+    int64_t ns = bench_cpu_ns() - began;
     EQ_INT(seen.entries, RECORDS);
     EQ_INT(seen.bytes, RECORDS * sizeof data);
     struct wal_group g;
     OK(wal_find(w, 999, &g) && g.entries == RECORDS / 1000 && g.last == RECORDS / 1000);
-    tap_note("%d records replayed in %lld ms", RECORDS, (long long)(ns / 1000000));
-    OKF(ns < 5 * SECOND, "%lld ms", (long long)(ns / 1000000)); /* with sanitizers */
+    tap_note("%d records replayed in %lld ms of processor time", RECORDS, (long long)(ns / 1000000));
+    OKF(ns < 5 * SECOND, "%lld ms", (long long)(ns / 1000000)); /* with sanitizers, whatever else the machine does */
     struct px_entry e[50];
     size_t n = 0;
     EQ_INT(wal_read(w, 7, 10, 1 << 20, e, 50, &n, &err), RC_OK);
