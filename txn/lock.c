@@ -719,6 +719,16 @@ bool lock_each(struct lock_txn *x, const void **cursor, struct lock_grant *ret) 
     return true;
 }
 
+bool lock_waits_each(struct lock_txn *x, const void **cursor, struct lock_grant *ret) {
+    const struct ilist *at = (*cursor ? (const struct ilist *)*cursor : &x->waits)->next;
+    if (at == &x->waits)
+        return false;
+    const struct lock_wait *wait = container_of(at, struct lock_wait, in_txn);
+    *cursor = at;
+    *ret = (struct lock_grant){wait->head->span, wait->mode};
+    return true;
+}
+
 enum rc lock_restore(struct lock_table *t, const struct txn_ref *ref, const struct lock_grant *grants, size_t count,
                      int64_t now_ns, struct err *err) {
     struct lock_txn *x = lock_txn_find(t, &ref->id);

@@ -159,6 +159,8 @@ void lock_mark(struct lock_table *t, struct lock_txn *x, const struct lock_why *
 enum rc lock_prepare(struct lock_table *t, struct lock_txn *x, int64_t now_ns, struct err *err) MUST_CHECK;
 /* The locks of x, keys before spans: NULL begins, false ends. Spans are borrowed until the next change. */
 bool lock_each(struct lock_txn *x, const void **cursor, struct lock_grant *ret);
+/* What it waits for, in the same way. */
+bool lock_waits_each(struct lock_txn *x, const void **cursor, struct lock_grant *ret);
 /* A prepared transaction from its record, before the new leader opens (T-11). RC_CORRUPT: it conflicts with one
  * restored before; RC_INVAL: no span. */
 enum rc lock_restore(struct lock_table *t, const struct txn_ref *ref, const struct lock_grant *grant, size_t count,

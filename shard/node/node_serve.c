@@ -403,6 +403,7 @@ static void collect(void *ctx, struct tablet *t) {
     r->slot = info.slot;
     r->floor = (int64_t)info.floor;
     r->checksum = info.checksum;
+    r->lease_end = info.leads ? replica_lease_end(tablet_replica(t)) : 0;
     c->out->replicas[c->out->n_replicas++] = r;
 }
 

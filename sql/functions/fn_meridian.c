@@ -21,6 +21,7 @@ static const struct fn fns[] = {
     FN(12112, "meridian.place", NULL, STRICT | VOLATILE | SESSION, COL_TEXT, NULL, FN_REGCLASS, COL_TEXT),
     FN(12113, "meridian.set_placement", NULL, STRICT | VOLATILE | SESSION, COL_TEXT, NULL, COL_TEXT, COL_TEXT, COL_TEXT,
        COL_INT4, COL_TEXT),
+    FN(12114, "meridian.kill", NULL, STRICT | VOLATILE | SESSION, COL_BOOL, NULL, COL_INT4),
     FN(12150, "meridian.txn_timestamp", NULL, STRICT | VOLATILE | SESSION, COL_INT8, NULL, COL_TEXT),
 };
 

@@ -23,6 +23,7 @@ static const struct fn fns[] = {
     FN(2034, "pg_conf_load_time", NULL, STRICT | STABLE | SESSION, COL_TIMESTAMPTZ, NULL),
     FN(2077, "current_setting", NULL, STRICT | STABLE | SESSION, COL_TEXT, NULL, COL_TEXT),
     FN(2078, "set_config", NULL, VOLATILE | SESSION, COL_TEXT, NULL, COL_TEXT, COL_TEXT, COL_BOOL),
+    FN(2095, "pg_terminate_backend", NULL, STRICT | VOLATILE | SESSION, COL_BOOL, NULL, COL_INT4),
     FN(2096, "pg_terminate_backend", NULL, STRICT | VOLATILE | SESSION, COL_BOOL, NULL, COL_INT4, COL_INT8),
     FN(2171, "pg_cancel_backend", NULL, STRICT | VOLATILE | SESSION, COL_BOOL, NULL, COL_INT4),
     FN(2197, "inet_client_port", NULL, STABLE | SESSION, COL_INT4, NULL),

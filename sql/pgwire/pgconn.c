@@ -131,7 +131,7 @@ bool pgconn_next_is(const struct pgconn *c, char type) {
 enum rc pgconn_flush(struct pgconn *c) {
     enum rc rc = buf_rc(&c->out);
     if (!rc && c->out.len > 0) {
-        int64_t deadline = c->w->stopping ? reactor_deadline(c->w->reactor, LAST_WORDS_NS) : DEADLINE_NONE;
+        int64_t deadline = c->w->stopping || c->killed ? reactor_deadline(c->w->reactor, LAST_WORDS_NS) : DEADLINE_NONE;
         fiber_shield_begin(c->w->reactor);
         rc = fiber_stream_write(&c->fs, c->out.data, c->out.len, deadline);
         fiber_shield_end(c->w->reactor);
@@ -222,6 +222,28 @@ static void dispatch(struct pgconn *c, char type, struct rd *m) {
     }
 }
 
+/* False, as the session ends. */
+static bool say_killed(struct pgconn *c) {
+    struct err err;
+    err_sql(&err, "57P01", "terminating connection due to administrator command");
+    pg_error(&c->out, 'E', "FATAL", &err);
+    return false;
+}
+
+void pgconn_stop(void *ctx, bool terminate) {
+    struct pgconn *c = ctx;
+    c->killed |= terminate;
+    if (c->on_work) {
+        c->cancel = true;
+        fiber_group_cancel(&c->work);
+        counter_inc(&c->w->stats.cancels);
+        if (terminate && !waitq_empty(&c->fs.writers)) /* it reads too slowly to be told */
+            fiber_stream_break(&c->fs, RC_SHUTDOWN, "the session was ended");
+    } else if (terminate && c->fiber) {
+        fiber_cancel(c->fiber);
+    }
+}
+
 /* Messages that are there already are answered together. */
 static bool serve_one(struct pgconn *c) {
     struct err err = {0};
@@ -236,6 +258,8 @@ static bool serve_one(struct pgconn *c) {
         pg_error(&c->out, 'E', "FATAL", &err);
         return false;
     }
+    if (rc && c->killed)
+        return say_killed(c);
     if (rc) {
         if (c->w->stopping) {
             err_set(&err, RC_SHUTDOWN, "terminating connection because the node stops");
@@ -244,7 +268,7 @@ static bool serve_one(struct pgconn *c) {
         return false;
     }
     dispatch(c, type, &m);
-    return !c->closing && !c->ended;
+    return c->killed ? say_killed(c) : !c->closing && !c->ended;
 }
 
 static void close_work(void *arg) {
@@ -258,6 +282,7 @@ void pgconn_main(void *arg) {
     struct pgconn *c = arg;
     struct pgwire *w = c->w;
     snprintf(c->who, sizeof c->who, "%s", env_stream_peer(c->fs.stream));
+    c->fiber = fiber_self(w->reactor);
     bool started = pgconn_start(c);
     if (started) {
         gauge_add(&w->stats.sessions, 1);

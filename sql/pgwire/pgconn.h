@@ -69,6 +69,8 @@ struct pgconn {
     bool ended;                     /* the client said goodbye, or is gone */
     bool cancel;                    /* the statement under way is to end */
     bool on_work;                   /* one is under way */
+    bool killed;                    /* somebody ended the session */
+    struct fiber *fiber;            /* the session's own */
     const struct pgportal *running; /* formats for rows */
     char who[160];                  /* for diagnostics */
 };
@@ -88,6 +90,8 @@ enum rc pgconn_flush(struct pgconn *c) WAITS;
 /* Flushes if much has gathered. */
 enum rc pgconn_flush_some(struct pgconn *c, struct err *err) WAITS;
 void pgconn_main(void *arg);
+/* sess_client.stop */
+void pgconn_stop(void *ctx, bool terminate);
 /* Runs fn(arg) on a large fiber; a cancel request cancels that. */
 enum rc pgconn_work(struct pgconn *c, fiber_fn *fn, void *arg) WAITS;
 

@@ -35,6 +35,8 @@ static const struct sess_ops *ops_of(const struct pgconn *c) {
 
 static void error_send(struct pgconn *c, const struct err *err) {
     struct err e = *err;
+    if (c->killed)
+        return; /* the session's last words follow */
     if (e.rc == RC_CANCELLED && c->cancel) {
         err_set(&e, RC_CANCELLED, "canceling statement due to user request");
         err_state(&e, "57014");
@@ -272,6 +274,7 @@ const struct sess_client pgconn_client = {
     .copy_out = client_copy_out,
     .copy_write = client_copy_write,
     .copy_done = client_copy_done,
+    .stop = pgconn_stop,
 };
 
 /* ---- simple query ------------------------------------------------------------------------------------------------------------ */
@@ -348,7 +351,8 @@ void pgconn_simple(struct pgconn *c, struct rd *m) {
             error_send(c, &j.err);
     }
     c->copying = false;
-    pg_ready(&c->out, (char)ops_of(c)->state(c->sess));
+    if (!c->killed)
+        pg_ready(&c->out, (char)ops_of(c)->state(c->sess));
 }
 
 /* ---- extended query ------------------------------------------------------------------------------------------------------------ */
@@ -651,5 +655,6 @@ void pgconn_sync(struct pgconn *c) {
     if (job_run(&j, sync_work))
         error_send(c, &j.err);
     c->skip_to_sync = false;
-    pg_ready(&c->out, (char)ops_of(c)->state(c->sess));
+    if (!c->killed)
+        pg_ready(&c->out, (char)ops_of(c)->state(c->sess));
 }

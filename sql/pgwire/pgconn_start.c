@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "sql/pgwire/pgconn.h"
+#include "sql/pgwire/pid.h"
 #include "sql/pgwire/scram.h"
 
 enum { SETTINGS_MAX = 64 };
@@ -64,15 +65,25 @@ static void on_cancel(struct env_post *p) {
     free(k);
 }
 
+static void cancel_elsewhere_work(void *arg) {
+    const struct cancel *k = arg;
+    k->w->conf.ops->cancel(k->w->conf.engine, k->pid, k->secret);
+}
+
+/* A balancer or a pooler may bring it to any node. */
 static void cancel_request(struct pgconn *c, const uint8_t *body) {
     struct cancel *k = calloc(1, sizeof *k);
     if (!k)
         return; /* as if the request had been lost */
+    k->w = c->w;
     k->pid = get_u32be(body);
     k->secret = get_u32be(body + 4);
     k->post.fn = on_cancel;
-    uint16_t store = (uint16_t)(k->pid >> 20);
-    if (store >= c->w->store_count) {
+    uint16_t store = pid_store(k->pid);
+    bool here = pid_node(k->pid) == pid_node(pid_make(c->w->conf.node, 0, 0));
+    if (!here && c->w->conf.ops->cancel)
+        IGNORE(pgconn_work(c, cancel_elsewhere_work, k)); /* lost, if there is no fiber for it */
+    if (!here || store >= c->w->store_count) {
         free(k);
         return;
     }
@@ -319,9 +330,14 @@ static bool authenticate(struct start *st) {
 static void open_work(void *arg) {
     struct start *st = arg;
     struct pgconn *c = st->c;
+    c->w->next_slot = c->w->next_slot % (PID_SLOTS - 1) + 1;
+    c->pid = pid_make(c->w->conf.node, c->w->env->store, c->w->next_slot);
+    env_secret(c->w->env, &c->secret, sizeof c->secret);
     struct sess_open how = {.user = st->user,
                             .database = st->database ? st->database : "",
                             .peer = c->who,
+                            .pid = c->pid,
+                            .secret = c->secret,
                             .client = &pgconn_client,
                             .ctx = c,
                             .setting = st->setting,
@@ -330,10 +346,6 @@ static void open_work(void *arg) {
 }
 
 static void backend_key(struct pgconn *c) {
-    uint16_t store = c->w->env->store;
-    c->w->next_slot = (c->w->next_slot + 1) & 0xfffff;
-    c->pid = (uint32_t)store << 20 | (c->w->next_slot ? c->w->next_slot : ++c->w->next_slot);
-    env_secret(c->w->env, &c->secret, sizeof c->secret);
     size_t at = pg_begin(&c->out, 'K');
     buf_put_u32be(&c->out, c->pid);
     buf_put_u32be(&c->out, c->secret);

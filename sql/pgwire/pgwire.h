@@ -28,6 +28,7 @@ enum {
 struct pgwire_conf {
     const struct sess_ops *ops;
     void *engine;        /* of this store */
+    uint32_t node;       /* for sessions' numbers (pid.h) */
     bool trust;          /* no passwords: any name passes */
     struct env_tls *tls; /* NULL: TLS is declined */
     bool require_tls;    /* refuse sessions that do not ask for it */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "sql/run/gather.h"
 #include "sql/run/sess_internal.h"
 
 #define OPEN_NS INT64_C(30000000000)
@@ -25,6 +26,8 @@ enum rc sess_engine_new(const struct sess_engine_conf *conf, struct sess_engine 
         err_set(err, rc, "the time zones could not be opened");
     else
         rc = cat_cache_new(conf->store, conf->txns, &e->catalog, err);
+    if (!rc)
+        rc = gather_register(e, err);
     if (rc) {
         sess_engine_free(e);
         return rc;
@@ -146,7 +149,8 @@ static enum rc engine_open(void *engine, const struct sess_open *how, struct ses
     if (!s)
         return err_set(err, RC_NOMEM, "out of memory for a session");
     s->e = e;
-    s->number = ++e->next_number;
+    s->pid = how->pid;
+    s->secret = how->secret;
     s->state = SESS_IDLE;
     s->client = how->client;
     s->ctx = how->ctx;
@@ -292,6 +296,15 @@ static enum rc engine_sync(struct sess *s, bool failed, struct err *err) {
     return rc;
 }
 
+static void engine_cancel(void *engine, uint32_t pid, uint32_t secret) {
+    Gather__Ask ask = GATHER__ASK__INIT;
+    bool found;
+    ask.pid = pid;
+    ask.by_secret = true;
+    ask.secret = secret;
+    IGNORE(gather_stop(engine, &ask, &found, NULL)); /* a cancel request has no answer */
+}
+
 const struct sess_ops sess_engine_ops = {
     .role = engine_role,
     .open = engine_open,
@@ -308,4 +321,5 @@ const struct sess_ops sess_engine_ops = {
     .execute = portal_execute,
     .implicit_block = engine_implicit_block,
     .sync = engine_sync,
+    .cancel = engine_cancel,
 };

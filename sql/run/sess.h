@@ -61,6 +61,8 @@ struct sess_client {
     enum rc (*copy_out)(void *ctx, bool binary, size_t columns, struct err *err) WAITS;
     enum rc (*copy_write)(void *ctx, const void *data, size_t bytes, struct err *err) WAITS;
     enum rc (*copy_done)(void *ctx, struct err *err) WAITS;
+    /* Somebody asks for the end of the statement under way, or (terminate) of the session. Does not wait. NULL: they cannot. */
+    void (*stop)(void *ctx, bool terminate);
 };
 
 struct sess_done {
@@ -76,6 +78,7 @@ struct sess_role {
 struct sess_open {
     const char *user, *database; /* database "" = the default one */
     const char *peer;            /* the client's address, for people */
+    uint32_t pid, secret;        /* pid.h; 0: nobody can name it */
     const struct sess_client *client;
     void *ctx;
     /* name = value settings of the startup packet, in order. */
@@ -113,6 +116,8 @@ struct sess_ops {
     void (*implicit_block)(struct sess *s);
     /* The end of a request: commits the implicit transaction, or ends it with ROLLBACK if something failed. */
     enum rc (*sync)(struct sess *s, bool failed, struct err *err) WAITS;
+    /* A cancel request for a session of another node. NULL: there is no other. */
+    void (*cancel)(void *engine, uint32_t pid, uint32_t secret) WAITS;
 };
 
 #endif

@@ -78,7 +78,6 @@ struct sess_engine {
     struct cat_table **virtuals; /* descriptors of relations that are no tables, made when they are first asked for */
     struct ilist sessions;
     struct sess_engine_stats stats;
-    uint32_t next_number;
     int64_t started_us;
 };
 
@@ -114,7 +113,7 @@ struct sess_catalog {
 struct sess {
     struct sess_engine *e;
     struct ilist link;
-    uint32_t number;
+    uint32_t pid, secret;
     const struct sess_client *client;
     void *ctx;
     char user[CAT_NAME_BYTES_MAX + 1], database_name[CAT_NAME_BYTES_MAX + 1], peer[ENV_ADDR_BYTES];

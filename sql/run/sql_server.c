@@ -51,8 +51,11 @@ static enum rc store_open(void *ctx, struct node_store *s, void **ret, struct er
     if (!rc && server->conf.tls)
         rc = s->env->ops->tls_new(s->env, server->conf.tls, &q->tls, err);
     if (!rc) {
-        struct pgwire_conf wire = {
-            .ops = &sess_engine_ops, .engine = q->engine, .trust = server->conf.trust, .tls = q->tls};
+        struct pgwire_conf wire = {.ops = &sess_engine_ops,
+                                   .engine = q->engine,
+                                   .node = node_number(s->node),
+                                   .trust = server->conf.trust,
+                                   .tls = q->tls};
         rc = pgwire_new(s->reactor, &wire, &q->wire, err);
     }
     if (!rc) {

@@ -8,6 +8,7 @@
 
 #include "shard/net/rpc.h"
 #include "shard/node/placement.h"
+#include "sql/run/gather.h"
 #include "sql/run/sess_internal.h"
 
 #define ADMIN_NS INT64_C(70000000000)
@@ -190,8 +191,32 @@ static enum rc f_version(struct call *c, struct err *err) {
 
 static enum rc f_backend_pid(struct call *c, struct err *err) {
     (void)err;
-    *c->ret = value_int(c->s->number);
+    *c->ret = value_int(c->s->pid);
     return RC_OK;
+}
+
+/* Ends the statement of a session anywhere in the cluster, or the session. */
+static enum rc stop_backend(struct call *c, bool terminate, struct err *err) {
+    Gather__Ask ask = GATHER__ASK__INIT;
+    struct cat_view view = sess_view(c->s);
+    const struct cat_object *me = cat_view_get(&view, c->s->role);
+    bool found = false;
+    ask.pid = (uint32_t)c->arg[0].i;
+    ask.terminate = terminate;
+    ask.role = me && me->role.superuser ? (char *)(uintptr_t) "" : c->s->user;
+    enum rc rc = c->arg[0].i > 0 ? gather_stop(c->s->e, &ask, &found, err) : RC_OK;
+    if (!rc && !found)
+        sess_notice(c->s, "WARNING", "01000", "PID %d is not a session of this cluster", (int)c->arg[0].i);
+    *c->ret = value_int(found);
+    return rc;
+}
+
+static enum rc f_cancel_backend(struct call *c, struct err *err) {
+    return stop_backend(c, false, err);
+}
+
+static enum rc f_terminate_backend(struct call *c, struct err *err) {
+    return stop_backend(c, true, err);
 }
 
 static enum rc f_null(struct call *c, struct err *err) {
@@ -916,6 +941,8 @@ static const struct {
     {"current_schemas", f_current_schemas},
     {"version", f_version},
     {"pg_backend_pid", f_backend_pid},
+    {"pg_cancel_backend", f_cancel_backend},
+    {"pg_terminate_backend", f_terminate_backend},
     {"inet_client_addr", f_null},
     {"inet_server_addr", f_null},
     {"inet_client_port", f_null},
@@ -998,6 +1025,7 @@ static const struct {
     {"meridian.move", f_move},
     {"meridian.set_placement", f_set_placement},
     {"meridian.place", f_place},
+    {"meridian.kill", f_terminate_backend},
 };
 
 enum rc sysfn_call(void *ctx, uint32_t fn, const struct value *arg, size_t args, struct value *ret, struct err *err) {

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct virt_table *const tables[] = {&virt_pg, &virt_pg_more, &virt_information, &virt_meridian};
+static const struct virt_table *const tables[] = {&virt_pg, &virt_pg_more, &virt_information, &virt_meridian,
+                                                  &virt_activity};
 
 /* ---- descriptors ------------------------------------------------------------------------------------------------------ */
 

@@ -39,7 +39,7 @@ struct virt_table {
     size_t n;
 };
 
-extern const struct virt_table virt_pg, virt_pg_more, virt_information, virt_meridian;
+extern const struct virt_table virt_pg, virt_pg_more, virt_information, virt_meridian, virt_activity;
 
 /* The columns of a row, in order. */
 void virt_int(struct virt *x, int64_t i);

@@ -146,69 +146,6 @@ static void clocks(struct virt *x) {
     arena_done(&a);
 }
 
-static void transactions(struct virt *x) {
-    static const char *const modes[] = {"read write", "read strong", "read exact", "read max", "read since", "read at"};
-    ilist_for_each(it, &x->s->e->sessions) {
-        struct sess *s = container_of(it, struct sess, link);
-        struct buf b;
-        if (!s->txn)
-            continue;
-        buf_init(&b, 0);
-        txn_token_print(txn_token(s->txn), &b);
-        virt_int(x, node_number(x->s->e->conf.store->node));
-        virt_int(x, s->number);
-        virt_text(x, buf_cstr(&b));
-        virt_text(x, modes[txn_mode(s->txn)]);
-        virt_int(x, s->begin_us);
-        virt_int(x, (int64_t)s->block_statements);
-        virt_text(x, txn_phase(s->txn) == TXN_OPEN ? "open" : txn_phase(s->txn) == TXN_FAILED ? "failed" : "done");
-        virt_text(x, guc_get(s->gucs, "application_name"));
-        buf_done(&b);
-        if (!virt_end(x))
-            return;
-    }
-}
-
-static char *span_text(struct virt *x, const struct txn_span *span) {
-    struct buf b;
-    char *s = NULL;
-    struct span all = {.start = key_of(span->start.p, span->start.n), .end = key_of(span->end.p, span->end.n)};
-    buf_init(&b, 4096);
-    span_print(all, &b);
-    if (buf_cstr(&b))
-        s = virt_printf(x, "%s", buf_cstr(&b));
-    buf_done(&b);
-    return s;
-}
-
-/* What the transactions of this store's sessions hold on tablets that this store leads. */
-static bool locks_on(struct virt *x, struct txn_host *h, struct sess *s) {
-    struct lock_table *locks = host_leads(h) ? site_locks(h->site) : NULL;
-    struct lock_txn *held = locks ? lock_txn_find(locks, &txn_ref(s->txn)->id) : NULL;
-    struct lock_grant g;
-    for (const void *cursor = NULL; held && lock_each(held, &cursor, &g);) {
-        virt_int(x, (int64_t)h->id);
-        virt_int(x, s->number);
-        virt_text(x, lock_mode_name(g.mode));
-        virt_text(x, span_text(x, &g.span));
-        if (!virt_end(x))
-            return false;
-    }
-    return true;
-}
-
-static void locks(struct virt *x) {
-    struct txn_hosts *hs = txn_client_hosts(x->s->e->conf.txns);
-    ilist_for_each(it, &x->s->e->sessions) {
-        struct sess *s = container_of(it, struct sess, link);
-        if (!s->txn || txn_mode(s->txn) != TXN_READ_WRITE)
-            continue;
-        ilist_for_each(at, &hs->hosts)
-            if (!locks_on(x, container_of(at, struct txn_host, link), s))
-                return;
-    }
-}
-
 static void settings(struct virt *x) {
     const struct guc_vars *g = x->s->gucs;
     for (size_t i = 0; i < guc_count(g); i++) {
@@ -385,14 +322,10 @@ static const struct virt_def defs[] = {
     MERIDIAN(12309, "placements", placements, "name text, regions text, leaders text, voters int4, read_replicas text"),
     MERIDIAN(12303, "clocks", clocks,
              "node int4, state text, earliest_ns int8, latest_ns int8, half_width_ns int8, reason text"),
-    MERIDIAN(12304, "transactions", transactions,
-             "node int4, pid int4, token text, mode text, began timestamptz, statements int8, state text, "
-             "application_name text"),
     MERIDIAN(12308, "trace", trace,
              "seq int4, parent int4, cause text, region text, peer text, start_ns int8, duration_ns int8, count int8, "
              "detail "
              "text"),
-    MERIDIAN(12307, "locks", locks, "tablet int8, pid int4, mode text, span text"),
     MERIDIAN(12305, "settings", settings, "name text, value text, description text"),
     MERIDIAN(
         12306, "tables", table_ids,

@@ -77,11 +77,6 @@ static const struct virt_def defs[] = {
        "custom_plans int8"),
     PG(12124, "pg_cursors",
        "name text, statement text, is_holdable bool, is_binary bool, is_scrollable bool, creation_time timestamptz"),
-    PG(12125, "pg_locks",
-       "locktype text, database oid, relation oid, page int4, tuple int2, virtualxid text, transactionid int8, classid "
-       "oid, "
-       "objid oid, objsubid int2, virtualtransaction text, pid int4, mode text, granted bool, fastpath bool, waitstart "
-       "timestamptz"),
     PG(12126, "pg_stat_user_tables",
        "relid oid, schemaname name, relname name, seq_scan int8, seq_tup_read int8, idx_scan int8, idx_tup_fetch int8, "
        "n_tup_ins int8, n_tup_upd int8, n_tup_del int8, n_tup_hot_upd int8, n_live_tup int8, n_dead_tup int8"),

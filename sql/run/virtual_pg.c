@@ -919,40 +919,6 @@ static void index_views(struct virt *x) {
     cat_list_done(&l);
 }
 
-static void activity(struct virt *x) {
-    ilist_for_each(it, &x->s->e->sessions) {
-        struct sess *s = container_of(it, struct sess, link);
-        virt_int(x, s->database);
-        virt_text(x, s->database_name);
-        virt_int(x, s->number);
-        virt_null(x);
-        virt_int(x, s->role);
-        virt_text(x, s->user);
-        virt_text(x, s->gucs ? guc_get(s->gucs, "application_name") : "");
-        virt_text(x, s->peer);
-        virt_nulls(x, 2);
-        virt_int(x, s->opened_us);
-        if (s->txn)
-            virt_int(x, s->begin_us);
-        else
-            virt_null(x);
-        virt_int(x, s->statement_us);
-        virt_int(x, s->statement_us);
-        virt_nulls(x, 2);
-        virt_text(x, s->query                  ? "active"
-                     : s->state == SESS_BLOCK  ? "idle in transaction"
-                     : s->state == SESS_FAILED ? "idle in transaction (aborted)"
-                                               : "idle");
-        virt_nulls(x, 3);
-        char *query =
-            s->query ? virt_printf(x, "%.*s", (int)(s->query_bytes < 1024 ? s->query_bytes : 1024), s->query) : NULL;
-        virt_text(x, query ? query : "");
-        virt_text(x, "client backend");
-        if (!virt_end(x))
-            return;
-    }
-}
-
 #define PG(id_, name_, rows_, columns_)                                                                                \
     { .id = (id_), .schema = CAT_ID_PG_CATALOG, .name = (name_), .columns = (columns_), .rows = (rows_) }
 
@@ -1059,12 +1025,6 @@ static const struct virt_def defs[] = {
     PG(12121, "pg_views", view_views, "schemaname name, viewname name, viewowner name, definition text"),
     PG(12106, "pg_indexes", index_views,
        "schemaname name, tablename name, indexname name, tablespace name, indexdef text"),
-    PG(12107, "pg_stat_activity", activity,
-       "datid oid, datname name, pid int4, leader_pid int4, usesysid oid, usename name, application_name text, "
-       "client_addr "
-       "text, client_hostname text, client_port int4, backend_start timestamptz, xact_start timestamptz, query_start "
-       "timestamptz, state_change timestamptz, wait_event_type text, wait_event text, state text, backend_xid int8, "
-       "backend_xmin int8, query_id int8, query text, backend_type text"),
 };
 
 const struct virt_table virt_pg = {defs, ARRAY_LEN(defs)};

@@ -272,9 +272,9 @@ static enum rc sync_(struct sess *s, bool failed, struct err *err) {
     return RC_OK;
 }
 
-static const struct sess_ops ops = {role,  sess_open,   sess_close,  state,          types,
-                                    parse, count,       script_free, prepare,        stmt_free,
-                                    bind,  portal_free, execute,     implicit_block, sync_};
+static const struct sess_ops ops = {role,    sess_open,      sess_close, state,     types, parse,
+                                    count,   script_free,    prepare,    stmt_free, bind,  portal_free,
+                                    execute, implicit_block, sync_,      NULL};
 
 /* ---- the process -------------------------------------------------------------------------------------------------------- */
 
