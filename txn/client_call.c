@@ -229,6 +229,8 @@ static void try_once(struct call *call, struct key k) {
     struct txn *t = call->t;
     struct txn_client *c = t->c;
     int64_t deadline = txn_deadline(t), began = env_now_ns(c->env);
+    if (call->until && !call->stream && call->until < deadline)
+        deadline = call->until;
     struct buf b;
     buf_init(&b, 0);
     call->answer = (struct exec_answer){.executed = false};

@@ -20,8 +20,17 @@ enum { STAGES_KEPT = 96, MOVES_MAX = 200 /* about 12 s of pauses */ };
 #define RETRY_LIMIT_NS INT64_C(60000000000)
 #define SAFE_ASK_NS INT64_C(1000000000)
 
+/* Stores that did not answer when they were asked for a read of the past. */
+enum { AWAY_MAX = 16 };
+struct away {
+    px_store store;
+    int64_t until; /* monotonic: not asked before */
+    uint32_t times;
+};
+
 struct txn_client {
     struct node_store *store;
+    struct away away[AWAY_MAX];
     struct txn_hosts *hosts;
     struct reactor *reactor;
     struct env *env;
@@ -103,8 +112,9 @@ struct call {
     uint64_t bytes_max; /* of an answer's rows */
     exec_on_batch *on_batch;
     void *ctx;
-    bool early;  /* the visit is free for others as soon as the first rows come */
-    bool stream; /* rows as a stream if it is another store */
+    int64_t until; /* of an answer that comes whole; 0: as long as the transaction has */
+    bool early;    /* the visit is free for others as soon as the first rows come */
+    bool stream;   /* rows as a stream if it is another store */
     /* out */
     struct exec_answer answer;
     bool more, remote;
@@ -129,8 +139,12 @@ void txn_tell_all(struct txn *t, enum txn_msg_type type, const struct txn_why *w
 /* turn: how often it was tried; without a leader one member after the other. */
 enum rc route_find(struct txn_client *c, struct key k, uint32_t turn, int64_t deadline, struct arena *a,
                    struct route *ret, struct err *err) WAITS MUST_CHECK;
-/* The nearest store that has a replica. */
+/* The nearest store that has a replica, a voter's or one that only serves reads; not one that is away, unless it leads. */
 px_store route_nearest(struct txn_client *c, const struct route *r);
+/* It answered a read, or it did not: then it is left alone for a while. */
+void route_answered(struct txn_client *c, px_store store, bool answered);
+/* It did not answer last time: no more than a short wait is spent on it. */
+bool route_doubtful(const struct txn_client *c, px_store store);
 /* Before the keys are looked up again: the tries'th time. */
 enum rc route_pause(struct txn_client *c, uint32_t tries, struct err *err) WAITS MUST_CHECK;
 void route_failed(struct txn_client *c, const struct route *r, enum rc rc, px_store leader);

@@ -8,7 +8,8 @@
 
 #include "txn/client_internal.h"
 
-static const int64_t GAP_NS = 10000000000, GAP_PAUSE_NS = 20000000;
+static const int64_t GAP_NS = 10000000000, GAP_PAUSE_NS = 20000000, AWAY_NS = 5000000000;
+enum { AWAY_DOUBLINGS = 3 };
 
 /* ---- routes ---------------------------------------------------------------------------------------------------------- */
 
@@ -37,6 +38,10 @@ static bool own(struct txn_client *c, struct key k, struct arena *a, struct rout
     if (!leader)
         return false;
     const struct mvcc_state *s = mvcc_state(tablet_mvcc(t));
+    struct directory_tablet known;
+    if (directory_known(c->store->directory, (struct mvcc_bytes){k.p, k.bytes}, &known) &&
+        known.generation > s->generation)
+        return false; /* a replica that lags behind a split or a move does not know better */
     struct span range = {{s->start.p, s->start.n}, {s->end.p, s->end.n}};
     ret->tablet = tablet_id(t);
     ret->generation = s->generation;
@@ -94,12 +99,46 @@ static int distance(struct txn_client *c, px_store store) {
     return me->zone && strcmp(n->zone, me->zone) == 0 ? 2 : 3;
 }
 
+static struct away *away_of(struct txn_client *c, px_store store) {
+    for (size_t i = 0; i < AWAY_MAX; i++)
+        if (c->away[i].store == store)
+            return &c->away[i];
+    return NULL;
+}
+
+void route_answered(struct txn_client *c, px_store store, bool answered) {
+    struct away *a = away_of(c, store);
+    if (answered) {
+        if (a)
+            *a = (struct away){.store = 0};
+        return;
+    }
+    if (!a) { /* a free one, or the one that is over soonest */
+        a = &c->away[0];
+        for (size_t i = 1; i < AWAY_MAX; i++)
+            if (c->away[i].until < a->until)
+                a = &c->away[i];
+        *a = (struct away){.store = store};
+    }
+    a->until = env_now_ns(c->env) + (AWAY_NS << (a->times < AWAY_DOUBLINGS ? a->times : AWAY_DOUBLINGS));
+    a->times++;
+}
+
+bool route_doubtful(const struct txn_client *c, px_store store) {
+    for (size_t i = 0; i < AWAY_MAX; i++)
+        if (c->away[i].store == store)
+            return true;
+    return false;
+}
+
 px_store route_nearest(struct txn_client *c, const struct route *r) {
     px_store best = r->here ? client_self(c) : r->store;
     int best_distance = distance(c, best);
+    int64_t now = env_now_ns(c->env);
     for (uint32_t i = 0; i < r->config.count; i++) {
         const struct px_member *m = &r->config.member[i];
-        int d = m->flags & PX_WITNESS ? 9 : distance(c, m->store);
+        const struct away *a = away_of(c, m->store);
+        int d = m->flags & PX_WITNESS || (a && now < a->until) ? 9 : distance(c, m->store);
         if (d < best_distance) {
             best = m->store;
             best_distance = d;

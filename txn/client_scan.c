@@ -14,7 +14,8 @@
 #include "shard/store/rowbatch.h"
 #include "txn/client_internal.h"
 
-enum { INLINE_BYTES = 256 << 10, WINDOW_BYTES = 1 << 20, AT_ONCE = 16 };
+enum { INLINE_BYTES = 256 << 10, WINDOW_BYTES = 1 << 20, AT_ONCE = 16, NEAR_TRIES = 3 };
+static const int64_t DOUBTFUL_NS = 250000000;
 
 enum leg_state { LEG_NEW, LEG_RUNS, LEG_DONE };
 
@@ -203,25 +204,53 @@ static void fill(struct leg *l, struct call *call) {
     }
 }
 
+/* Somebody else may know: it does not answer, or does not know so far yet; it may also lag behind a split. */
+static bool others_may_know(enum rc rc) {
+    return rc_did_nothing(rc) || rc == RC_MOVED || rc == RC_CLOSED || rc == RC_TIMEOUT;
+}
+
+static bool does_not_answer(enum rc rc) {
+    return rc == RC_UNREACHABLE || rc == RC_CLOSED || rc == RC_TIMEOUT || rc == RC_SHUTDOWN;
+}
+
+/* The nearest replica, then the next one if that does not answer. False: the leader is to be asked. */
+static bool run_near(struct leg *l, struct call *call, enum rc *ret, struct err *err) {
+    struct txn_client *c = l->s->t->c;
+    px_store leader = call->route.store, near = leader;
+    for (int i = 0; i < NEAR_TRIES; i++) {
+        call->route.store = leader;
+        near = route_nearest(c, &call->route);
+        if (near == leader)
+            return false;
+        call->route.store = near;
+        call->until = route_doubtful(c, near) ? reactor_deadline(c->reactor, DOUBTFUL_NS) : 0;
+        enum rc rc = *ret = call_once(call, err);
+        call->until = 0;
+        bool silent = does_not_answer(rc) && call->remote;
+        if (silent || (call->remote && !rc))
+            route_answered(c, near, !silent);
+        if (rc == RC_OK) {
+            counter_inc(&c->stats.reads_follower);
+            l->s->stats.followers++;
+        }
+        if (rc == RC_OK || !others_may_know(rc) || l->delivered || env_now_ns(c->env) >= txn_deadline(l->s->t))
+            return true;
+        if (!silent)
+            break;
+    }
+    call->route.store = leader;
+    return false;
+}
+
 /* A read at a timestamp goes to the nearest replica, and where that cannot know yet to the leader. */
 static enum rc run_call(struct leg *l, struct call *call, struct err *err) {
     struct txn *t = l->s->t;
     struct txn_client *c = t->c;
-    px_store leader = call->route.store, nearest = leader;
-    if (txn_is_read_only(t) && call->ask.mode == TABLET_READ_AT && t->opt.mode != TXN_READ_STRONG)
-        nearest = route_nearest(c, &call->route);
-    if (nearest != leader) {
-        call->route.store = nearest;
-        enum rc rc = call_once(call, err);
-        if (rc == RC_OK) {
-            counter_inc(&c->stats.reads_follower);
-            l->s->stats.followers++;
-            return rc;
-        }
-        if (!rc_did_nothing(rc) || l->delivered)
-            return rc;
-        call->route.store = leader;
-    }
+    enum rc rc;
+    if (txn_is_read_only(t) && call->ask.mode == TABLET_READ_AT && t->opt.mode != TXN_READ_STRONG &&
+        run_near(l, call, &rc, err))
+        return rc;
+    err_clear(err);
     if (txn_is_read_only(t))
         counter_inc(&c->stats.reads_leader);
     return call_run(call, err);
@@ -525,8 +554,13 @@ static int64_t safe_of(struct txn_scan *s, const struct leg *l) {
         list[ask->n_spans++] = &spans[i];
     }
     ask->spans = list;
-    if (rpc_call(c->store->rpc, px_store_addr(at), HOST_TYPE_SAFE, &ask->base, &a, deadline, &m, NULL) == RC_OK && m)
+    if (route_doubtful(c, at))
+        deadline = reactor_deadline(c->reactor, DOUBTFUL_NS);
+    enum rc rc = rpc_call(c->store->rpc, px_store_addr(at), HOST_TYPE_SAFE, &ask->base, &a, deadline, &m, NULL);
+    if (rc == RC_OK && m)
         safe = ((const Serve__Safe *)m)->ts;
+    if (at != client_self(c) && (rc == RC_OK || does_not_answer(rc)))
+        route_answered(c, at, rc == RC_OK);
     arena_done(&a);
     return safe;
 }

@@ -12,7 +12,8 @@
  */
 #include "shard/tablet/tablet_internal.h"
 
-static const int64_t FOLLOWER_WAIT_NS = 200000000, FUTURE_NS_MAX = 500000000, POLL_NS = 5000000;
+static const int64_t FOLLOWER_WAIT_NS = 200000000, FOLLOWER_LAG_NS = 1000000000, FUTURE_NS_MAX = 500000000,
+                     POLL_NS = 5000000;
 
 /* What fragment_run carries through: the caller's batches, and what must still hold when the snapshot is fixed. */
 struct pinned {
@@ -132,6 +133,8 @@ static enum rc follower_at(struct tablet *t, const struct tablet_read *how, int6
     if (until > deadline)
         until = deadline;
     while (safe_paxos(t) < ts) {
+        if (ts - safe_paxos(t) > FOLLOWER_LAG_NS && !how->wait_ns)
+            until = 0; /* it lags by more than such a wait is good for: others are asked at once */
         if (!ilist_linked(&t->reading_link))
             ilist_push_back(&t->ts->reading, &t->reading_link);
         enum rc rc = t->leading ? RC_TIMEOUT : waitq_wait(r, &t->progress, until);

@@ -321,7 +321,7 @@ struct txnworld *txnworld_new(uint64_t seed, const struct txnworld_conf *conf) {
         n->conf = (struct node_conf){.dir = "data",
                                      .rpc_addr = addr[i],
                                      .bootstrap = i == 1,
-                                     .region = region[i],
+                                     .region = conf->region ? conf->region[i] : region[i],
                                      .stores = conf->stores ? conf->stores : 1,
                                      .upper = &n->upper,
                                      .on_ready = on_ready,
@@ -346,6 +346,13 @@ static bool all_serve(void *ctx) {
     return true;
 }
 
+static bool votes(struct tablet *t, const struct tablet_info *info) {
+    for (uint32_t i = 0; i < info->config.count; i++)
+        if (info->config.member[i].replica == replica_id(tablet_replica(t)))
+            return px_is_voter(&info->config.member[i]);
+    return false;
+}
+
 /* Voters everywhere, and the table. */
 static bool all_grown(void *ctx) {
     struct txnworld *w = ctx;
@@ -359,7 +366,7 @@ static bool all_grown(void *ctx) {
             if (!t)
                 continue;
             tablet_info(t, &info);
-            found += !info.empty && !info.config.joint && info.config.count >= voters;
+            found += !info.empty && !info.config.joint && info.config.count >= voters && votes(t, &info);
         }
     }
     return found >= 2 * voters;

@@ -38,8 +38,9 @@ struct txnworld_node {
 };
 
 struct txnworld_conf {
-    uint16_t stores;    /* of each node; 0 = 1. Clients are on the last one, tablets on the first */
-    int nodes, clients; /* clients: of each node, each time it starts */
+    const char *const *region; /* of nodes 1, 2, ... (region[0] is not used); NULL: us, eu, ap, us, eu */
+    uint16_t stores;           /* of each node; 0 = 1. Clients are on the last one, tablets on the first */
+    int nodes, clients;        /* clients: of each node, each time it starts */
     /* One client: until w->over; it may return early. */
     void (*client)(struct txnworld_node *n, struct txn_client *c, uint32_t session);
     int64_t latency_ns, max_eps_ns;

@@ -268,6 +268,25 @@ static void check_clean(void *ctx, struct tablet *t) {
                        (int)st.coordinating, (int)st.unsettled);
 }
 
+static uint64_t total_followers;
+
+/* Answered by replicas without a vote here, since the node was started last. */
+static void count_reads(void *ctx, struct tablet *t) {
+    uint64_t *without_vote = ctx;
+    struct px_status px;
+    replica_status(tablet_replica(t), &px);
+    for (uint32_t i = 0; i < px.config.count; i++)
+        *without_vote +=
+            px.config.member[i].replica == replica_id(tablet_replica(t)) && !px_is_voter(&px.config.member[i]);
+}
+
+static uint64_t follower_reads(const struct txnworld_node *n) {
+    struct tablets *ts = node_store(n->node, 0)->tablets;
+    uint64_t without_vote = 0;
+    tablets_each(ts, count_reads, &without_vote);
+    return without_vote ? counter_get(&tablets_stats(ts)->reads_follower) : 0;
+}
+
 static void run(uint64_t seed, const struct txnworld_conf *how, int64_t ns) {
     struct txnworld_conf conf = *how;
     struct shared *sh = calloc(1, sizeof *sh);
@@ -301,6 +320,9 @@ static void run(uint64_t seed, const struct txnworld_conf *how, int64_t ns) {
     total_lists += sh->lists;
     total_ranges += sh->ranges;
     total_splits += (uint64_t)w->splits;
+    for (int i = 1; i <= w->conf.nodes; i++)
+        if (w->n[i].node)
+            total_followers += follower_reads(&w->n[i]);
     txnworld_free(w);
     free(sh);
 }
@@ -323,12 +345,29 @@ static void split_seed(uint64_t seed) {
     run(seed, &conf, 10 * SECOND);
 }
 
+/* Five regions, three voters: two regions read their past from replicas that do not vote. The tablet is split, nodes crash, are cut
+ * off, and give up leaderships meanwhile. */
+static void region_seed(uint64_t seed) {
+    static const char *const region[] = {"", "us", "eu", "ap", "sa", "af"};
+    struct txnworld_conf conf = {.region = region,
+                                 .nodes = 5,
+                                 .clients = 1,
+                                 .two = true,
+                                 .crashes = true,
+                                 .partitions = true,
+                                 .transfers = true,
+                                 .splits = 2,
+                                 .split_below = 8};
+    run(seed, &conf, 12 * SECOND);
+}
+
 static void report(const char *what) {
     tap_note("%s: %llu committed, %llu aborted, %llu unknown, %llu reads, %llu lists, %llu ranges, %llu crashes, %llu "
              "splits",
              what, (unsigned long long)total_committed, (unsigned long long)total_aborted,
              (unsigned long long)total_unknown, (unsigned long long)total_reads, (unsigned long long)total_lists,
              (unsigned long long)total_ranges, (unsigned long long)total_crashes, (unsigned long long)total_splits);
+    total_followers = 0;
     total_committed = total_aborted = total_unknown = total_reads = total_crashes = total_lists = total_ranges =
         total_splits = 0;
 }
@@ -352,9 +391,17 @@ static void with_splits(void) {
     report("splits");
 }
 
+static void with_read_replicas(void) {
+    simkit_seeds("txn_history_sim_test", 2, region_seed);
+    OKF(total_followers > 0, "no replica without a vote was read");
+    tap_note("%llu reads at followers where there are replicas without a vote", (unsigned long long)total_followers);
+    report("read replicas");
+}
+
 int main(void) {
     RUN(without_faults);
     RUN(with_faults);
     RUN(with_splits);
+    RUN(with_read_replicas);
     return tap_done();
 }
