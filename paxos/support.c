@@ -29,7 +29,9 @@ struct peer {
     int64_t asked_until;
     uint64_t granted_epoch, granted_incarnation;
     int64_t granted_until;
-    int64_t answered_ns; /* monotonic; 0 = never */
+    int64_t answered_ns; /* monotonic; 0 = never, or not for a lease */
+    int64_t
+        heard_ns; /* monotonic: the last answer, or before the first one when it was asked first; 0 = not asked yet */
 
     /* granting */
     uint64_t incarnation;     /* the highest heard of */
@@ -294,7 +296,7 @@ static void on_grant(struct px_support *s, const struct px_now *now, struct peer
     bool back = !p->answered_ns || p->granted_incarnation != m->incarnation || p->granted_epoch != m->epoch;
     if (m->epoch != epoch_of(s, p))
         return; /* an answer to an epoch that we have given up */
-    p->answered_ns = now->mono_ns;
+    p->answered_ns = p->heard_ns = now->mono_ns;
     if (m->incarnation < p->granted_incarnation)
         return;
     if (back)
@@ -313,7 +315,7 @@ static void on_refuse(struct px_support *s, const struct px_now *now, struct pee
                       const struct support_out *out) {
     if (m->epoch != epoch_of(s, p))
         return;
-    p->answered_ns = now->mono_ns;
+    p->answered_ns = p->heard_ns = now->mono_ns;
     p->counter++;
     p->asked_until = 0;
     p->next_ask_ns = now->mono_ns;
@@ -346,6 +348,18 @@ void support_pause(struct px_support *s, bool pause) {
     s->paused = pause;
 }
 
+/* T, no further than as if it had been asked for a renewal after the last answer. A supporter that hears us, and that we do not
+ * hear, is not bound by requests that can do us no good: it is free a lease after the line broke, not a lease after we give up.
+ * Once nothing is left of the lease the request is a question only: its answer says that the line is there again. */
+static int64_t wanted(const struct px_support *s, const struct px_now *now, struct peer *p) {
+    if (!p->heard_ns)
+        p->heard_ns = now->mono_ns;
+    int64_t silent = now->mono_ns - p->heard_ns - s->init.renew_ns;
+    if (silent < 0 || chaos_mutant(s->init.chaos, "P-12: ask on and on without an answer"))
+        silent = 0;
+    return now->tt.earliest + s->init.lease_ns - silent;
+}
+
 static void ask(struct px_support *s, const struct px_now *now, struct peer *p, const struct support_out *out) {
     struct support_msg m = {
         .type = SUPPORT_ASK,
@@ -353,7 +367,7 @@ static void ask(struct px_support *s, const struct px_now *now, struct peer *p, 
         .to = p->store,
         .incarnation = s->init.incarnation,
         .epoch = epoch_of(s, p),
-        .until = now->tt.earliest + s->init.lease_ns,
+        .until = wanted(s, now, p),
     };
     p->next_ask_ns = now->mono_ns + s->init.renew_ns;
     if (m.until > p->asked_until)
@@ -402,7 +416,8 @@ uint64_t support_fingerprint(const struct px_support *s) {
                         (uint64_t)p->given_largest,
                         p->withdrawn_epoch,
                         (uint64_t)p->lapsed | (uint64_t)p->told_lost << 1 | (uint64_t)(p->answered_ns != 0) << 2,
-                        (uint64_t)p->next_ask_ns};
+                        (uint64_t)p->next_ask_ns,
+                        (uint64_t)p->heard_ns};
         h += hash_bytes(x, sizeof x, 1); /* in whatever order the map has them */
     }
     return h;

@@ -4,7 +4,7 @@
  *
  * Thousands of mostly idle groups must cost nothing, so liveness is a matter between stores. Each store asks each store it
  * shares groups with: "support me, epoch e, until T" (T = its now.earliest + lease). One small message a pair of stores,
- * every half second, whatever the number of groups. A voter that follows leader A in a group, and supports (A, e) until T,
+ * every half second, whatever the number of groups; without an answer T rises no more. A voter that follows leader A in a group, and supports (A, e) until T,
  * promises no other ballot in that group before T has surely passed.
  *
  * Promise     Support for an epoch lapses for good (N-1): once T has passed unrenewed, or the supporter voted for somebody

@@ -496,6 +496,7 @@ static enum rc start_node(struct geo_cluster *c, struct geo_node *n, bool bootst
     put_words(&w, "--stores", stores);
     put_words(&w, "--sql", "fd:3");
     put_words(&w, "--http", "fd:4");
+    put_words(&w, "--world", c->world->name);
     put_words(&w, "--rpc", c->world->backend == GEO_LOOPBACK ? "fd:5" : n->rpc);
     if (c->world->backend == GEO_LOOPBACK)
         put_words(&w, "--test-links", links);

@@ -20,6 +20,7 @@ static const char help_text[] =
     "usage: meridian geo up TOPOLOGY [--backend auto|netem|tun|loopback] [--stores N] [--data DIR] [--no-nodes]\n"
     "                      [--no-verify] [--print]\n"
     "       meridian geo status [--json]\n"
+    "       meridian geo links\n"
     "       meridian geo set SET SET ATTRIBUTE=VALUE... [--one-way]\n"
     "       meridian geo partition SET [SET] [--one-way]\n"
     "       meridian geo heal [SET [SET]] [--one-way]\n"
@@ -43,6 +44,7 @@ static const char help_text[] =
     "           cuts; no jitter, loss or rate); auto: the first of these that works. --no-nodes: only the network.\n"
     "           --print only shows the commands.\n"
     "status     who is where, SQL and HTTP ports on this host's loopback, who leads, and the delays as they are now\n"
+    "links      each direction: what is asked for, and the round trip as it is at this moment\n"
     "set        changes links while they are used: rtt=120ms delay=60ms jitter=1% loss=0.5% reorder=0.1% rate=20mbit;\n"
     "           SET is REGION, REGION.ZONE, several with commas, or '*'; --one-way: only from the first to the second\n"
     "partition  nothing passes between the first SET and the second (default: everybody else)\n"
@@ -61,6 +63,8 @@ static const char help_text[] =
     "exec       runs a command in a place's namespace\n"
     "down       removes everything that bears the world's name, also after a crash\n"
     "\n"
+    "links, set, partition and heal work with --file TOPOLOGY too, on a file that nodes follow (meridian start "
+    "--test-links).\n"
     "netem and tun need root and iproute2. shipped topologies:";
 
 int geo_complain(const struct err *err) {
@@ -369,69 +373,6 @@ static int run_status(const struct options *o) {
     return 0;
 }
 
-/* ---- changes ----------------------------------------------------------------------------------------------------- */
-
-static int change(const char *world, const char *statement) {
-    struct geo_world w;
-    struct err err = {0};
-    enum rc rc = geo_world_open(world, true, &w, &err);
-    if (rc)
-        return geo_complain(&err);
-    rc = geo_world_change(&w, statement, &err);
-    geo_world_close(&w);
-    return rc ? geo_complain(&err) : 0;
-}
-
-static int run_set(const struct options *o) {
-    char statement[STATEMENT_BYTES];
-    size_t at = (size_t)snprintf(statement, sizeof statement, "%s", o->one_way ? "oneway" : "link");
-    if (o->words < 3)
-        return geo_misused("set wants two sets of places and at least one attribute", NULL);
-    for (unsigned i = 0; i < o->words && at < sizeof statement; i++)
-        at += (size_t)snprintf(statement + at, sizeof statement - at, " %s", o->word[i]);
-    return at < sizeof statement ? change(o->world, statement) : geo_misused("that is too long", NULL);
-}
-
-/* Everybody who is not in the set, as a set. */
-static enum rc others(const struct topo *t, const char *set, char *to, size_t bytes, struct err *err) {
-    topo_set in;
-    size_t at = 0;
-    enum rc rc = topo_match(t, set, &in, err);
-    if (rc)
-        return rc;
-    to[0] = '\0';
-    for (unsigned i = 0; i < t->places && at < bytes; i++)
-        if (!(in >> i & 1))
-            at += (size_t)snprintf(to + at, bytes - at, "%s%s", at ? "," : "", t->place[i].name);
-    if (at >= bytes)
-        return err_set(err, RC_LIMIT, "too many places");
-    return at ? RC_OK : err_set(err, RC_INVAL, "\"%.100s\" is everybody: there is nobody else", set);
-}
-
-static int run_partition(const struct options *o, bool cut) {
-    struct geo_world w;
-    struct err err = {0};
-    const char *verb = cut ? "cut" : "heal";
-    if (o->words > 2 || (cut && o->words == 0))
-        return geo_misused("one or two sets of places are wanted", NULL);
-    enum rc rc = geo_world_open(o->world, true, &w, &err);
-    if (rc)
-        return geo_complain(&err);
-    char rest[STATEMENT_BYTES / 2] = "", statement[2 * STATEMENT_BYTES];
-    const char *from = o->words ? o->word[0] : "*", *to = o->words == 2 ? o->word[1] : rest;
-    if (o->words == 0)
-        to = "*";
-    else if (o->words == 1)
-        rc = others(w.topo, from, rest, sizeof rest, &err);
-    int n = snprintf(statement, sizeof statement, "%s %s %s%s", verb, from, to, o->one_way ? " oneway" : "");
-    if (!rc && n >= (int)sizeof statement)
-        rc = err_set(&err, RC_LIMIT, "too many places");
-    if (!rc && w.topo->places > 1)
-        rc = geo_world_change(&w, statement, &err);
-    geo_world_close(&w);
-    return rc ? geo_complain(&err) : 0;
-}
-
 /* ---- the rest ---------------------------------------------------------------------------------------------------- */
 
 static int run_verify(const struct options *o) {
@@ -542,10 +483,10 @@ static int take_number(const char *name, const char *text, long min, long max, u
 
 static int parse(struct options *o, bool exec, int argc, char **argv) {
     static const char *const flags[] = {"--json",     "--all",   "--one-way", "--no-verify",
-                                        "--no-nodes", "--print", "--keep"};
-    bool *const set[] = {&o->json, &o->all, &o->one_way, &o->no_verify, &o->no_nodes, &o->print, &o->keep};
-    static const char *const values[] = {"--world", "--backend", "--data", "--out", "--seed", "--duration"};
-    const char **const to[] = {&o->world, &o->backend, &o->data, &o->out, &o->seed, &o->duration};
+                                        "--no-nodes", "--print", "--lines"};
+    bool *const set[] = {&o->json, &o->all, &o->one_way, &o->no_verify, &o->no_nodes, &o->print, &o->lines};
+    static const char *const values[] = {"--world", "--backend", "--data", "--out", "--seed", "--file", "--clocks"};
+    const char **const to[] = {&o->world, &o->backend, &o->data, &o->out, &o->seed, &o->file, &o->clocks};
     for (int i = 0; i < argc; i++) {
         size_t f = 0, v = 0;
         while (f < ARRAY_LEN(flags) && strcmp(argv[i], flags[f]) != 0)
@@ -612,9 +553,11 @@ int main(int argc, char **argv) {
     if (strcmp(verb, "status") == 0)
         return run_status(&o);
     if (strcmp(verb, "set") == 0)
-        return run_set(&o);
+        return geo_run_set(&o);
     if (strcmp(verb, "partition") == 0 || strcmp(verb, "heal") == 0)
-        return run_partition(&o, verb[0] == 'p');
+        return geo_run_partition(&o, verb[0] == 'p');
+    if (strcmp(verb, "links") == 0)
+        return geo_run_links(&o);
     if (strcmp(verb, "run") == 0)
         return geo_run_scenario(&o);
     if (strcmp(verb, "report") == 0)

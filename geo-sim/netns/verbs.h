@@ -13,8 +13,8 @@
 enum { EXIT_FAILED = 1, TEXT_BYTES = 32, STATEMENT_BYTES = 2048, WORDS_MAX = 16 };
 
 struct options {
-    const char *world, *backend, *data, *out, *seed, *duration;
-    bool json, all, one_way, no_verify, no_nodes, print, keep;
+    const char *world, *backend, *data, *out, *seed, *file, *clocks;
+    bool json, all, one_way, no_verify, no_nodes, print, lines;
     unsigned rounds, stores;
     const char *word[WORDS_MAX];
     unsigned words;
@@ -34,6 +34,11 @@ int geo_run_kill(const struct options *o);
 int geo_run_restart(const struct options *o);
 int geo_run_pause(const struct options *o, bool pause);
 int geo_run_skew(const struct options *o);
+
+/* verbs_links.c */
+int geo_run_links(const struct options *o);
+int geo_run_set(const struct options *o);
+int geo_run_partition(const struct options *o, bool cut);
 
 /* verbs_run.c */
 int geo_run_report(const struct options *o);

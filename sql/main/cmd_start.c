@@ -19,6 +19,7 @@
 #include "sql/main/commands.h"
 #include "sql/main/run_dir.h"
 #include "sql/main/test_links.h"
+#include "sql/main/world_links.h"
 #include "sql/run/sql_server.h"
 #include "truetime/probe.h"
 #include "txn/upper.h"
@@ -34,8 +35,9 @@ struct start {
     const char *sql_addr, *sql_auth;
     bool sql_trust;
     struct env_tls_conf tls, sql_tls;
-    const char *clock_text, *log_level, *links_path;
+    const char *clock_text, *log_level, *links_path, *world_name;
     struct test_links *links;
+    struct world_links world;
     char host_dir[ENV_PATH_BYTES];
     char joins[1024];
     long stores;
@@ -68,6 +70,8 @@ static const char help_text[] =
     "  --test-links FILE     adds the send delays and cuts of a topology to what goes to other nodes, by their regions "
     "and\n"
     "                        zones: distances for nodes on one machine; the file may change while the node runs\n"
+    "  --world NAME          stands in this world of meridian geo: meridian.links shows its lines, superusers change "
+    "them\n"
     "  --log LEVEL           debug, info, warn or error, on standard error (info)\n";
 
 static int complain(const char *text) {
@@ -113,6 +117,7 @@ static int take(struct start *s, const char *name, const char *value) {
                  {"--tls-key", &s->tls.key_file},
                  {"--tls-ca", &s->tls.ca_file},
                  {"--test-links", &s->links_path},
+                 {"--world", &s->world_name},
                  {"--log", &s->log_level}};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         if (strcmp(name, texts[i].name) == 0) {
@@ -360,6 +365,11 @@ static int run(struct start *s) {
                                   .trust = s->sql_trust,
                                   .tls = s->conf.tls ? &s->sql_tls : NULL,
                                   .version = MERIDIAN_VERSION};
+    if (s->world_name || s->links_path) {
+        if (world_links_init(&s->world, s->world_name, s->links_path, &err) != RC_OK)
+            return complain_err(&err);
+        sql.world = &s->world.world;
+    }
     sql_server_init(&s->sql, &sql);
     txn_upper_init(&s->upper, sql_server_above(&s->sql));
     s->conf.upper = &s->upper;

@@ -10,6 +10,7 @@
 #define MERIDIAN_SQL_SESS_ENGINE_H
 
 #include "sql/run/sess.h"
+#include "sql/run/world.h"
 #include "txn/client.h"
 
 struct sess_engine;
@@ -17,8 +18,9 @@ struct sess_engine;
 struct sess_engine_conf {
     struct node_store *store;
     struct txn_client *txns;
-    bool trust;          /* any name passes as the role meridian */
-    const char *version; /* of this program, for version() */
+    bool trust;                    /* any name passes as the role meridian */
+    const char *version;           /* of this program, for version() */
+    const struct sql_world *world; /* the simulated one that the node stands in; NULL: none */
 };
 
 struct sess_engine_stats {

@@ -43,8 +43,11 @@ static enum rc store_open(void *ctx, struct node_store *s, void **ret, struct er
         return err_set(err, RC_NOMEM, "out of memory");
     q->env = s->env;
     *ret = q; /* whatever comes: store_stop and store_free end what there is */
-    struct sess_engine_conf engine = {
-        .store = s, .txns = txn_client_of(s), .trust = server->conf.trust, .version = server->conf.version};
+    struct sess_engine_conf engine = {.store = s,
+                                      .txns = txn_client_of(s),
+                                      .trust = server->conf.trust,
+                                      .version = server->conf.version,
+                                      .world = server->conf.world};
     enum rc rc = add_functions(q, s, err);
     if (!rc)
         rc = sess_engine_new(&engine, &q->engine, err);

@@ -21,6 +21,7 @@ struct sql_server_conf {
     bool trust;                     /* no passwords */
     const struct env_tls_conf *tls; /* NULL: TLS is declined */
     const char *version;
+    const struct sql_world *world; /* NULL: none */
 };
 
 struct sql_server {

@@ -8,6 +8,7 @@
 
 #include "shard/net/rpc.h"
 #include "shard/node/placement.h"
+#include "shard/runtime/wait.h"
 #include "sql/run/gather.h"
 #include "sql/run/sess_internal.h"
 
@@ -925,6 +926,86 @@ static enum rc f_place(struct call *c, struct err *err) {
     return rc ? rc : text(c, placement, err);
 }
 
+/* ---- the simulated world ------------------------------------------------------------------------------------------------------------- */
+
+struct world_change {
+    const struct sql_world *world;
+    const char *word[SQL_WORLD_WORDS_MAX + 1];
+    size_t words;
+    enum rc rc;
+    struct err err;
+};
+
+static void change_world(void *arg) {
+    struct world_change *x = arg;
+    x->rc = x->world->change(x->world->ctx, x->word, &x->err);
+}
+
+/* Words of a topology, parted by blanks: nothing that a command could take for an option of its own. */
+static bool put_words(struct world_change *x, char *text) {
+    char *rest = NULL;
+    for (char *one = strtok_r(text, " ", &rest); one; one = strtok_r(NULL, " ", &rest)) {
+        if (x->words == SQL_WORLD_WORDS_MAX - 1 || one[0] == '-' ||
+            strspn(one, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.,*%=-") != strlen(one))
+            return false;
+        x->word[x->words++] = one;
+    }
+    return true;
+}
+
+/* verb(words..., one way?) of `meridian geo`, on the world that this node stands in. */
+static enum rc on_world(struct call *c, const char *verb, struct err *err) {
+    struct sess *s = c->s;
+    struct world_change x = {.world = s->e->conf.world, .word = {verb}, .words = 1};
+    struct cat_view v = sess_view(s);
+    const struct cat_object *me = cat_view_get(&v, s->role);
+    bool good = true, one_way = false;
+    struct buf said;
+    if (null_arg(c))
+        return f_null(c, err);
+    if (!me || !me->role.superuser)
+        return err_sql(err, "42501", "permission denied: only superusers change the lines between regions");
+    if (!x.world) {
+        enum rc rc = err_sql(err, "55000", "this node stands in no simulated world: its lines are real");
+        err_hint(err, "meridian geo up makes one.");
+        return rc;
+    }
+    for (size_t i = 0; i < c->args && good; i++)
+        if (c->arg[i].kind == VALUE_TEXT)
+            good = put_words(&x, (char *)(uintptr_t)str(c, i));
+        else
+            one_way = c->arg[i].i != 0;
+    if (!good)
+        return err_sql(err, "22023", "names of regions, and attributes such as rtt=120ms loss=1%%, are wanted");
+    if (one_way)
+        x.word[x.words++] = "--one-way";
+    x.word[x.words] = NULL;
+    enum rc rc = big_stack_run(s->e->reactor, change_world, &x);
+    if (!rc && x.rc) {
+        rc = err_sql(err, x.rc == RC_INVAL ? "22023" : "58000", "%s", err_message(&x.err));
+        if (x.err.hint[0])
+            err_hint(err, "%s", x.err.hint);
+    }
+    if (rc)
+        return rc;
+    buf_init(&said, 0);
+    for (size_t i = 0; i < x.words; i++)
+        buf_printf(&said, "%s%s", i ? " " : "", x.word[i]);
+    return text_buf(c, &said, err);
+}
+
+static enum rc f_set_link(struct call *c, struct err *err) {
+    return on_world(c, "set", err);
+}
+
+static enum rc f_partition(struct call *c, struct err *err) {
+    return on_world(c, "partition", err);
+}
+
+static enum rc f_heal(struct call *c, struct err *err) {
+    return on_world(c, "heal", err);
+}
+
 /* ---- all of them --------------------------------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -1026,6 +1107,9 @@ static const struct {
     {"meridian.set_placement", f_set_placement},
     {"meridian.place", f_place},
     {"meridian.kill", f_terminate_backend},
+    {"meridian.set_link", f_set_link},
+    {"meridian.partition", f_partition},
+    {"meridian.heal", f_heal},
 };
 
 enum rc sysfn_call(void *ctx, uint32_t fn, const struct value *arg, size_t args, struct value *ret, struct err *err) {

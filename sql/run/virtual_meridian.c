@@ -2,12 +2,14 @@
 /* virtual_meridian.c: meridian.*: the cluster as SQL sees it: nodes, tablets, clocks; this store's sessions and settings. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "paxos/core.h"
 #include "shard/net/rpc.h"
 #include "shard/node/placement.h"
 #include "shard/replica/replica.h"
+#include "shard/runtime/wait.h"
 #include "sql/run/virtual.h"
 #include "txn/host.h"
 #include "txn/upper.h"
@@ -145,6 +147,117 @@ static void clocks(struct virt *x) {
     }
     arena_done(&a);
 }
+
+/* ---- the simulated world ------------------------------------------------------------------------------------------- */
+
+struct world_ask {
+    const struct sql_world *world;
+    struct buf lines;
+    enum rc rc;
+    struct err err;
+};
+
+static void ask_world(void *arg) {
+    struct world_ask *a = arg;
+    a->rc = a->world->links(a->world->ctx, &a->lines, &a->err);
+}
+
+/* "us-east", or "us-east.b" where a region has several zones. */
+static bool stands_at(const Node__Node *n, const char *place) {
+    size_t r = strlen(n->region);
+    return strncmp(place, n->region, r) == 0 &&
+           (place[r] == '\0' || (place[r] == '.' && strcmp(place + r + 1, n->zone) == 0));
+}
+
+/* Where nothing lies between nodes that could be measured from outside: a request and its answer, from this node's place. */
+static int64_t ask_there(struct virt *x, const Node__Answer *l, const char *from, const char *to, struct arena *a) {
+    struct node_store *s = x->s->e->conf.store;
+    const Node__Node *here = NULL, *there = NULL;
+    for (size_t i = 0; l && i < l->n_nodes; i++) {
+        if (l->nodes[i]->node == node_number(s->node))
+            here = l->nodes[i];
+        else if (!there && stands_at(l->nodes[i], to))
+            there = l->nodes[i];
+    }
+    if (!here || !there || !stands_at(here, from))
+        return -1;
+    Node__StatusAsk ask = NODE__STATUS_ASK__INIT;
+    ProtobufCMessage *m;
+    int64_t began = reactor_now(s->reactor);
+    enum rc rc = rpc_call(s->rpc, (struct store_addr){there->node, 0}, NODE_TYPE_STATUS, &ask.base, a,
+                          reactor_deadline(s->reactor, STATUS_NS), &m, NULL);
+    return rc ? -1 : env_now_ns(s->env) - began;
+}
+
+static void real_or_null(struct virt *x, int64_t v, double unit) {
+    if (v < 0)
+        virt_null(x);
+    else
+        virt_real(x, (double)v / unit);
+}
+
+static bool link_row(struct virt *x, char *line, const Node__Answer *l, struct arena *a) {
+    char *at[SQL_WORLD_COLUMNS], *rest = NULL;
+    size_t n = 0;
+    for (char *one = strtok_r(line, "\t", &rest); one && n < SQL_WORLD_COLUMNS; one = strtok_r(NULL, "\t", &rest))
+        at[n++] = one;
+    if (n != SQL_WORLD_COLUMNS) {
+        x->rc = err_set(x->err, RC_PROTOCOL, "meridian-geo tells lines that this program does not understand");
+        return false;
+    }
+    int64_t v[SQL_WORLD_COLUMNS];
+    for (size_t i = 2; i < 9; i++)
+        v[i] = strtoll(at[i], NULL, 10);
+    bool cut = v[7] != 0;
+    int64_t measured = v[8] < 0 && !cut ? ask_there(x, l, at[0], at[1], a) : v[8];
+    virt_text(x, at[0]);
+    virt_text(x, at[1]);
+    virt_real(x, (double)v[2] / 1e6);
+    virt_real(x, (double)v[3] / 1e6);
+    virt_real(x, (double)v[4] / 1e4);
+    virt_real(x, (double)v[5] / 1e4);
+    if (v[6])
+        virt_int(x, v[6]);
+    else
+        virt_null(x);
+    virt_text(x, cut ? "cut" : "open");
+    real_or_null(x, measured, 1e6);
+    virt_text(x, at[9]);
+    return virt_end(x);
+}
+
+/* The lines between places, each direction, as they are asked for and as they are. */
+static void links(struct virt *x) {
+    struct sess *s = x->s;
+    struct world_ask ask = {.world = s->e->conf.world};
+    struct cat_view v = sess_view(s);
+    const struct cat_object *me = cat_view_get(&v, s->role);
+    struct arena a;
+    char *rest = NULL;
+    if (!ask.world)
+        return;
+    if (!me || !me->role.superuser) {
+        x->rc = err_sql(x->err, "42501", "permission denied for view links");
+        return;
+    }
+    buf_init(&ask.lines, SESS_ARENA_BYTES_MAX);
+    arena_init(&a, SESS_ARENA_BYTES_MAX);
+    x->rc = big_stack_run(s->e->reactor, ask_world, &ask);
+    if (!x->rc && ask.rc)
+        x->rc = err_set(x->err, ask.rc, "%s", err_message(&ask.err));
+    if (!x->rc && !buf_cstr(&ask.lines))
+        x->rc = err_set(x->err, RC_NOMEM, "out of memory");
+    bool measured = x->rc || !strstr((char *)ask.lines.data, "\t-1\t");
+    const Node__Answer *l = measured ? NULL : list_cluster(x, &a);
+    for (char *line = x->rc ? NULL : strtok_r((char *)ask.lines.data, "\n", &rest); line;
+         line = strtok_r(NULL, "\n", &rest))
+        if (!link_row(x, line, l, &a))
+            break;
+    arena_done(&a);
+    buf_done(&ask.lines);
+}
+
+/* ---- this session, this store -------------------------------------------------------------------------------------- */
 
 static void settings(struct virt *x) {
     const struct guc_vars *g = x->s->gucs;
@@ -326,6 +439,9 @@ static const struct virt_def defs[] = {
              "seq int4, parent int4, cause text, region text, peer text, start_ns int8, duration_ns int8, count int8, "
              "detail "
              "text"),
+    MERIDIAN(12320, "links", links,
+             "from_place text, to_place text, delay_ms float8, jitter_ms float8, loss_percent float8, reorder_percent "
+             "float8, rate_bps int8, state text, measured_rtt_ms float8, back_end text"),
     MERIDIAN(12305, "settings", settings, "name text, value text, description text"),
     MERIDIAN(
         12306, "tables", table_ids,

@@ -803,6 +803,30 @@ static void tablets_go_where_they_are_placed(void) {
     free(w);
 }
 
+/* Tablet 2 has three voters with data, and no store waits for anything. */
+static bool whole_again(void *ctx) {
+    struct world *w = ctx;
+    size_t with_data = 0, lost = 0;
+    uint32_t voters = 0;
+    if (!all_serve(w))
+        return false;
+    for (int i = 1; i <= NODES; i++) {
+        struct tablets *ts = node_store(w->n[i].node, 0)->tablets;
+        struct tablet *t = tablets_find(ts, SYSTEM_USER_TABLET);
+        struct tablet_info info;
+        lost += (size_t)gauge_get(&tablets_stats(ts)->lost);
+        if (!t)
+            continue;
+        struct px_status px;
+        tablet_info(t, &info);
+        replica_status(tablet_replica(t), &px);
+        with_data += !info.empty;
+        if (info.leads && !info.config.joint && !px.config_pending)
+            voters += voters_of(&info.config);
+    }
+    return voters == NODE_VOTERS && with_data >= NODE_VOTERS && !lost;
+}
+
 /* ---- a leader that is deposed while it is waited for ------------------------------------------------------------------------ */
 
 struct patient {
@@ -871,6 +895,7 @@ static void who_waits_at_a_deposed_leader_does_not_keep_it_behind(void) {
     w->quiet = true;
     run_world(w, 80, 3 * SECOND);
     OKF(!w->broken[0], "%s", w->broken);
+    OK(sim_run_until(w->sim, whole_again, w, sim_now(w->sim) + 60 * SECOND)); /* what was being moved has arrived */
     sim_run(w->sim, sim_now(w->sim) + SECOND);
     uint32_t old = leader_of_users(w);
     CHECK(old);
@@ -926,30 +951,6 @@ static void find_file(void *ctx, const char *path, int64_t bytes) {
 static void flip_start(struct wnode *n, const char *path) {
     for (int64_t off = 0; off < 64; off++)
         IGNORE(sim_disk_flip(n->sim, path, off, (unsigned)off % 8)); /* as far as the file goes */
-}
-
-/* Tablet 2 has three voters with data, and no store waits for anything. */
-static bool whole_again(void *ctx) {
-    struct world *w = ctx;
-    size_t with_data = 0, lost = 0;
-    uint32_t voters = 0;
-    if (!all_serve(w))
-        return false;
-    for (int i = 1; i <= NODES; i++) {
-        struct tablets *ts = node_store(w->n[i].node, 0)->tablets;
-        struct tablet *t = tablets_find(ts, SYSTEM_USER_TABLET);
-        struct tablet_info info;
-        lost += (size_t)gauge_get(&tablets_stats(ts)->lost);
-        if (!t)
-            continue;
-        struct px_status px;
-        tablet_info(t, &info);
-        replica_status(tablet_replica(t), &px);
-        with_data += !info.empty;
-        if (info.leads && !info.config.joint && !px.config_pending)
-            voters += voters_of(&info.config);
-    }
-    return voters == NODE_VOTERS && with_data >= NODE_VOTERS && !lost;
 }
 
 /* A file that SQLite cannot read is named, put aside, and the group gets another replica. Seen at the start, and in the middle of
