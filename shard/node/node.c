@@ -88,6 +88,7 @@ static enum rc store_open(struct store_run *s, struct err *err) {
     struct wal_damage damage = {0};
     rpc_set_identity(s->pub.rpc, n->id.cluster, CLUSTER_BYTES, n->id.node);
     snprintf(s->dir, sizeof s->dir, "%s/store%u", n->conf->dir, s->pub.number);
+    s->pub.dir = s->dir;
     enum rc rc = env_mkdir(s->pub.env, s->dir, err);
     if (!rc || (rc == RC_EXISTS && n->fresh)) /* else this start's identity made the name durable (run) */
         rc = dir_sync(s->pub.reactor, n->conf->dir, err);

@@ -31,6 +31,7 @@ struct node;
 struct node_store {
     struct node *node;
     uint16_t number;
+    const char *dir; /* the store's own */
     struct env *env;
     struct reactor *reactor;
     struct rpc *rpc;

@@ -6,13 +6,15 @@
  *
  * Promise     The rows are those that PostgreSQL would give for the statement on the database as env->txn sees it. A statement
  *             that fails has written nothing when the caller goes back to the savepoint that it set before exec_open. Memory
- *             is bounded by env->memory_max; rows that do not fit go to SQLite's temporary files of the store's VFS.
+ *             is bounded by env->memory_max: what is sorted, grouped or remembered beyond it goes to files (scratch.h), up
+ *             to env->temp_max (53400); rows that a join keeps to be looked up have to fit (53200).
  * Relies on   txn/client.h for everything distributed; the caller for retries: RC_ABORTED and RC_STALE as they come.
  * Threads     the reactor's own, one fiber, large. Yields.
  */
 #ifndef MERIDIAN_SQL_EXEC_H
 #define MERIDIAN_SQL_EXEC_H
 
+#include "sql/exec/scratch.h"
 #include "sql/plan/plan.h"
 #include "txn/client.h"
 
@@ -41,6 +43,9 @@ struct exec_env {
     const struct fn_env *fn;
     struct exec_virtual virtuals;
     size_t memory_max; /* 0 = 64 MiB */
+    /* Files for what is sorted and grouped beyond the memory, at most temp_max bytes (0: no limit). NULL: all is in memory. */
+    struct scratch *scratch;
+    int64_t temp_max;
     /* Nothing follows in this transaction: a write may commit with its last request (txn_write_commit); exec_committed tells. */
     bool last;
     struct exec_watch watch; /* row NULL: nobody */

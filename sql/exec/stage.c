@@ -4,6 +4,7 @@
  */
 #include "sql/exec/stage.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,6 +72,12 @@ static enum rc failed(struct stage *g, const char *doing, struct err *err) {
             *err = g->err;
         return g->rc;
     }
+    int code = sqlite3_errcode(g->db) & 0xff;
+    if (g->scratch && (code == SQLITE_FULL || code == SQLITE_IOERR || code == SQLITE_CANTOPEN)) {
+        enum rc rc = scratch_failed(g->scratch, err);
+        if (rc)
+            return rc;
+    }
     if (pgx_sqlite_error(g->db, &of_function)) {
         if (err)
             *err = of_function;
@@ -89,17 +96,30 @@ static enum rc failed(struct stage *g, const char *doing, struct err *err) {
     return stage_error(g->db, doing, err);
 }
 
+/* A sorter takes as much memory as the cache of "main" may have; there are rarely more than a few of them. */
+static enum rc set_memory(struct stage *g, struct err *err) {
+    enum { PARTS = 4, PART_KIB_MIN = 256 };
+    char sql[80];
+    size_t kib = g->e->memory_max / PARTS >> 10;
+    snprintf(sql, sizeof sql, "PRAGMA temp_store = %s; PRAGMA cache_size = -%zu", g->scratch ? "FILE" : "MEMORY",
+             kib > PART_KIB_MIN ? kib : PART_KIB_MIN);
+    int code = sqlite3_exec(g->db, sql, NULL, NULL, NULL);
+    return code == SQLITE_OK ? RC_OK : stage_error(g->db, "set up the final stage", err);
+}
+
 static enum rc open_db(struct stage *g, struct err *err) {
-    int code =
-        sqlite3_open_v2(":memory:", &g->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    const struct exec_env *env = g->e->env;
+    if (env->scratch && scratch_attach(env->scratch, env->temp_max, &g->scratch))
+        return err_set(err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
+    int code = sqlite3_open_v2(":memory:", &g->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                               g->scratch ? scratch_name(g->scratch) : NULL);
     if (code != SQLITE_OK)
         return stage_error(g->db, "open the final stage", err);
     (void)sqlite3_db_config(g->db, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
     (void)sqlite3_db_config(g->db, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
-    code = sqlite3_exec(g->db, "PRAGMA temp_store = MEMORY", NULL, NULL, NULL);
-    if (code != SQLITE_OK)
-        return stage_error(g->db, "set up the final stage", err);
-    enum rc rc = pgnum_register(g->db, err);
+    enum rc rc = set_memory(g, err);
+    if (!rc)
+        rc = pgnum_register(g->db, err);
     if (!rc)
         rc = pgx_register(g->db, &g->fn, err);
     if (!rc)
@@ -177,6 +197,7 @@ void stage_close(struct stage *g) {
         return;
     sqlite3_finalize(g->stmt);
     sqlite3_close(g->db);
+    scratch_detach(g->scratch);
     for (uint32_t i = 0; g->source && i < g->select->sources; i++)
         vsource_done(&g->source[i]);
     arena_done(&g->fn_arena);

@@ -41,6 +41,7 @@ struct stage {
     struct exec *e;
     const struct select *select;
     sqlite3 *db;
+    struct scratch_vfs *scratch;
     sqlite3_stmt *stmt;
     struct vsource *source;
     struct value *row;

@@ -250,6 +250,8 @@ static enum rc run_in(struct batch *b, struct txn *txn, bool last, int64_t *ret_
                            .fn = &s->env,
                            .virtuals = {virtual_rows, s},
                            .memory_max = s->work_bytes,
+                           .scratch = s->e->scratch,
+                           .temp_max = s->temp_bytes,
                            .last = last && !st->planned->foreign};
     struct exec *x;
     const struct value *v;

@@ -10,6 +10,13 @@
 
 #define OPEN_NS INT64_C(30000000000)
 
+static enum rc make_scratch(struct sess_engine *e, struct err *err) {
+    char path[ENV_PATH_BYTES];
+    if (snprintf(path, sizeof path, "%s/scratch", e->conf.store->dir) >= (int)sizeof path)
+        return err_set(err, RC_LIMIT, "the path of the store's directory is too long");
+    return scratch_new(e->env, path, &e->scratch, err);
+}
+
 enum rc sess_engine_new(const struct sess_engine_conf *conf, struct sess_engine **ret, struct err *err) {
     struct sess_engine *e = calloc(1, sizeof *e);
     if (!e)
@@ -28,6 +35,8 @@ enum rc sess_engine_new(const struct sess_engine_conf *conf, struct sess_engine 
         rc = cat_cache_new(conf->store, conf->txns, &e->catalog, err);
     if (!rc)
         rc = gather_register(e, err);
+    if (!rc)
+        rc = make_scratch(e, err);
     if (rc) {
         sess_engine_free(e);
         return rc;
@@ -45,6 +54,7 @@ void sess_engine_free(struct sess_engine *e) {
     fn_regexes_free(e->regexes);
     cat_cache_free(e->catalog);
     zone_cache_free(e->zones);
+    scratch_free(e->scratch);
     free(e);
 }
 

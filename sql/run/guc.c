@@ -105,6 +105,8 @@ static const struct def defs[] = {
     {"synchronize_seqscans", BOOL, 0, "on", NULL, 0, 0, "Accepted and without effect."},
     {"synchronous_commit", ENUM, 0, "on", "on off local remote_write remote_apply", 0, 0,
      "Accepted: what is committed is always durable on a majority."},
+    {"temp_file_limit", INT, 0, "4194304", "kB", -1, INT_LIMIT,
+     "Limits the total size of all temporary files used by each statement."},
     {"temp_tablespaces", STRING, 0, "", NULL, 0, 0, "Sets the tablespaces to use for temporary tables."},
     {"TimeZone", STRING, REPORT, "UTC", NULL, 0, 0, "Sets the time zone for displaying and interpreting time stamps."},
     {"transaction_deferrable", BOOL, NO_RESET, "off", NULL, 0, 0,

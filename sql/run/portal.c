@@ -125,6 +125,8 @@ enum rc portal_open(struct sess_portal *p, bool last, struct err *err) {
                                .fn = &s->env,
                                .virtuals = {virtual_rows, s},
                                .memory_max = s->work_bytes,
+                               .scratch = s->e->scratch,
+                               .temp_max = s->temp_bytes,
                                .watch = foreign_watch(&p->foreign, s, p->planned),
                                .last = last && !p->planned->foreign};
     foreign_begin(s);

@@ -73,6 +73,7 @@ struct sess_engine {
     struct reactor *reactor;
     struct cat_cache *catalog;
     struct zone_cache *zones;
+    struct scratch *scratch;
     struct fn_regexes *regexes; /* NULL: patterns are compiled each time */
     struct plans plans;
     struct cat_table **virtuals; /* descriptors of relations that are no tables, made when they are first asked for */
@@ -123,6 +124,7 @@ struct sess {
     uint64_t settings_seen; /* guc_changes when what follows was computed */
     int64_t statement_timeout_ns, lock_timeout_ns;
     size_t work_bytes;
+    int64_t temp_bytes; /* of files for one statement; 0: no limit */
     bool default_read_only;
     struct arena zone_arena; /* of a TimeZone that is an offset */
     struct sess_catalog catalog;

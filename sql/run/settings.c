@@ -92,6 +92,7 @@ enum rc sess_settings(struct sess *s, struct err *err) {
     s->statement_timeout_ns = guc_int(s->gucs, "statement_timeout") * 1000000;
     s->lock_timeout_ns = guc_int(s->gucs, "lock_timeout") * 1000000;
     s->work_bytes = (size_t)guc_int(s->gucs, "work_mem") << 10;
+    s->temp_bytes = guc_int(s->gucs, "temp_file_limit") < 0 ? 0 : guc_int(s->gucs, "temp_file_limit") << 10;
     s->default_read_only = guc_bool(s->gucs, "default_transaction_read_only");
     s->path_version = 0;
     s->settings_seen = guc_changes(s->gucs) + 1;

@@ -118,6 +118,13 @@ says("copy cp from stdin;\nx\ty\n\\.\n", qr/22P02: invalid input syntax for type
 says("begin; truncate cp; copy cp from stdin with (freeze on);\n7\tseven\n\\.\ncommit; select * from cp", '7|seven', 'COPY FREEZE');
 says("begin; truncate cp; copy cp from stdin with (freeze on);\n8\teight\n\\.\nrollback; select * from cp", '7|seven', 'and rolled back');
 
+# What does not fit into memory.
+my $rows = "(select repeat(md5(i::text), 30) x from generate_series(1, 20000) i) q";
+says("set work_mem = '256kB'; select count(*), max(n) from (select x, row_number() over (order by x) n from $rows) z", '20000|20000',
+    'a sort of 19 MB with 256 kB');
+says("set work_mem = '256kB'; set temp_file_limit = '2MB'; select x from $rows order by x offset 19999",
+    qr/53400: the statement's temporary files exceed temp_file_limit \(2048 kB\)/, 'SQLSTATE 53400');
+
 # Databases, schemas, roles.
 says('create schema s; create table s.x (a int primary key); insert into s.x values (5); set search_path = s, public; select a from x',
     '5', 'schemas and the search path');
