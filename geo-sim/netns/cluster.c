@@ -639,8 +639,8 @@ void geo_cluster_look(const struct geo_cluster *c, struct geo_seen *ret) {
     }
 }
 
-/* Every tablet has its voters, and every node is known. */
-static enum rc await_grown(struct geo_cluster *c, struct err *err) {
+/* Until node ls says of all tablets what member tells, and every node is known. */
+static enum rc await_said(const struct geo_cluster *c, const char *member, const char *what, struct err *err) {
     static const char *const words[] = {"node", "ls", "--json", NULL};
     int64_t until = sys_now_ns() + (int64_t)GROWN_WAIT_MS * 1000000;
     for (;;) {
@@ -652,16 +652,24 @@ static enum rc await_grown(struct geo_cluster *c, struct err *err) {
         buf_init(&text, 1 << 20);
         enum rc rc = geo_cluster_ask(c, 0, words, &text, &why);
         bool done = !rc && json_parse((const char *)text.data, text.len, &a, &j, &why) == RC_OK &&
-                    json_bool(json_get(j, "fully_replicated"), false) && json_count(json_get(j, "nodes")) >= c->nodes;
+                    json_bool(json_get(j, member), false) && json_count(json_get(j, "nodes")) >= c->nodes;
         buf_done(&text);
         arena_done(&a);
         if (done)
             return RC_OK;
         if (sys_now_ns() > until)
-            return err_set(err, RC_TIMEOUT, "not every tablet has its voters after %d s%s%s", GROWN_WAIT_MS / 1000,
+            return err_set(err, RC_TIMEOUT, "not every tablet has its %s after %d s%s%s", what, GROWN_WAIT_MS / 1000,
                            why.rc ? ": " : "", why.rc ? err_message(&why) : "");
         sys_sleep_ms(5 * POLL_MS);
     }
+}
+
+static enum rc await_grown(const struct geo_cluster *c, struct err *err) {
+    return await_said(c, "fully_replicated", "voters", err);
+}
+
+enum rc geo_cluster_await_reads(const struct geo_cluster *c, struct err *err) {
+    return await_said(c, "read_replicas_complete", "read replicas", err);
 }
 
 static enum rc make_data(struct geo_cluster *c, const char *data, struct err *err) {

@@ -63,6 +63,8 @@ struct geo_cluster {
 /* data: NULL = a directory of this user's under /var/tmp; removed by down. w outlives the cluster. */
 enum rc geo_cluster_up(const struct geo_world *w, const char *data, unsigned stores, struct geo_cluster **ret,
                        struct err *err) MUST_CHECK;
+/* Until every region that is to have a read replica of each tablet has one; RC_TIMEOUT. */
+enum rc geo_cluster_await_reads(const struct geo_cluster *c, struct err *err) MUST_CHECK;
 /* RC_NOTFOUND: the world has none. */
 enum rc geo_cluster_open(const struct geo_world *w, struct geo_cluster **ret, struct err *err) MUST_CHECK;
 void geo_cluster_free(struct geo_cluster *c); /* it goes on; NULL is fine */

@@ -592,6 +592,8 @@ enum rc runner_play(const char *world, const struct script *script, uint64_t see
         r->has_ts =
             one_statement(r->cluster->node[0].sql_port, "SELECT commit_timestamp()", 5 * SEC, text, sizeof text);
         rc = make_rows(r, err);
+        if (!rc)
+            rc = geo_cluster_await_reads(r->cluster, err);
     }
     if (!rc) {
         make_clients(r, seed);

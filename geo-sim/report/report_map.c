@@ -108,7 +108,7 @@ static void put_region(struct page *p, unsigned i, bool leads) {
     if (write > 0)
         buf_printf(out, "<text class=\"small soft num halo%s\" x=\"%.1f\" y=\"%.1f\">write %s</text>\n",
                    left ? " end" : "", tx, r->y + 18, page_ms(write, text));
-    if (stale > 0)
+    if (stale >= 0)
         buf_printf(out, "<text class=\"small soft num halo%s\" x=\"%.1f\" y=\"%.1f\">past %s</text>\n",
                    left ? " end" : "", tx, r->y + (write > 0 ? 31 : 18), page_ms(stale, text));
 }

@@ -2,7 +2,8 @@
 /*
  * play.c: the play from the first node to the verdict.
  *
- *     the home region's node makes the cluster, the others join | every tablet has its voters | round trips are measured |
+ *     the home region's node makes the cluster, the others join | every tablet has its voters, every region a replica |
+ *     round trips are measured |
  *     the table | clients work, steps come at their times | clients end | a last look at every key | checks
  */
 #include "geo-sim/scenarios/play.h"
@@ -147,6 +148,23 @@ static bool all_grown(void *ctx) {
     return true;
 }
 
+/* Rows are in every region: with a voter, or with a replica that only serves reads. */
+static bool all_near(void *ctx) {
+    struct play *p = ctx;
+    bool near[TOPO_REGIONS_MAX] = {false};
+    for (unsigned i = 0; i < p->nodes && all_serve(p) && !p->err.rc; i++) {
+        struct tablet *t = tablets_find(node_store(p->node[i].node, 0)->tablets, SYSTEM_USER_TABLET);
+        struct tablet_info info = {.empty = true};
+        if (t)
+            tablet_info(t, &info);
+        near[p->node[i].region] |= !info.empty;
+    }
+    for (unsigned i = 0; i < p->nodes; i++)
+        if (!near[p->node[i].region])
+            return p->err.rc != RC_OK;
+    return true;
+}
+
 static enum rc until(struct play *p, bool (*pred)(void *ctx), int64_t ns, const char *what, struct err *err) {
     bool came = sim_run_until(p->sim, pred, p, sim_now(p->sim) + ns);
     if (p->err.rc) {
@@ -168,7 +186,9 @@ static enum rc grow(struct play *p, struct err *err) {
             p->node[i].conf.joins = 1;
             rc = sim_node_start(p->node[i].sim, err);
         }
-    return rc ? rc : until(p, all_grown, GROW_NS, "every tablet has its voters", err);
+    if (!rc)
+        rc = until(p, all_grown, GROW_NS, "every tablet has its voters", err);
+    return rc ? rc : until(p, all_near, GROW_NS, "every region has a replica", err);
 }
 
 static enum rc on_home(struct play *p, fiber_fn *fn, struct err *err) {

@@ -120,9 +120,13 @@ static bool read_expect(struct reader *r) {
         r->s->progress = true;
         return true;
     }
+    if (r->words == 3 && strcmp(r->word[1], "near") == 0 && strcmp(r->word[2], "stale") == 0) {
+        r->s->near_stale = true;
+        return true;
+    }
     if (r->words == 3 && strcmp(r->word[1], "gap") == 0)
         return duration(r, r->word[2], &r->s->gap_ns);
-    return fail(r, "expect gap DURATION, or progress");
+    return fail(r, "expect gap DURATION, near stale, or progress");
 }
 
 static bool read_text(struct reader *r, char *to, size_t bytes, bool more) {

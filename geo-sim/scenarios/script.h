@@ -16,6 +16,7 @@
  *     at 10s kill leader                         SET of the topology, a node, or "leader": the place of who leads
  *     at 25s restart dead
  *     expect gap 5s                              no longer time without a write that succeeds, anywhere
+ *     expect near stale                          half of each region's reads of the past come from within it
  *     expect progress                            after the last step clients of every region go on
  *
  * Steps: kill, restart, pause, resume SET | cut SET SET [oneway] | heal | link SET SET ATTRIBUTE... | oneway SET SET ATTRIBUTE... |
@@ -56,7 +57,7 @@ struct script {
     char name[32], title[100], about[RESULTS_TEXT_BYTES], topology[32], home[TOPO_NAME_BYTES];
     int64_t duration_ns, think_ns, staleness_ns, gap_ns;
     unsigned clients, keys, mix[WORK_OPS];
-    bool progress;
+    bool progress, near_stale;
     struct script_step step[SCRIPT_STEPS_MAX];
     unsigned steps;
 };

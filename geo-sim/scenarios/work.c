@@ -174,6 +174,26 @@ void work_final(struct work *w, uint32_t client, const int64_t *value_of_key, in
                   "no acknowledged write is lost: %zu of them, held against all rows at the end%s", known, what);
 }
 
+/* The shortest round trip out of a region, as it is asked for. */
+static int64_t way_out_ns(const struct topo *t, unsigned region) {
+    int64_t least = INT64_MAX;
+    for (unsigned a = 0; a < t->places; a++)
+        for (unsigned b = 0; b < t->places; b++)
+            if (t->place[a].region == region && t->place[b].region != region && topo_rtt_ns(t, a, b) < least)
+                least = topo_rtt_ns(t, a, b);
+    return least;
+}
+
+/* No read that leaves the region is faster than the way out and back: by the ratio, whatever the machine takes for one. */
+static void judge_near(struct results *r, unsigned region) {
+    struct results_samples *took = &r->region[region].latency[WORK_STALE];
+    int64_t half = results_quantile(took, 0.5), out = way_out_ns(r->topo, region);
+    results_check(r, took->count > 0 && half < out / 2,
+                  "the past is read inside of %s: half of %zu reads took at most %.2f ms; the nearest other region is "
+                  "%.0f ms away",
+                  r->topo->region[region].name, took->count, (double)half / 1e6, (double)out / 1e6);
+}
+
 void work_judge(struct work *w, int64_t now_ns) {
     struct results *r = w->results;
     const struct script *s = w->script;
@@ -196,6 +216,8 @@ void work_judge(struct work *w, int64_t now_ns) {
         results_check(r, r->gap_ns <= s->gap_ns,
                       "the longest time without a write that succeeded is %.2f s (from %.1f s on); at most %.1f s",
                       (double)r->gap_ns / 1e9, (double)r->gap_from_ns / 1e9, (double)s->gap_ns / 1e9);
+    for (unsigned i = 0; i < r->topo->regions && s->near_stale; i++)
+        judge_near(r, i);
     for (unsigned i = 0; i < r->topo->regions && s->progress; i++)
         results_check(r, w->after_last_step[i] > 0, "clients of %s go on after the last step: %" PRIu64 " transactions",
                       r->topo->region[i].name, w->after_last_step[i]);
