@@ -311,7 +311,7 @@ enum rc col_valid(const struct col *c, struct err *err) {
         return err_set(err, RC_INVAL, "no type has the number %u", c->type);
     if (array ? base <= COL_NONE || base >= COL_TYPE_END || base == COL_ARRAY : c->elem != COL_NONE)
         return err_set(err, RC_INVAL, "no array has elements of type %u", c->elem);
-    if (!typmod_valid(base, c->typmod))
+    if (!col_is_vector(c) && !typmod_valid(base, c->typmod))
         return err_set(err, RC_INVAL, "type %s has no modifier %d", types[base].name, c->typmod);
     if ((base == COL_ENUM) != (c->type_id != 0))
         return err_set(err, RC_INVAL, "type %s with type id %u", types[base].name, c->type_id);
@@ -369,6 +369,10 @@ const char *col_name(const struct col *c, char buf[static COL_NAME_BYTES]) {
     const char *name = base > COL_NONE && base < COL_TYPE_END ? types[base].name : "?";
     struct col e = {.type = (uint8_t)base, .typmod = c->typmod, .type_id = c->type_id};
     char mod[48] = "";
+    if (col_is_vector(c)) {
+        snprintf(buf, COL_NAME_BYTES, base == COL_INT2 ? "int2vector" : "oidvector");
+        return buf;
+    }
     int p, s, n = col_length_max(&e);
     if (n >= 0)
         snprintf(mod, sizeof mod, "(%d)", n);

@@ -144,6 +144,9 @@ struct col {
 
 enum {
     COL_TYPMOD_NONE = -1,
+    /* int2vector and oidvector, which only PostgreSQL's catalogs have: arrays of int2 and oid that count from 0 and are written
+     * "1 2". In everything else they are arrays. */
+    COL_TYPMOD_VECTOR = -2,
     COL_TYPMOD_HEAD = 4, /* PostgreSQL adds this to what it keeps for lengths and numeric */
     COL_NUMERIC_DIGITS_MAX = 1000,
     COL_NUMERIC_INT_DIGITS = 18, /* so many fit an int8 */
@@ -160,6 +163,9 @@ enum {
 
 static inline struct col col_of(enum col_type t) {
     return (struct col){.type = (uint8_t)t, .typmod = COL_TYPMOD_NONE};
+}
+static inline bool col_is_vector(const struct col *c) {
+    return c->type == COL_ARRAY && c->typmod == COL_TYPMOD_VECTOR && (c->elem == COL_INT2 || c->elem == COL_OID);
 }
 static inline struct col col_array_of(struct col elem) {
     return (struct col){.type = COL_ARRAY, .elem = elem.type, .typmod = elem.typmod, .type_id = elem.type_id};

@@ -713,7 +713,9 @@ static struct expr *subscripts(struct scope *s, const PQ(AIndirection) * a) {
              type_text(an, x->type));
         return NULL;
     }
-    struct col elem = {.type = x->type.elem, .typmod = x->type.typmod, .type_id = x->type.type_id};
+    struct col elem = {.type = x->type.elem,
+                       .typmod = col_is_vector(&x->type) ? COL_TYPMOD_NONE : x->type.typmod,
+                       .type_id = x->type.type_id};
     struct expr *e = expr_new(an, EXPR_SUBSCRIPT, elem, (uint32_t)a->n_indirection + 1, location);
     if (!e)
         return NULL;

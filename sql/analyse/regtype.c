@@ -97,6 +97,11 @@ static bool class_input(struct an *an, const char *text, int32_t location, uint3
 static bool type_input(struct an *an, const char *text, int32_t location, uint32_t *ret) {
     static const char *const sql[][2] = {
         {"int", "int4"}, {"decimal", "numeric"}, {"dec", "numeric"}, {"float", "float8"}, {"character", "bpchar"}};
+    static const struct {
+        const char *name;
+        uint32_t oid;
+    } pseudo[] = {{"trigger", 2279}, {"event_trigger", 3838}, {"internal", 2281}, {"cstring", 2275},   {"void", 2278},
+                  {"record", 2249},  {"any", 2276},           {"anyarray", 2277}, {"anyelement", 2283}};
     char name[COL_NAME_BYTES], shown[COL_NAME_BYTES];
     const char *at = strncmp(text, "pg_catalog.", 11) == 0 ? text + 11 : text;
     size_t n = strlen(at);
@@ -110,6 +115,11 @@ static bool type_input(struct an *an, const char *text, int32_t location, uint32
         for (size_t i = 0; i < ARRAY_LEN(sql); i++)
             if (strcmp(sql[i][0], name) == 0)
                 c = type_by_name(sql[i][1]);
+        for (size_t i = 0; i < ARRAY_LEN(pseudo) && !array; i++)
+            if (strcmp(pseudo[i].name, name) == 0) {
+                *ret = pseudo[i].oid;
+                return true;
+            }
         if (!c.type)
             c = type_by_name(name);
         for (uint8_t t = 1; t < COL_TYPE_END && !c.type; t++) {
@@ -127,8 +137,71 @@ static bool type_input(struct an *an, const char *text, int32_t location, uint32
     return true;
 }
 
+/* The number of a declared type, as type_input has it. */
+static uint32_t declared_oid(uint16_t t) {
+    struct col c = col_of((enum col_type)(t & 0xff));
+    switch (t) {
+    case FN_ANY:
+        return 2276;
+    case FN_ANYELEMENT:
+        return 2283;
+    case FN_ANYARRAY:
+        return 2277;
+    case FN_NAME:
+        return 25; /* as type_input lowers it */
+    case FN_REGCLASS:
+    case FN_REGTYPE:
+    case FN_REGPROC:
+        return 26;
+    default:
+        break;
+    }
+    if (t > 0xff)
+        c = (struct col){.type = COL_ARRAY, .elem = (uint8_t)(t >> 8), .typmod = COL_TYPMOD_NONE};
+    return col_valid(&c, NULL) == RC_OK ? type_oid(&c) : 0;
+}
+
+/* "lower(text)" */
+static bool procedure_input(struct an *an, const char *text, int32_t location, uint32_t *ret) {
+    const char *part[PARTS_MAX], *open = strchr(text, '('), *end = strrchr(text, ')'), *at;
+    uint32_t oid[FN_ARGS_MAX];
+    size_t args = 0, i = 0;
+    const char *name = end && !end[1] ? arena_printf(an->arena, "%.*s", (int)(open - text), text) : NULL;
+    size_t n = name ? split(an, name, part) : 0;
+    if (n == 0)
+        return fail(an, location, "22P02", "expected a right parenthesis");
+    for (at = open + 1; at < end; args++) {
+        size_t len = strcspn(at, ",)");
+        const char *type = arena_printf(an->arena, "%.*s", (int)len, at + strspn(at, " "));
+        if (args == FN_ARGS_MAX || !type)
+            return fail(an, location, "54023", "too many arguments");
+        if (at[strspn(at, " ")] == ')')
+            break;
+        char *cut = (char *)(uintptr_t)type; /* it is this function's own */
+        cut[strcspn(cut, ",)")] = '\0';
+        for (size_t k = strlen(cut); k && cut[k - 1] == ' '; k--)
+            cut[k - 1] = '\0';
+        if (!type_input(an, type, location, &oid[args]))
+            return false;
+        at += len + 1;
+    }
+    bool ours = n == 1 || (n == 2 && strcmp(part[0], "pg_catalog") == 0);
+    for (const struct fn *f; ours && (f = fn_by_name(part[n - 1], &i));) {
+        bool same = f->args == args;
+        for (size_t k = 0; same && k < args; k++)
+            same = declared_oid(f->arg[k < ARRAY_LEN(f->arg) ? k : ARRAY_LEN(f->arg) - 1]) == oid[k];
+        if (same) {
+            *ret = f->oid;
+            return true;
+        }
+    }
+    return fail(an, location, "42883", "function \"%s\" does not exist", text);
+}
+
 static bool proc_input(struct an *an, const char *text, int32_t location, uint32_t *ret) {
     const char *part[PARTS_MAX];
+    if (strchr(text, '('))
+        return procedure_input(an, text, location, ret);
     size_t n = split(an, text, part), at = 0;
     const struct fn *f = n == 1 || (n == 2 && strcmp(part[0], "pg_catalog") == 0) ? fn_by_name(part[n - 1], &at) : NULL;
     if (!f)

@@ -40,6 +40,11 @@ static const struct type_name {
     {"regprocedure", FN_REGPROC, 0, false},
     {"regnamespace", FN_REGNAMESPACE, 0, false},
     {"regrole", FN_REGROLE, 0, false},
+    {"regoper", COL_OID, 0, false}, /* numbers without names: there is nothing to look them up in */
+    {"regoperator", COL_OID, 0, false},
+    {"regconfig", COL_OID, 0, false},
+    {"regdictionary", COL_OID, 0, false},
+    {"regcollation", COL_OID, 0, false},
     {"xid", COL_OID, 0, false},
     {"int2vector", COL_ARRAY, COL_INT2, false},
     {"oidvector", COL_ARRAY, COL_OID, false},
@@ -54,7 +59,8 @@ static const char *const missing[] = {
     "pg_lsn",   "refcursor", "macaddr8",  "daterange", "anyarray", "tstzrange", "jsonpath", "xid8"};
 
 struct col type_plain(struct col c) {
-    c.typmod = COL_TYPMOD_NONE;
+    if (!col_is_vector(&c))
+        c.typmod = COL_TYPMOD_NONE;
     return c;
 }
 
@@ -235,6 +241,7 @@ static struct col find_type(struct an *an, const PQ(TypeName) * n, const char **
             if (strcmp(type_names[i].name, name) == 0) {
                 c.type = type_names[i].type;
                 c.elem = type_names[i].elem;
+                c.typmod = c.type == COL_ARRAY ? COL_TYPMOD_VECTOR : c.typmod;
                 *ret_modifier = type_names[i].modifier;
             }
         /* _int4 is int4[] */
@@ -258,6 +265,7 @@ struct col type_by_name(const char *name) {
         if (strcmp(type_names[i].name, name) == 0) {
             c.type = type_names[i].type;
             c.elem = type_names[i].elem;
+            c.typmod = c.type == COL_ARRAY ? COL_TYPMOD_VECTOR : c.typmod;
         }
     return c;
 }
@@ -293,5 +301,7 @@ enum rc analyse_type(const struct analyse_in *in, const PQ(TypeName) * name, str
     if (name->setof)
         return err_sql(err, "42P16", "a column cannot be a set");
     *ret = type_lowered(c);
+    if (col_is_vector(ret)) /* of a column: only pg_catalog has these */
+        ret->typmod = COL_TYPMOD_NONE;
     return RC_OK;
 }

@@ -149,7 +149,7 @@ static void row_description(struct pgconn *c, const struct sess_stmt *stmt, cons
         buf_put_u16be(&c->out, (uint16_t)col->attnum);
         buf_put_u32be(&c->out, type_oid(&col->type));
         buf_put_u16be(&c->out, (uint16_t)type_length(&col->type));
-        buf_put_u32be(&c->out, (uint32_t)col->type.typmod);
+        buf_put_u32be(&c->out, (uint32_t)(col->type.typmod < 0 ? -1 : col->type.typmod));
         buf_put_u16be(&c->out, (uint16_t)(p ? format_of(p, i) : 0));
     }
     pg_end(&c->out, at);

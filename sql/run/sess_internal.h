@@ -372,7 +372,13 @@ void sess_index_def(struct buf *b, const struct cat_table *t, const struct cat_i
 /* Primary keys and constraints have no number of their own in the catalog: pg_class and pg_constraint show made-up ones. */
 uint32_t virtual_pkey_named(const struct cat_view *v, uint32_t schema, const char *name); /* 0: there is none */
 const struct cat_object *virtual_pkey_table(const struct cat_view *v, uint32_t oid);
-bool virtual_constraint_def(const struct sess *s, const struct cat_view *v, uint32_t oid, struct buf *to);
+bool virtual_constraint_def(const struct sess *s, const struct cat_view *v, uint32_t oid, bool pretty,
+                            struct buf *to);
+
+/* procs.c; false: there is no such function (or, with err set, it has no definition) */
+bool proc_arguments(uint32_t oid, struct buf *to);
+bool proc_result(uint32_t oid, struct buf *to);
+bool proc_definition(uint32_t oid, struct buf *to, struct err *err);
 /* Name of a system relation's descriptor; NULL: there is none. */
 /* A sequence as a relation of one row. */
 enum rc virtual_sequence(const struct cat_object *o, const struct cat_table **ret, struct err *err);

@@ -578,11 +578,46 @@ static enum rc f_constraintdef(struct call *c, struct err *err) {
     if (null_arg(c) || c->arg[0].i <= 0 || c->arg[0].i > UINT32_MAX)
         return RC_OK;
     buf_init(&b, 0);
-    if (!virtual_constraint_def(c->s, &v, (uint32_t)c->arg[0].i, &b)) {
+    if (!virtual_constraint_def(c->s, &v, (uint32_t)c->arg[0].i, c->args > 1 && c->arg[1].i, &b)) {
         buf_done(&b);
         return RC_OK;
     }
     return text_buf(c, &b, err);
+}
+
+static enum rc proc_text(struct call *c, bool (*fn)(uint32_t oid, struct buf *to), struct err *err) {
+    struct buf b;
+    *c->ret = value_null();
+    if (null_arg(c))
+        return RC_OK;
+    buf_init(&b, 0);
+    if (fn((uint32_t)c->arg[0].i, &b))
+        return text_buf(c, &b, err);
+    buf_done(&b);
+    return RC_OK;
+}
+
+static enum rc f_function_arguments(struct call *c, struct err *err) {
+    return proc_text(c, proc_arguments, err);
+}
+
+static enum rc f_function_result(struct call *c, struct err *err) {
+    return proc_text(c, proc_result, err);
+}
+
+static enum rc f_functiondef(struct call *c, struct err *err) {
+    struct buf b;
+    struct err why = {0};
+    *c->ret = value_null();
+    if (null_arg(c))
+        return RC_OK;
+    buf_init(&b, 0);
+    if (proc_definition((uint32_t)c->arg[0].i, &b, &why))
+        return text_buf(c, &b, err);
+    buf_done(&b);
+    if (why.rc)
+        *err = why;
+    return why.rc;
 }
 
 static enum rc f_encoding_to_char(struct call *c, struct err *err) {
@@ -1080,10 +1115,10 @@ static const struct {
     {"regclassin", f_to_regclass},
     {"pg_get_ruledef", f_null},
     {"pg_get_triggerdef", f_null},
-    {"pg_get_functiondef", f_null},
-    {"pg_get_function_arguments", f_null},
-    {"pg_get_function_identity_arguments", f_null},
-    {"pg_get_function_result", f_null},
+    {"pg_get_function_arguments", f_function_arguments},
+    {"pg_get_function_identity_arguments", f_function_arguments},
+    {"pg_get_function_result", f_function_result},
+    {"pg_get_functiondef", f_functiondef},
     {"pg_get_function_sqlbody", f_null},
     {"pg_get_function_arg_default", f_null},
     {"pg_get_statisticsobjdef", f_null},

@@ -27,13 +27,17 @@ static const struct {
                   {"timestamptz", COL_TIMESTAMPTZ, 0},
                   {"text[]", COL_ARRAY, COL_TEXT},
                   {"oid[]", COL_ARRAY, COL_OID},
-                  {"int2[]", COL_ARRAY, COL_INT2}};
+                  {"int2[]", COL_ARRAY, COL_INT2},
+                  {"int2vector", COL_ARRAY, COL_INT2},
+                  {"oidvector", COL_ARRAY, COL_OID}};
 
 static struct col type_of(const char *text, size_t n) {
     for (size_t i = 0; i < ARRAY_LEN(type_names); i++)
         if (strlen(type_names[i].name) == n && memcmp(type_names[i].name, text, n) == 0) {
             struct col c = col_of(type_names[i].type);
             c.elem = type_names[i].elem;
+            if (c.elem && !strchr(type_names[i].name, '['))
+                c.typmod = COL_TYPMOD_VECTOR;
             return c;
         }
     CHECKF(false, "no type %.*s", (int)n, text);
@@ -171,7 +175,20 @@ char *virt_printf(struct virt *x, const char *fmt, ...) {
     return s;
 }
 
-static void array_head(struct buf *b, uint32_t oid, size_t n) {
+static bool vector_now(const struct virt *x) {
+    return col_is_vector(&x->t->column[x->n].type);
+}
+
+/* Vectors count from 0. */
+static void array_head(struct virt *x, struct buf *b, uint32_t oid, size_t n) {
+    if (n && vector_now(x)) {
+        buf_put_u32be(b, 1);
+        buf_put_u32be(b, 0);
+        buf_put_u32be(b, oid);
+        buf_put_u32be(b, (uint32_t)n);
+        buf_put_u32be(b, 0);
+        return;
+    }
     buf_put_u32be(b, n ? 1 : 0);
     buf_put_u32be(b, 0);
     buf_put_u32be(b, oid);
@@ -192,7 +209,7 @@ static void put_array(struct virt *x, struct buf *b) {
 void virt_int2s(struct virt *x, const int64_t *v, size_t n) {
     struct buf b;
     buf_init(&b, 0);
-    array_head(&b, 21, n);
+    array_head(x, &b, 21, n);
     for (size_t i = 0; i < n; i++) {
         buf_put_u32be(&b, 2);
         buf_put_u16be(&b, (uint16_t)v[i]);
@@ -203,7 +220,7 @@ void virt_int2s(struct virt *x, const int64_t *v, size_t n) {
 void virt_oids(struct virt *x, const int64_t *v, size_t n) {
     struct buf b;
     buf_init(&b, 0);
-    array_head(&b, 26, n);
+    array_head(x, &b, 26, n);
     for (size_t i = 0; i < n; i++) {
         buf_put_u32be(&b, 4);
         buf_put_u32be(&b, (uint32_t)v[i]);
@@ -214,7 +231,7 @@ void virt_oids(struct virt *x, const int64_t *v, size_t n) {
 void virt_texts(struct virt *x, const char *const *v, size_t n) {
     struct buf b;
     buf_init(&b, 0);
-    array_head(&b, 25, n);
+    array_head(x, &b, 25, n);
     for (size_t i = 0; i < n; i++) {
         buf_put_u32be(&b, (uint32_t)strlen(v[i]));
         buf_puts(&b, v[i]);
@@ -414,7 +431,8 @@ static bool foreign_def(const struct sess *s, const struct cat_view *v, const st
     return true;
 }
 
-bool virtual_constraint_def(const struct sess *s, const struct cat_view *v, uint32_t oid, struct buf *to) {
+bool virtual_constraint_def(const struct sess *s, const struct cat_view *v, uint32_t oid, bool pretty,
+                            struct buf *to) {
     uint32_t kind = oid & ~(uint32_t)LOW;
     const struct cat_object *o;
     if (kind == PKEY_CONSTRAINT) {
@@ -440,7 +458,7 @@ bool virtual_constraint_def(const struct sess *s, const struct cat_view *v, uint
         o = cat_view_get(v, table);
         if (!o || o->kind != CAT_OBJECT_TABLE || i >= o->table->checks)
             return false;
-        buf_printf(to, "CHECK ((%s))", o->table->check[i].sql);
+        buf_printf(to, pretty ? "CHECK (%s)" : "CHECK ((%s))", o->table->check[i].sql);
         return true;
     }
     if (kind == FOREIGN) {

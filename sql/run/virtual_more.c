@@ -14,12 +14,12 @@ static const struct virt_def defs[] = {
        "oid oid, tgrelid oid, tgparentid oid, tgname name, tgfoid oid, tgtype int2, tgenabled char, tgisinternal bool, "
        "tgconstrrelid oid, tgconstrindid oid, tgconstraint oid, tgdeferrable bool, tginitdeferred bool, tgnargs int2, "
        "tgattr "
-       "int2[], tgargs text, tgqual text, tgoldtable name, tgnewtable name"),
+       "int2vector, tgargs text, tgqual text, tgoldtable name, tgnewtable name"),
     PG(2618, "pg_rewrite",
        "oid oid, rulename name, ev_class oid, ev_type char, ev_enabled char, is_instead bool, ev_qual text, ev_action "
        "text"),
     PG(3381, "pg_statistic_ext",
-       "oid oid, stxrelid oid, stxname name, stxnamespace oid, stxowner oid, stxstattarget int4, stxkeys int2[], "
+       "oid oid, stxrelid oid, stxname name, stxnamespace oid, stxowner oid, stxstattarget int4, stxkeys int2vector, "
        "stxkind "
        "text[], stxexprs text"),
     PG(6104, "pg_publication",
@@ -28,7 +28,26 @@ static const struct virt_def defs[] = {
        "bool, pubviaroot bool"),
     PG(6106, "pg_publication_rel", "oid oid, prpubid oid, prrelid oid, prqual text, prattrs int2[]"),
     PG(6237, "pg_publication_namespace", "oid oid, pnpubid oid, pnnspid oid"),
-    PG(6100, "pg_subscription", "oid oid, subdbid oid, subname name, subowner oid, subenabled bool"),
+    PG(6100, "pg_subscription",
+       "oid oid, subdbid oid, subskiplsn text, subname name, subowner oid, subenabled bool, subbinary bool, substream "
+       "bool, subtwophasestate char, subdisableonerr bool, subconninfo text, subslotname name, subsynccommit text, "
+       "subpublications text[]"),
+    PG(12128, "pg_user_mappings", "umid oid, srvid oid, srvname name, umuser oid, usename name, umoptions text[]"),
+    PG(3602, "pg_ts_config", "oid oid, cfgname name, cfgnamespace oid, cfgowner oid, cfgparser oid"),
+    PG(3603, "pg_ts_config_map", "mapcfg oid, maptokentype int4, mapseqno int4, mapdict oid"),
+    PG(3600, "pg_ts_dict",
+       "oid oid, dictname name, dictnamespace oid, dictowner oid, dicttemplate oid, dictinitoption text"),
+    PG(3601, "pg_ts_parser",
+       "oid oid, prsname name, prsnamespace oid, prsstart oid, prstoken oid, prsend oid, prsheadline oid, prslextype "
+       "oid"),
+    PG(3764, "pg_ts_template", "oid oid, tmplname name, tmplnamespace oid, tmplinit oid, tmpllexize oid"),
+    PG(2602, "pg_amop",
+       "oid oid, amopfamily oid, amoplefttype oid, amoprighttype oid, amopstrategy int2, amoppurpose char, amopopr "
+       "oid, amopmethod oid, amopsortfamily oid"),
+    PG(2603, "pg_amproc",
+       "oid oid, amprocfamily oid, amproclefttype oid, amprocrighttype oid, amprocnum int2, amproc oid"),
+    PG(2995, "pg_largeobject_metadata", "oid oid, lomowner oid, lomacl text[]"),
+    PG(6243, "pg_parameter_acl", "oid oid, parname text, paracl text[]"),
     PG(3118, "pg_foreign_table", "ftrelid oid, ftserver oid, ftoptions text[]"),
     PG(1417, "pg_foreign_server",
        "oid oid, srvname name, srvowner oid, srvfdw oid, srvtype text, srvversion text, srvacl text[], srvoptions "
@@ -37,8 +56,9 @@ static const struct virt_def defs[] = {
        "oid oid, fdwname name, fdwowner oid, fdwhandler oid, fdwvalidator oid, fdwacl text[], fdwoptions text[]"),
     PG(1418, "pg_user_mapping", "oid oid, umuser oid, umserver oid, umoptions text[]"),
     PG(3350, "pg_partitioned_table",
-       "partrelid oid, partstrat char, partnatts int2, partdefid oid, partattrs int2[], partclass oid[], partcollation "
-       "oid[], "
+       "partrelid oid, partstrat char, partnatts int2, partdefid oid, partattrs int2vector, partclass oidvector, "
+       "partcollation "
+       "oidvector, "
        "partexprs text"),
     PG(3079, "pg_extension",
        "oid oid, extname name, extowner oid, extnamespace oid, extrelocatable bool, extversion text, extconfig oid[], "
@@ -55,10 +75,6 @@ static const struct virt_def defs[] = {
        "opckeytype oid"),
     PG(2753, "pg_opfamily", "oid oid, opfmethod oid, opfname name, opfnamespace oid, opfowner oid"),
     PG(2605, "pg_cast", "oid oid, castsource oid, casttarget oid, castfunc oid, castcontext char, castmethod char"),
-    PG(2612, "pg_language",
-       "oid oid, lanname name, lanowner oid, lanispl bool, lanpltrusted bool, lanplcallfoid oid, laninline oid, "
-       "lanvalidator "
-       "oid, lanacl text[]"),
     PG(3466, "pg_event_trigger",
        "oid oid, evtname name, evtevent name, evtowner oid, evtfoid oid, evtenabled char, evttags text[]"),
     PG(2964, "pg_db_role_setting", "setdatabase oid, setrole oid, setconfig text[]"),

@@ -9,6 +9,7 @@
 enum {
     OID_BTREE = 403,
     OID_HEAP = 2,
+    OID_INTERNAL = 12,
     OID_COLLATION_DEFAULT = 100,
     OID_TABLESPACE = 1663,
     ENCODING_UTF8 = 6,
@@ -628,7 +629,7 @@ static void procs(struct virt *x) {
         virt_text(x, f->name);
         virt_int(x, CAT_ID_PG_CATALOG);
         virt_int(x, CAT_ID_ROLE_MERIDIAN);
-        virt_int(x, 12);
+        virt_int(x, OID_INTERNAL);
         virt_real(x, 1);
         virt_real(x, f->kind == FN_SET ? 1000 : 0);
         virt_int(x, f->variadic ? 2276 : 0);
@@ -691,6 +692,20 @@ static void access_methods(struct virt *x) {
     virt_text(x, "btree");
     virt_text(x, "bthandler");
     virt_char(x, 'i');
+    virt_end(x);
+}
+
+/* Functions are built in. */
+static void languages(struct virt *x) {
+    virt_int(x, OID_INTERNAL);
+    virt_text(x, "internal");
+    virt_int(x, CAT_ID_ROLE_MERIDIAN);
+    virt_bool(x, false);
+    virt_bool(x, false);
+    virt_int(x, 0);
+    virt_int(x, 0);
+    virt_int(x, 2246);
+    virt_null(x);
     virt_end(x);
 }
 
@@ -954,9 +969,10 @@ static const struct virt_def defs[] = {
        "indexrelid oid, indrelid oid, indnatts int2, indnkeyatts int2, indisunique bool, indnullsnotdistinct bool, "
        "indisprimary bool, indisexclusion bool, indimmediate bool, indisclustered bool, indisvalid bool, indcheckxmin "
        "bool, "
-       "indisready bool, indislive bool, indisreplident bool, indkey int2[], indcollation oid[], indclass oid[], "
+       "indisready bool, indislive bool, indisreplident bool, indkey int2vector, indcollation oidvector, indclass "
+       "oidvector, "
        "indoption "
-       "int2[], indexprs text, indpred text"),
+       "int2vector, indexprs text, indpred text"),
     PG(2606, "pg_constraint", constraints,
        "oid oid, conname name, connamespace oid, contype char, condeferrable bool, condeferred bool, convalidated "
        "bool, "
@@ -988,7 +1004,7 @@ static const struct virt_def defs[] = {
        "provariadic oid, "
        "prosupport oid, prokind char, prosecdef bool, proleakproof bool, proisstrict bool, proretset bool, provolatile "
        "char, "
-       "proparallel char, pronargs int2, pronargdefaults int2, prorettype oid, proargtypes oid[], proallargtypes "
+       "proparallel char, pronargs int2, pronargdefaults int2, prorettype oid, proargtypes oidvector, proallargtypes "
        "oid[], "
        "proargmodes text[], proargnames text[], proargdefaults text, protrftypes oid[], prosrc text, probin text, "
        "prosqlbody "
@@ -998,6 +1014,10 @@ static const struct virt_def defs[] = {
        "oprleft oid, "
        "oprright oid, oprresult oid, oprcom oid, oprnegate oid, oprcode oid, oprrest oid, oprjoin oid"),
     PG(2601, "pg_am", access_methods, "oid oid, amname name, amhandler text, amtype char"),
+    PG(2612, "pg_language", languages,
+       "oid oid, lanname name, lanowner oid, lanispl bool, lanpltrusted bool, lanplcallfoid oid, laninline oid, "
+       "lanvalidator "
+       "oid, lanacl text[]"),
     PG(3456, "pg_collation", collations,
        "oid oid, collname name, collnamespace oid, collowner oid, collprovider char, collisdeterministic bool, "
        "collencoding "

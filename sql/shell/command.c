@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "sql/shell/shell.h"
+#include "sql/shell/describe.h"
 #include "txn/api/lex.h"
 
 enum { WATCH_SECONDS = 2 };
@@ -721,6 +721,12 @@ static bool run(struct shell *sh, const char *name, const char **at) {
         ok = special(sh, name, at, &known);
     if (known)
         return ok;
+    if (is(name, "sf", "sf+") || is(name, "sv", "sv+")) { /* a function's name has blanks: f(int, text) */
+        char *rest = command_rest(at);
+        ok = describe_source(sh, name, *rest ? rest : NULL);
+        free(rest);
+        return ok;
+    }
     if (is(name, "explain", NULL)) {
         char *rest = command_rest(at);
         (void)ours_command(sh, name, rest, &ok); /* it is one of them */
@@ -739,7 +745,7 @@ static bool run(struct shell *sh, const char *name, const char **at) {
     ok = simple(sh, name, arg, &known);
     if (!known)
         known = ours_command(sh, name, arg, &ok);
-    if (!known && (name[0] == 'd' || name[0] == 'l')) {
+    if (!known && (name[0] == 'd' || name[0] == 'l' || name[0] == 'z')) {
         ok = describe_command(sh, name, arg);
         known = true;
     }

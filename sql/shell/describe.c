@@ -9,13 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sql/shell/shell.h"
+#include "sql/shell/describe.h"
 
 /* ---- patterns ----------------------------------------------------------------------------------------------------------------- */
-
-struct pattern {
-    char *schema, *name; /* regular expressions, anchored; NULL: any */
-};
 
 static void regex_char(struct buf *to, char c) {
     if (strchr("\\.+^$|[]{}()*?", c))
@@ -33,12 +29,13 @@ static char *finish(struct buf *b) {
     return copy;
 }
 
-static struct pattern pattern_of(const char *text) {
+struct pattern pattern_of(const char *text) {
     struct pattern p = {0};
     struct buf b;
     bool quoted = false;
     if (!text || !*text)
         return p;
+    p.given = true;
     buf_init(&b, 0);
     buf_puts(&b, "^(");
     for (; *text; text++) {
@@ -71,7 +68,7 @@ static struct pattern pattern_of(const char *text) {
     return p;
 }
 
-static void pattern_done(struct pattern *p) {
+void pattern_done(struct pattern *p) {
     free(p->schema);
     free(p->name);
 }
@@ -86,7 +83,7 @@ static void found_none(struct shell *sh, const char *what, const char *pattern) 
         shell_error(sh, "Did not find any %ss.", what);
 }
 
-static void match(struct buf *sql, const char *column, const char *regex) {
+void pattern_match(struct buf *sql, const char *column, const char *regex) {
     buf_printf(sql, " AND %s OPERATOR(pg_catalog.~) ", column);
     vars_quote(regex, '\'', sql);
     buf_puts(sql, " COLLATE pg_catalog.default");
@@ -95,9 +92,9 @@ static void match(struct buf *sql, const char *column, const char *regex) {
 /* Conditions of a pattern; without a schema only what is visible. */
 static void where(struct buf *sql, const struct pattern *p, const char *schema, const char *name, const char *visible) {
     if (p->name)
-        match(sql, name, p->name);
+        pattern_match(sql, name, p->name);
     if (p->schema && strcmp(p->schema, ".") != 0)
-        match(sql, schema, p->schema);
+        pattern_match(sql, schema, p->schema);
     if (!p->schema && visible)
         buf_printf(sql, " AND %s", visible);
 }
@@ -157,7 +154,7 @@ static bool relations(struct shell *sh, const char *kinds, const char *pattern, 
                        " LEFT JOIN pg_catalog.pg_class c2 ON i.indrelid = c2.oid");
     buf_puts(&sql, " WHERE c.relkind IN (");
     if (strchr(kinds, 't'))
-        buf_puts(&sql, system || p.name ? "'r','p','t'," : "'r','p',");
+        buf_puts(&sql, system || p.given ? "'r','p','t'," : "'r','p',");
     if (strchr(kinds, 'v'))
         buf_puts(&sql, "'v',");
     if (strchr(kinds, 'm'))
@@ -169,7 +166,7 @@ static bool relations(struct shell *sh, const char *kinds, const char *pattern, 
     if (strchr(kinds, 'E'))
         buf_puts(&sql, "'f',");
     buf_puts(&sql, "'')");
-    if (!system && !p.name && !p.schema)
+    if (!system && !p.given)
         buf_puts(&sql, " AND n.nspname <> 'pg_catalog' AND n.nspname <> 'information_schema'");
     buf_puts(&sql, " AND n.nspname <> 'pg_toast'");
     where(&sql, &p, "n.nspname", "c.relname", "pg_catalog.pg_table_is_visible(c.oid)");
@@ -188,7 +185,7 @@ static bool relations(struct shell *sh, const char *kinds, const char *pattern, 
     return true;
 }
 
-static bool databases(struct shell *sh, const char *pattern) {
+static bool databases(struct shell *sh, const char *pattern, bool verbose) {
     struct pattern p = pattern_of(pattern);
     struct buf sql;
     buf_init(&sql, 0);
@@ -196,8 +193,16 @@ static bool databases(struct shell *sh, const char *pattern) {
                    " pg_catalog.pg_encoding_to_char(d.encoding) AS \"Encoding\", d.datcollate AS \"Collate\","
                    " d.datctype AS \"Ctype\", d.daticulocale AS \"ICU Locale\","
                    " CASE d.datlocprovider WHEN 'c' THEN 'libc' WHEN 'i' THEN 'icu' END AS \"Locale Provider\","
-                   " pg_catalog.array_to_string(d.datacl, E'\\n') AS \"Access privileges\""
-                   " FROM pg_catalog.pg_database d WHERE true");
+                   " pg_catalog.array_to_string(d.datacl, E'\\n') AS \"Access privileges\"");
+    if (verbose)
+        buf_puts(&sql,
+                 ", CASE WHEN pg_catalog.has_database_privilege(d.datname, 'CONNECT') THEN"
+                 " pg_catalog.pg_size_pretty(pg_catalog.pg_database_size(d.datname)) ELSE 'No Access' END AS \"Size\","
+                 " t.spcname AS \"Tablespace\", pg_catalog.shobj_description(d.oid, 'pg_database') AS \"Description\"");
+    buf_puts(&sql, " FROM pg_catalog.pg_database d");
+    if (verbose)
+        buf_puts(&sql, " JOIN pg_catalog.pg_tablespace t ON t.oid = d.dattablespace");
+    buf_puts(&sql, " WHERE true");
     where(&sql, &p, "d.datname", "d.datname", NULL);
     buf_puts(&sql, " ORDER BY 1");
     pattern_done(&p);
@@ -213,7 +218,7 @@ static bool schemas(struct shell *sh, const char *pattern, bool system, bool ver
         buf_puts(&sql, ", pg_catalog.array_to_string(n.nspacl, E'\\n') AS \"Access privileges\","
                        " pg_catalog.obj_description(n.oid, 'pg_namespace') AS \"Description\"");
     buf_puts(&sql, " FROM pg_catalog.pg_namespace n WHERE true");
-    if (!system && !p.name)
+    if (!system && !p.given)
         buf_puts(&sql, " AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'");
     where(&sql, &p, "n.nspname", "n.nspname", NULL);
     buf_puts(&sql, " ORDER BY 1");
@@ -221,18 +226,42 @@ static bool schemas(struct shell *sh, const char *pattern, bool system, bool ver
     return list(sh, &sql, "List of schemas");
 }
 
-static bool functions(struct shell *sh, const char *pattern, bool system) {
+/* kinds: those of "anptw" that are wanted: aggregates, ordinary functions, procedures, for triggers, for windows; "": all. */
+static bool functions(struct shell *sh, const char *kinds, const char *pattern, bool system, bool verbose) {
+    static const struct {
+        char kind;
+        const char *is;
+    } conditions[] = {{'a', "p.prokind = 'a'"},
+                      {'n', "(p.prokind = 'f' AND p.prorettype <> 2279)"},
+                      {'p', "p.prokind = 'p'"},
+                      {'t', "p.prorettype = 2279"},
+                      {'w', "p.prokind = 'w'"}};
     struct pattern p = pattern_of(pattern);
     struct buf sql;
     buf_init(&sql, 0);
-    buf_puts(
-        &sql,
-        "SELECT n.nspname AS \"Schema\", p.proname AS \"Name\","
-        " pg_catalog.pg_get_function_result(p.oid) AS \"Result data type\","
-        " pg_catalog.pg_get_function_arguments(p.oid) AS \"Argument data types\","
-        " CASE p.prokind WHEN 'a' THEN 'agg' WHEN 'w' THEN 'window' WHEN 'p' THEN 'proc' ELSE 'func' END AS \"Type\""
-        " FROM pg_catalog.pg_proc p LEFT JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE true");
-    if (!system && !p.name && !p.schema)
+    buf_puts(&sql, "SELECT n.nspname AS \"Schema\", p.proname AS \"Name\","
+                   " pg_catalog.pg_get_function_result(p.oid) AS \"Result data type\","
+                   " pg_catalog.pg_get_function_arguments(p.oid) AS \"Argument data types\","
+                   " CASE p.prokind WHEN 'a' THEN 'agg' WHEN 'w' THEN 'window' WHEN 'p' THEN 'proc' ELSE"
+                   " CASE WHEN p.prorettype = 2279 THEN 'trig' ELSE 'func' END END AS \"Type\"");
+    if (verbose)
+        buf_puts(&sql,
+                 ", CASE p.provolatile WHEN 'i' THEN 'immutable' WHEN 's' THEN 'stable' WHEN 'v' THEN 'volatile' END"
+                 " AS \"Volatility\", CASE p.proparallel WHEN 'r' THEN 'restricted' WHEN 's' THEN 'safe' WHEN 'u'"
+                 " THEN 'unsafe' END AS \"Parallel\", pg_catalog.pg_get_userbyid(p.proowner) AS \"Owner\","
+                 " CASE WHEN p.prosecdef THEN 'definer' ELSE 'invoker' END AS \"Security\","
+                 " pg_catalog.array_to_string(p.proacl, E'\\n') AS \"Access privileges\", l.lanname AS \"Language\","
+                 " COALESCE(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc) AS \"Source code\","
+                 " pg_catalog.obj_description(p.oid, 'pg_proc') AS \"Description\"");
+    buf_puts(&sql, " FROM pg_catalog.pg_proc p LEFT JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace");
+    if (verbose)
+        buf_puts(&sql, " LEFT JOIN pg_catalog.pg_language l ON l.oid = p.prolang");
+    buf_puts(&sql, " WHERE true");
+    for (size_t i = 0, n = 0; *kinds && i < ARRAY_LEN(conditions); i++)
+        if (strchr(kinds, conditions[i].kind))
+            buf_printf(&sql, "%s%s", n++ ? " OR " : " AND (", conditions[i].is);
+    buf_puts(&sql, *kinds ? ")" : "");
+    if (!system && !p.given)
         buf_puts(&sql, " AND n.nspname <> 'pg_catalog' AND n.nspname <> 'information_schema'");
     where(&sql, &p, "n.nspname", "p.proname", "pg_catalog.pg_function_is_visible(p.oid)");
     buf_puts(&sql, " ORDER BY 1, 2, 4");
@@ -250,17 +279,20 @@ static bool is_true(const char *cell) {
     return cell && *cell == 't';
 }
 
-static bool roles(struct shell *sh, const char *pattern, bool system) {
+static bool roles(struct shell *sh, const char *pattern, bool system, bool verbose) {
     struct pattern p = pattern_of(pattern);
     struct buf sql, about;
     struct print_table got, t;
     buf_init(&sql, 0);
     buf_init(&about, 0);
-    buf_puts(&sql, "SELECT r.rolname, r.rolsuper, r.rolinherit, r.rolcreaterole, r.rolcreatedb, r.rolcanlogin,"
-                   " r.rolreplication, r.rolbypassrls, r.rolconnlimit, r.rolvaliduntil,"
-                   " ARRAY(SELECT b.rolname FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles b"
-                   " ON m.roleid = b.oid WHERE m.member = r.oid) AS memberof FROM pg_catalog.pg_roles r WHERE true");
-    if (!system && !p.name)
+    buf_puts(
+        &sql,
+        "SELECT r.rolname, r.rolsuper, r.rolinherit, r.rolcreaterole, r.rolcreatedb, r.rolcanlogin,"
+        " r.rolreplication, r.rolbypassrls, r.rolconnlimit, r.rolvaliduntil,"
+        " ARRAY(SELECT b.rolname FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles b"
+        " ON m.roleid = b.oid WHERE m.member = r.oid) AS memberof, pg_catalog.shobj_description(r.oid, 'pg_authid')"
+        " FROM pg_catalog.pg_roles r WHERE true");
+    if (!system && !p.given)
         buf_puts(&sql, " AND r.rolname !~ '^pg_'");
     where(&sql, &p, "r.rolname", "r.rolname", NULL);
     buf_puts(&sql, " ORDER BY 1");
@@ -269,7 +301,9 @@ static bool roles(struct shell *sh, const char *pattern, bool system) {
     buf_done(&sql);
     if (!ok)
         return false;
-    print_table_init(&t, 3);
+    print_table_init(&t, verbose ? 4 : 3);
+    if (verbose)
+        print_column(&t, 3, "Description", false, false);
     print_column(&t, 0, "Role name", false, false);
     print_column(&t, 1, "Attributes", false, false);
     print_column(&t, 2, "Member of", false, false);
@@ -296,6 +330,8 @@ static bool roles(struct shell *sh, const char *pattern, bool system) {
         print_cell(&t, r[0]);
         print_cell(&t, text_of(&about));
         print_cell(&t, r[10] ? r[10] : "{}");
+        if (verbose)
+            print_cell(&t, r[11]);
         t.rows++;
     }
     t.title = "List of roles";
@@ -635,7 +671,7 @@ static bool describe(struct shell *sh, const char *pattern, bool system, bool ve
     buf_init(&sql, 0);
     buf_puts(&sql, "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence FROM pg_catalog.pg_class c"
                    " LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE true");
-    if (!system && !p.name && !p.schema)
+    if (!system && !p.given)
         buf_puts(&sql, " AND n.nspname <> 'pg_catalog' AND n.nspname <> 'information_schema'");
     where(&sql, &p, "n.nspname", "c.relname", "pg_catalog.pg_table_is_visible(c.oid)");
     buf_puts(&sql, " ORDER BY 2, 3");
@@ -684,18 +720,27 @@ bool describe_command(struct shell *sh, const char *name, const char *pattern) {
             odd = true;
     }
     kinds[n] = '\0';
-    if (strcmp(name, "l") == 0 || strcmp(name, "list") == 0 || strcmp(name, "l+") == 0)
-        return databases(sh, pattern);
+    bool ok;
+    if (describe_more(sh, name, pattern, &ok))
+        return ok;
+    if (strcmp(name, "l") == 0 || strcmp(name, "list") == 0 || strcmp(name, "l+") == 0 || strcmp(name, "list+") == 0)
+        return databases(sh, pattern, verbose);
     if (name[0] == 'd' && !odd && n == 0)
         return pattern ? describe(sh, pattern, system, verbose) : relations(sh, "tvmsE", NULL, system, verbose);
     if (name[0] == 'd' && !odd)
         return relations(sh, kinds, pattern, system, verbose);
     if (strncmp(name, "du", 2) == 0 || strncmp(name, "dg", 2) == 0)
-        return roles(sh, pattern, system);
+        return roles(sh, pattern, system, verbose);
     if (strncmp(name, "dn", 2) == 0)
         return schemas(sh, pattern, system, verbose);
-    if (strncmp(name, "df", 2) == 0)
-        return functions(sh, pattern, system);
+    char wanted[8] = "";
+    n = 0;
+    for (const char *p = name + 2; *name && *p && n + 1 < sizeof wanted && strchr("anptwS+", *p); p++)
+        if (*p != 'S' && *p != '+')
+            wanted[n++] = *p;
+    wanted[n] = '\0';
+    if (strncmp(name, "df", 2) == 0 && name[2 + strspn(name + 2, "anptwS+")] == '\0')
+        return functions(sh, wanted, pattern, system, verbose);
     shell_error(sh, "invalid command \\%s", name);
     return false;
 }

@@ -22,7 +22,8 @@ enum {
 
 struct col array_elem(const struct col *c) {
     CHECK(c->type == COL_ARRAY);
-    return (struct col){.type = c->elem, .typmod = c->typmod, .type_id = c->type_id};
+    return (struct col){
+        .type = c->elem, .typmod = col_is_vector(c) ? COL_TYPMOD_NONE : c->typmod, .type_id = c->type_id};
 }
 
 struct shape {
@@ -491,5 +492,61 @@ enum rc array_print(const struct type_session *ts, const struct col *elem, const
     }
     arena_done(&a);
     buf_done(&word);
+    return rc;
+}
+
+/* ---- vectors ----------------------------------------------------------------------------------------------------- */
+
+enum rc vector_parse(const struct type_session *s, const struct col *elem, const char *text, size_t bytes,
+                     struct arena *a, struct value *ret, struct err *err) {
+    const char *p = text, *end = text + bytes;
+    struct shape shape = {.n = 1};
+    struct buf b, elements;
+    enum rc rc = RC_OK;
+    buf_init(&b, 0);
+    buf_init(&elements, VALUE_BYTES_MAX);
+    while (!rc) {
+        struct value v;
+        while (p < end && type_blank(*p))
+            p++;
+        const char *from = p;
+        while (p < end && !type_blank(*p))
+            p++;
+        if (p == from)
+            break;
+        rc = type_parse(s, elem, from, (size_t)(p - from), a, &v, err);
+        if (!rc)
+            rc = put_element(&elements, elem, &v, err);
+        shape.length[0]++;
+    }
+    put_head(&b, &shape, elem);
+    buf_put(&b, elements.data, elements.len);
+    if (buf_rc(&elements))
+        b.rc = buf_rc(&elements);
+    buf_done(&elements);
+    return give(&b, a, ret, rc, err);
+}
+
+enum rc vector_print(const struct type_session *s, const struct col *elem, const struct value *v, struct buf *out,
+                     struct err *err) {
+    struct arena a;
+    struct rd r;
+    struct shape shape;
+    size_t count;
+    rd_init(&r, v->p, v->bytes);
+    arena_init(&a, 0);
+    enum rc rc = get_head(&r, elem, &shape, &count, err);
+    for (size_t i = 0; i < count && !rc; i++) {
+        struct value x = value_null();
+        bool null;
+        rc = get_element(&r, elem, i, &a, &x, &null, err);
+        if (i)
+            buf_putc(out, ' ');
+        if (!rc && null)
+            buf_puts(out, "NULL");
+        else if (!rc)
+            rc = type_print(s, elem, &x, out, err);
+    }
+    arena_done(&a);
     return rc;
 }

@@ -38,14 +38,23 @@ static const struct type_numbers {
     [COL_OID] = {26, 1028, 4},
 };
 
+enum { OID_INT2VECTOR = 22, OID_OIDVECTOR = 30 };
+
 uint32_t type_oid(const struct col *c) {
     CHECK(c->type > COL_NONE && c->type < COL_TYPE_END);
+    if (col_is_vector(c))
+        return c->elem == COL_INT2 ? OID_INT2VECTOR : OID_OIDVECTOR;
     if (c->type == COL_ARRAY)
         return numbers[c->elem].array_oid;
     return c->type == COL_ENUM ? c->type_id : numbers[c->type].oid;
 }
 
 enum rc type_from_oid(uint32_t oid, int32_t typmod, struct col *ret, struct err *err) {
+    if (oid == OID_INT2VECTOR || oid == OID_OIDVECTOR) {
+        *ret = (struct col){
+            .type = COL_ARRAY, .elem = oid == OID_INT2VECTOR ? COL_INT2 : COL_OID, .typmod = COL_TYPMOD_VECTOR};
+        return RC_OK;
+    }
     for (unsigned t = COL_NONE + 1; t < COL_TYPE_END; t++) {
         if (!oid || (numbers[t].oid != oid && numbers[t].array_oid != oid))
             continue;
@@ -180,7 +189,7 @@ enum rc type_parse(const struct type_session *s, const struct col *c, const char
         return rc ? rc : interval_value(&iv, a, ret, err);
     case COL_ARRAY: {
         struct col elem = array_elem(c);
-        return array_parse(s, &elem, text, bytes, a, ret, err);
+        return (col_is_vector(c) ? vector_parse : array_parse)(s, &elem, text, bytes, a, ret, err);
     }
     case COL_NONE:
     case COL_JSONB:
@@ -250,7 +259,7 @@ enum rc type_print(const struct type_session *s, const struct col *c, const stru
         return RC_OK;
     case COL_ARRAY: {
         struct col elem = array_elem(c);
-        return array_print(s, &elem, v, out, err);
+        return (col_is_vector(c) ? vector_print : array_print)(s, &elem, v, out, err);
     }
     case COL_NONE:
     case COL_JSONB:

@@ -42,6 +42,11 @@ enum rc text_check_utf8(const char *p, size_t bytes, struct err *err) MUST_CHECK
 /* 22P02 */
 enum rc json_check(const char *text, size_t bytes, struct err *err) MUST_CHECK;
 
+/* int2vector, oidvector: the stored form is that of arrays. */
+enum rc vector_parse(const struct type_session *s, const struct col *elem, const char *text, size_t bytes,
+                     struct arena *a, struct value *ret, struct err *err) MUST_CHECK;
+enum rc vector_print(const struct type_session *s, const struct col *elem, const struct value *v, struct buf *out,
+                     struct err *err) MUST_CHECK;
 enum rc array_parse(const struct type_session *s, const struct col *elem, const char *text, size_t bytes,
                     struct arena *a, struct value *ret, struct err *err) MUST_CHECK;
 enum rc array_print(const struct type_session *s, const struct col *elem, const struct value *v, struct buf *out,

@@ -59,7 +59,11 @@ CREATE SEQUENCE s2 AS smallint START 5 INCREMENT 2 CYCLE;
 CREATE UNLOGGED TABLE un (x int);
 CREATE SCHEMA other; CREATE TABLE other.t (x int); CREATE TABLE other.w (k int REFERENCES t(id) ON DELETE CASCADE);
 CREATE FUNCTION f1(a int, b text DEFAULT 'q') RETURNS text LANGUAGE sql AS 'SELECT b';
-CREATE ROLE alice LOGIN CREATEDB; CREATE ROLE bob IN ROLE alice CONNECTION LIMIT 3; CREATE ROLE eve VALID UNTIL '2030-01-01 00:00:00+00' CONNECTION LIMIT 0;
+CREATE DOMAIN dom AS int CHECK (VALUE > 0); CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TYPE pair AS (a int, b text);
+CREATE AGGREGATE ag(int) (sfunc = int4pl, stype = int); CREATE PROCEDURE pr() LANGUAGE sql AS 'SELECT 1';
+COMMENT ON FUNCTION f1 IS 'fun'; COMMENT ON CONSTRAINT sane ON t IS 'sane';
+CREATE ROLE alice LOGIN CREATEDB; ALTER ROLE alice SET work_mem = '1MB'; GRANT SELECT ON u TO alice; GRANT SELECT (id) ON t TO alice;
+ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO alice; CREATE ROLE bob IN ROLE alice CONNECTION LIMIT 3; CREATE ROLE eve VALID UNTIL '2030-01-01 00:00:00+00' CONNECTION LIMIT 0;
 COMMENT ON TABLE u IS 'people'; COMMENT ON COLUMN u.name IS 'how they are called';
 INSERT INTO u VALUES (1, 'one'), (2, 'two');
 SQL
@@ -91,7 +95,12 @@ for my $how ([], ['-x'], ['-t'], ['-A'], ['-At'], ['-Ax'], ['-tx'], ['--csv'], [
 # ---- the \d family -------------------------------------------------------------------------------------------------------
 my @d = ('\d', '\d t', '\d u', '\d+ u', '\d+ t', '\d "Odd Name"', '\d tv', '\d+ tv', '\d tm', '\d s2', '\d t_id_seq', '\d t_i_seq', '\d t_b',
     '\d t_low', '\d t_pkey', '\d+ t_b', '\d un', '\d other.*', '\d t*', '\d nothing', '\d other.nothing', '\dt', '\dt other.*', '\dt nope', '\di', '\dv',
-    '\dm', '\ds', '\dtv', '\dt *.t', '\dt "Odd Name"', '\di t_*', '\dn', '\dn o*', '\du', '\du b*', '\df', '\df f1', '\l', '\l post*', '\dt+ u', '\dtS pg_am');
+    '\dm', '\ds', '\dtv', '\dt *.t', '\dt "Odd Name"', '\di t_*', '\dn', '\dn o*', '\du', '\du b*', '\df', '\df f1', '\l', '\l post*', '\dt+ u', '\dtS pg_am', '\dt *', '\da', '\da+', '\daS max', '\db', '\dc', '\dcS utf8_to*', '\dc+', '\dC', '\dC int*', '\dC+', '\dd', '\dD', '\dD+', '\ddp', '\df+',
+    '\dfS lower', '\dfa', '\dfn', '\dfp', '\dfw', '\dft', '\dfanp', '\dF', '\dFd', '\dFd+', '\dFp', '\dFt', '\dFt+', '\dL', '\dL+', '\dLS', '\do', '\doS =', '\do+ ~~', '\dO', '\dO+',
+    '\dOS C', '\dp', '\z t', '\drds', '\drds alice', '\drds nobody', '\dT', '\dT+', '\dTS+ int4', '\dT+ dom', '\dTS', '\dx', '\dy', '\dy+', '\dconfig work_mem', '\dconfig *scan',
+    '\dconfig+ work_mem', '\dA', '\dA+', '\dAc btree', '\dAf btree', '\dAp btree', '\des', '\des+', '\det', '\det+', '\deu', '\deu+', '\dew', '\dew+', '\dl', '\dP', '\dP+', '\dPt',
+    '\dPi', '\dRp', '\dRp+', '\dRs', '\dRs+', '\dX', '\l+', '\dg+', '\du+', '\dn+', '\dnS+', '\sf f1', '\sf+ f1', '\sf f1(int,text)', '\sf lower', '\sf nope', '\sv tv', '\sv+ tv', '\sv t',
+    '\sv nope', '\ds+', '\dv+', '\di+', '\dS+ pg_views', '\lo_list');
 same('the \d family', join('', map { "\\echo $_\n$_\n" } @d));
 
 # ---- errors ------------------------------------------------------------------------------------------------------------------
