@@ -372,8 +372,7 @@ void sess_index_def(struct buf *b, const struct cat_table *t, const struct cat_i
 /* Primary keys and constraints have no number of their own in the catalog: pg_class and pg_constraint show made-up ones. */
 uint32_t virtual_pkey_named(const struct cat_view *v, uint32_t schema, const char *name); /* 0: there is none */
 const struct cat_object *virtual_pkey_table(const struct cat_view *v, uint32_t oid);
-bool virtual_constraint_def(const struct sess *s, const struct cat_view *v, uint32_t oid, bool pretty,
-                            struct buf *to);
+bool virtual_constraint_def(const struct sess *s, const struct cat_view *v, uint32_t oid, bool pretty, struct buf *to);
 
 /* procs.c; false: there is no such function (or, with err set, it has no definition) */
 bool proc_arguments(uint32_t oid, struct buf *to);

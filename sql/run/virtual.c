@@ -431,8 +431,7 @@ static bool foreign_def(const struct sess *s, const struct cat_view *v, const st
     return true;
 }
 
-bool virtual_constraint_def(const struct sess *s, const struct cat_view *v, uint32_t oid, bool pretty,
-                            struct buf *to) {
+bool virtual_constraint_def(const struct sess *s, const struct cat_view *v, uint32_t oid, bool pretty, struct buf *to) {
     uint32_t kind = oid & ~(uint32_t)LOW;
     const struct cat_object *o;
     if (kind == PKEY_CONSTRAINT) {

@@ -43,13 +43,14 @@ CREATE VIEW tv AS SELECT id, b FROM t WHERE a > 1;
 CREATE SEQUENCE s2 AS smallint START 5 INCREMENT 2 CYCLE;
 CREATE SCHEMA other;
 CREATE TABLE other.t (x int);
+CREATE TABLE other.w (k int REFERENCES t ON DELETE CASCADE, m int, FOREIGN KEY (m) REFERENCES u (id));
 CREATE ROLE alice LOGIN CREATEDB;
 COMMENT ON TABLE u IS 'people';
 COMMENT ON COLUMN u.name IS 'how they are called';
 INSERT INTO u VALUES (1, 'one'), (2, 'two');
 SQL
 
-my @same = ('\d', '\d t', '\d+ t', '\d u', '\d+ u', '\d "Odd Name"', '\d tv', '\d+ tv', '\d s2', '\d t_id_seq', '\d t_b', '\d+ t_b', '\d t_low', '\d t_pkey', '\d other.*',
+my @same = ('\d', '\d t', '\d+ t', '\d u', '\d+ u', '\d "Odd Name"', '\d tv', '\d+ tv', '\d s2', '\d t_id_seq', '\d t_b', '\d+ t_b', '\d t_low', '\d t_pkey', '\d other.*', '\d+ other.w',
     '\d nothing', '\dt', '\dt+', '\dtS+', '\dt *.t', '\di', '\di+', '\ds', '\ds+', '\dv', '\dv+', '\dm', '\dm+', '\dE', '\dE+', '\df', '\df+', '\df+ lower', '\dfn', '\dfw',
     '\dfS sub*', '\da', '\da+', '\daS max', '\dn', '\dn+', '\du', '\du+', '\dg', '\dg+', '\dp', '\dp u', '\z', '\dT', '\dT+', '\dTS', '\dTS+ int4', '\db', '\db+', '\dx',
     '\dx+', '\do', '\do+', '\doS =', '\dC', '\dC+', '\dD', '\dD+', '\dF', '\dF+', '\dFd', '\dFd+', '\dFp', '\dFp+', '\dFt', '\dFt+', '\dL', '\dL+', '\dLS', '\dO', '\dO+', '\dOS',
