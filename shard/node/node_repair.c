@@ -3,8 +3,9 @@
  * node_repair.c: what a store does for the tablets it leads: tells the directory how they are, gives them voters while they have
  * fewer than they should, then read replicas (node_reads.c), and splits those that have grown too large.
  *
- * Growth: system tablets first; one voter at a time; where no voter is yet, by region, then zone, then node. A node counts only
- * if it answers now. A tablet is never shrunk by itself.
+ * Growth: all voters that are missing in one change, where no voter is yet: by region, then zone, then node. A node counts only
+ * if it answers now; one that is known and does not is waited for, one round. Tablets grow side by side, a few at a time: over long
+ * distances a change is a dozen round trips. A tablet is never shrunk by itself.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,18 +16,27 @@
 
 static const int64_t ROUND_NS = 500000000, PUT_NS = 3000000000, PING_NS = 1000000000, CHANGE_NS = 60000000000,
                      LIST_NS = 1000000000, MEASURE_NS = 5000000000, MOURN_NS = 5000000000;
-enum { ARENA_BYTES_MAX = 64 << 20 };
+enum { ARENA_BYTES_MAX = 64 << 20, GROWTHS_MAX = 4 };
 
 /* What the directory was told last, by tablet. */
 struct told {
     uint64_t id, generation, epoch, round;
     uint64_t measured; /* the slot at which its size was looked at */
+    bool held;         /* its growth has waited for a node that does not answer */
+};
+
+/* A change of members on a fiber of its own. */
+struct growth {
+    struct store_run *s;
+    uint64_t id;
+    struct px_config want;
 };
 
 struct repair {
     struct store_run *s;
-    struct buf range;          /* of the tablet that is looked at */
-    struct fiber_group splits; /* at most one */
+    struct buf range;           /* of the tablet that is looked at */
+    struct fiber_group splits;  /* at most one */
+    struct fiber_group growths; /* at most GROWTHS_MAX */
     uint64_t split_id;
     int64_t measure_at, mourn_at;
     struct told *told;
@@ -204,22 +214,68 @@ enum rc node_change(struct store_run *s, uint64_t id, const struct px_config *wa
     return replica_change(tablet_replica(t), want, reactor_deadline(s->pub.reactor, ns), err);
 }
 
+static void growth_main(void *arg) {
+    struct growth *g = arg;
+    struct err err = {0};
+    enum rc rc = node_change(g->s, g->id, &g->want, CHANGE_NS, &err);
+    if (rc && rc != RC_CANCELLED && rc != RC_SHUTDOWN)
+        diag_tablet(&g->s->pub.env->diag, DIAG_INFO, g->id, "tablet: has not grown yet", "reason=\"%s\"",
+                    err_message(&err));
+    free(g);
+}
+
+/* Those that are missing and answer. Returns how many were added to want; their replicas have no numbers yet. */
+static uint32_t choose_all(struct store_run *s, const struct tablet_info *info, size_t missing, struct px_config *want,
+                           px_store added[PX_MEMBERS_MAX]) {
+    struct tablet_info next = *info;
+    uint32_t n = 0;
+    while (n < missing && n < PX_MEMBERS_MAX && choose(s, &next, &added[n])) {
+        struct err full;
+        if (node_config_add(want, added[n], 0, PX_OLD, &full))
+            break;
+        next.config = *want;
+        n++;
+    }
+    return n;
+}
+
 static enum rc grow(struct repair *r, const struct tablet_info *info, struct err *err) {
     struct store_run *s = r->s;
     struct px_config want = info->config;
-    px_store store;
-    uint64_t replica;
-    if (!choose(s, info, &store))
+    px_store added[PX_MEMBERS_MAX];
+    uint64_t first = 0;
+    struct tablet *t = tablets_find(s->pub.tablets, info->id);
+    if (!t || replica_changing(tablet_replica(t)) || r->growths.count >= GROWTHS_MAX)
+        return RC_OK;
+    size_t missing = voters_wanted(node_placement(s, info), s->pub.directory) - voters_of(&info->config);
+    uint32_t n = choose_all(s, info, missing, &want, added);
+    struct told *told = told_of(r, info->id);
+    if (n < missing && told && !told->held) {
+        told->held = true;
+        return RC_OK; /* it may be about to serve */
+    }
+    if (n == 0)
         return RC_OK; /* nobody answers now */
-    enum rc rc =
-        directory_next(s->pub.directory, "replica", 1, reactor_deadline(s->pub.reactor, PUT_NS), &replica, err);
-    if (!rc)
-        rc = node_config_add(&want, store, replica, PX_OLD, err);
+    if (told)
+        told->held = false;
+    enum rc rc = directory_next(s->pub.directory, "replica", n, reactor_deadline(s->pub.reactor, PUT_NS), &first, err);
     if (rc)
         return rc;
-    diag_tablet(&s->pub.env->diag, DIAG_INFO, info->id, "tablet: gains a voter", "node=%u replica=%llu",
-                px_node_of(store), (unsigned long long)replica);
-    return node_change(s, info->id, &want, CHANGE_NS, err);
+    struct growth *g = malloc(sizeof *g);
+    if (!g)
+        return err_set(err, RC_NOMEM, "out of memory");
+    for (uint32_t i = 0; i < want.count; i++)
+        for (uint32_t k = 0; k < n; k++)
+            if (want.member[i].store == added[k] && !px_config_find(&info->config, added[k]))
+                want.member[i].replica = first + k;
+    for (uint32_t k = 0; k < n; k++)
+        diag_tablet(&s->pub.env->diag, DIAG_INFO, info->id, "tablet: gains a voter", "node=%u replica=%llu",
+                    px_node_of(added[k]), (unsigned long long)px_config_find(&want, added[k])->replica);
+    *g = (struct growth){s, info->id, want};
+    rc = fiber_spawn(s->pub.reactor, &r->growths, FIBER_LARGE, "tablet growth", growth_main, g);
+    if (rc)
+        free(g);
+    return rc ? err_set(err, rc, "no fiber for a tablet's growth") : RC_OK;
 }
 
 /* ---- placements ---------------------------------------------------------------------------------------------------------- */
@@ -484,6 +540,7 @@ void node_repair(void *arg) {
     struct store_run *s = arg;
     struct repair r = {.s = s};
     fiber_group_init(&r.splits);
+    fiber_group_init(&r.growths);
     buf_init(&r.range, 0);
     while (!fiber_cancelled(s->pub.reactor) && !s->stopping) {
         enum rc rc = waitq_wait(s->pub.reactor, &s->wake, reactor_deadline(s->pub.reactor, ROUND_NS));
@@ -500,8 +557,10 @@ void node_repair(void *arg) {
         mourn(&r);
     }
     fiber_group_cancel(&r.splits);
+    fiber_group_cancel(&r.growths);
     fiber_shield_begin(s->pub.reactor);
     IGNORE(fiber_group_join(s->pub.reactor, &r.splits, DEADLINE_NONE)); /* shielded: they end */
+    IGNORE(fiber_group_join(s->pub.reactor, &r.growths, DEADLINE_NONE));
     fiber_shield_end(s->pub.reactor);
     buf_done(&r.range);
     reads_done(&r.reads);

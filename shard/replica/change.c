@@ -363,22 +363,59 @@ static enum rc reconfigure(struct replica *r, const struct px_config *c, struct 
                : rc;
 }
 
+struct making {
+    struct replica *r;
+    struct px_member m;
+    int64_t deadline;
+    enum rc rc;
+    struct err err;
+};
+
+static void making_main(void *arg) {
+    struct making *x = arg;
+    while ((x->rc = create_at(x->r, &x->m, x->deadline, &x->err)) && rc_retry(x->rc) != RETRY_NO) {
+        enum rc over = pause_until(x->r, x->deadline, "a new member's store does not answer", &x->err);
+        if (over) {
+            x->rc = over;
+            return;
+        }
+    }
+}
+
+/* All at once: each is a round trip, or several where there is no connection yet. */
 static enum rc make_learners(struct replica *r, const struct px_config *before, const struct px_config *want,
                              int64_t deadline, struct err *err) {
-    for (uint32_t i = 0; i < want->count; i++) {
+    struct reactor *re = r->rs->reactor;
+    struct making making[PX_MEMBERS_MAX];
+    struct fiber_group fibers;
+    uint32_t n = 0;
+    enum rc rc = RC_OK;
+    fiber_group_init(&fibers);
+    for (uint32_t i = 0; i < want->count && !rc; i++) {
         const struct px_member *m = &want->member[i];
         /* Also those that an earlier try left behind as learners: it may have ended before it made them. */
         if (px_is_voter(px_config_find(before, m->store)))
             continue;
-        enum rc rc;
-        while ((rc = create_at(r, m, deadline, err)) && rc_retry(rc) != RETRY_NO) {
-            enum rc over = pause_until(r, deadline, "a new member's store does not answer", err);
-            if (over)
-                return over;
-        }
-        if (rc)
-            return rc;
+        making[n] = (struct making){.r = r, .m = *m, .deadline = deadline};
+        rc = fiber_spawn(re, &fibers, FIBER_LARGE, "make learner", making_main, &making[n]);
+        n += !rc;
     }
+    if (rc)
+        fiber_group_cancel(&fibers);
+    if (fiber_group_join(re, &fibers, DEADLINE_NONE) != RC_OK) { /* cancelled: so are they */
+        fiber_group_cancel(&fibers);
+        fiber_shield_begin(re);
+        IGNORE(fiber_group_join(re, &fibers, DEADLINE_NONE));
+        fiber_shield_end(re);
+        rc = rc ? rc : RC_CANCELLED;
+    }
+    if (rc)
+        return err_set(err, rc, "group %llu: %s", (unsigned long long)r->group, rc_text(rc));
+    for (uint32_t i = 0; i < n; i++)
+        if (making[i].rc) {
+            *err = making[i].err;
+            return making[i].rc;
+        }
     return RC_OK;
 }
 

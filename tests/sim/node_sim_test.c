@@ -289,7 +289,10 @@ static bool all_grown(void *ctx) {
             if (!t)
                 return false;
             tablet_info(t, &info);
-            if (info.empty || info.config.joint || info.config.count < NODES)
+            uint32_t voters = 0;
+            for (uint32_t k = 0; k < info.config.count; k++)
+                voters += px_is_voter(&info.config.member[k]);
+            if (info.empty || info.config.joint || voters < NODES)
                 return false;
         }
     return true;

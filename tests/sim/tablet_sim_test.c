@@ -1041,6 +1041,12 @@ static bool has_vote(const struct wnode *n) {
     return t && votes(tablet_replica(t), node_store(n->node, 0));
 }
 
+static bool has_lost(void *ctx) {
+    struct wnode *n = ctx;
+    return n->node && node_store(n->node, 0)->tablets &&
+           gauge_get(&tablets_stats(node_store(n->node, 0)->tablets)->lost) > 0;
+}
+
 /* A log that is damaged in the middle: the store gives it up with all that it voted for, and gets its tablets anew. */
 static void a_damaged_log_is_given_up(void) {
     struct world *w = calloc(1, sizeof *w);
@@ -1057,10 +1063,7 @@ static void a_damaged_log_is_given_up(void) {
     sim_node_crash(n->sim, SIM_KILL);
     sim_disk_each(n->sim, flip_log, n);
     start(w, n);
-    sim_run(w->sim, sim_now(w->sim) + 2 * SECOND);
-    OK(n->node != NULL);
-    uint64_t lost = n->node ? (uint64_t)gauge_get(&tablets_stats(node_store(n->node, 0)->tablets)->lost) : 0;
-    OKF(lost > 0, "nothing was lost: the damage was not seen");
+    OKF(sim_run_until(w->sim, has_lost, n, sim_now(w->sim) + 5 * SECOND), "nothing was lost: the damage was not seen");
     OK(sim_run_until(w->sim, whole_again, w, sim_now(w->sim) + 120 * SECOND));
     OKF(!w->broken[0], "%s", w->broken);
     sim_disk_each(n->sim, find_mark, &mark);
