@@ -419,6 +419,10 @@ struct expr *column_ref(struct scope *s, const PQ(ColumnRef) * c) {
             return e;
         if (!find_named(s, NULL, part[0], c->location, &item, &levels))
             return NULL;
+        if (item && item->rel->kind == REL_FUNCTION && item->rel->rows == 1 && !item->rel->ordinality &&
+            item->rel->cols == 1)
+            return col_expr(s, item->rel, 0, levels,
+                            c->location); /* a row of one column by the function is that value */
         if (item)
             unsupported(an, c->location, "whole-row references are not supported (\"%s\")", part[0]);
         else if (system_column(part[0]) && s->ns.n)
@@ -576,6 +580,45 @@ bool expand_star(struct scope *s, const PQ(Node) * target, struct target **to, u
     return expand_rel(s, item->rel, levels, c->location, to, n, cap);
 }
 
+bool whole_row(struct scope *s, const PQ(Node) * n, struct expr ***ret, uint32_t *ret_n) {
+    struct an *an = s->an;
+    const PQ(ColumnRef) *c = PQ_NODE(n, COLUMN_REF) ? n->column_ref : NULL;
+    const struct ns_item *item = NULL;
+    struct expr *bare = NULL;
+    uint32_t levels = 0;
+    bool star = c && c->n_fields == 2 && PQ_NODE(c->fields[1], A_STAR);
+    *ret = NULL;
+    if (!c || (c->n_fields != 1 && !star) || !PQ_NODE(c->fields[0], STRING))
+        return true;
+    const char *name = node_string(c->fields[0]);
+    if (!star && (!bare_column(s, name, c->location, &bare) || bare))
+        return !an->rc;
+    if (!find_named(s, NULL, name, c->location, &item, &levels))
+        return false;
+    if (!item || (item->rel->kind == REL_FUNCTION && item->rel->cols == 1))
+        return true;
+    const struct rel *r = item->rel;
+    if (r->kind == REL_JOIN || (levels == 0 && nullable(s->q, r)))
+        return unsupported(an, c->location, "whole rows of an outer join are not supported (\"%s\")", name);
+    if (2 * r->cols > FN_ARGS_MAX)
+        return unsupported(an, c->location, "a row of more than %d columns is not supported here", FN_ARGS_MAX / 2);
+    struct expr **arg = an_new(an, 2 * r->cols + 1, sizeof *arg);
+    uint32_t k = 0;
+    for (uint32_t i = 0; arg && i < r->cols; i++) {
+        if (r->col[i].hidden)
+            continue;
+        struct expr *key = expr_new(an, EXPR_CONST, col_of(COL_TEXT), 0, c->location);
+        if (!key || !(arg[k + 1] = col_expr(s, item->rel, i, levels, c->location)))
+            return false;
+        key->value = value_text(r->col[i].name, strlen(r->col[i].name));
+        arg[k] = key;
+        k += 2;
+    }
+    *ret = arg;
+    *ret_n = k;
+    return arg != NULL;
+}
+
 /* ---- FROM's items --------------------------------------------------------------------------------------------------------- */
 
 static const struct an_cte *find_cte(struct scope *s, const char *name) {
@@ -672,6 +715,7 @@ static struct expr *one_unnest(struct scope *s, const PQ(FuncCall) * c, uint32_t
 }
 
 static struct rel *range_function(struct scope *s, const PQ(RangeFunction) * f) {
+    bool pairs = false; /* rows of two columns */
     struct an *an = s->an;
     if (f->n_coldeflist) {
         unsupported(an, -1, "column definition lists are not supported");
@@ -698,13 +742,15 @@ static struct rel *range_function(struct scope *s, const PQ(RangeFunction) * f) 
         if (!call[i])
             return NULL;
         name[i] = target_name(n);
-        if (call[i]->type.type == FN_RECORD || call[i]->type.type == FN_VOID) {
+        pairs |= call[i]->kind == EXPR_SET && call[i]->call.fn->second;
+        if (call[i]->type.type == FN_RECORD || call[i]->type.type == FN_VOID || (pairs && calls > 1)) {
             unsupported(an, node_location(n), "function %s is not supported in FROM", name[i]);
             return NULL;
         }
     }
     s->lateral = was;
-    struct rel *r = rel_new(s, REL_FUNCTION, f->alias ? f->alias->aliasname : name[0], calls + (f->ordinality ? 1 : 0));
+    uint32_t cols = calls + pairs;
+    struct rel *r = rel_new(s, REL_FUNCTION, f->alias ? f->alias->aliasname : name[0], cols + (f->ordinality ? 1 : 0));
     if (!r)
         return NULL;
     r->row = call;
@@ -714,8 +760,13 @@ static struct rel *range_function(struct scope *s, const PQ(RangeFunction) * f) 
     for (uint32_t i = 0; i < calls; i++)
         r->col[i] =
             (struct rel_col){.name = calls == 1 && f->alias ? f->alias->aliasname : name[i], .type = call[i]->type};
+    const struct fn *only = calls == 1 && call[0]->kind == EXPR_SET ? call[0]->call.fn : NULL;
+    if (only && fn_set_column(only, 0))
+        r->col[0].name = fn_set_column(only, 0);
+    if (pairs)
+        r->col[1] = (struct rel_col){.name = fn_set_column(only, 1), .type = col_of((enum col_type)only->second)};
     if (f->ordinality)
-        r->col[calls] = (struct rel_col){.name = "ordinality", .type = col_of(COL_INT8)};
+        r->col[cols] = (struct rel_col){.name = "ordinality", .type = col_of(COL_INT8)};
     return alias_columns(s, r, f->alias, "table") ? r : NULL;
 }
 

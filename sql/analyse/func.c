@@ -616,6 +616,40 @@ static bool window_call(struct scope *s, const PQ(FuncCall) * f, const char *nam
     return true;
 }
 
+static const struct fn *own_function(const char *name) {
+    size_t at = 0;
+    const struct fn *f = fn_by_name(name, &at);
+    CHECK(f);
+    return f;
+}
+
+/* Whole rows are values only for the functions that make JSON of them. */
+static bool row_as_json(struct scope *s, const char *name, const PQ(Node) * n, struct expr **ret,
+                        const char **ret_name) {
+    static const struct {
+        const char *name, *row, *then;
+    } makers[] = {{"row_to_json", "$row_to_json", "to_json"},
+                  {"to_json", "$row_to_json", "to_json"},
+                  {"to_jsonb", "$row_to_jsonb", "to_jsonb"},
+                  {"json_agg", "$row_to_json", "$json_agg_rows"},
+                  {"jsonb_agg", "$row_to_jsonb", "jsonb_agg"}};
+    struct expr **column;
+    uint32_t columns;
+    *ret = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(makers); i++) {
+        if (strcmp(makers[i].name, name) != 0)
+            continue;
+        if (!whole_row(s, n, &column, &columns))
+            return false;
+        if (!column)
+            break;
+        *ret_name = makers[i].then;
+        *ret = call_new(s, own_function(makers[i].row), column, columns, node_location(n));
+        return *ret != NULL;
+    }
+    return true;
+}
+
 struct expr *function_call(struct scope *s, const PQ(FuncCall) * f) {
     struct an *an = s->an;
     const char *name = node_string(f->funcname[f->n_funcname - 1]), *written = name;
@@ -638,14 +672,23 @@ struct expr *function_call(struct scope *s, const PQ(FuncCall) * f) {
         return NULL;
     }
     struct expr **arg = an_new(an, (size_t)n + 1, sizeof *arg), *cast;
-    for (uint32_t i = 0; i < n && arg; i++)
-        if (!(arg[i] = expression(s, f->args[i])))
+    bool here = !schema || strcmp(schema, "pg_catalog") == 0;
+    const char *own = NULL; /* what is called instead */
+    for (uint32_t i = 0; i < n && arg; i++) {
+        if (here && n == 1 && !row_as_json(s, name, f->args[0], &arg[0], &own))
             return NULL;
+        if (!arg[i] && !(arg[i] = expression(s, f->args[i])))
+            return NULL;
+    }
     if (!arg)
         return NULL;
-    bool here = !schema || strcmp(schema, "pg_catalog") == 0;
     bool ours = schema && strcmp(schema, "meridian") == 0; /* their names have the schema in them */
-    const struct fn *fn = function_find(an, here ? name : ours ? written : "", written, arg, n, f->location, &cast);
+    const struct fn *fn = own ? own_function(own)
+                              : function_find(an,
+                                              here   ? name
+                                              : ours ? written
+                                                     : "",
+                                              written, arg, n, f->location, &cast);
     if (!fn) {
         if (cast && !plain_call(an, f, written))
             return NULL;
@@ -661,6 +704,8 @@ struct expr *function_call(struct scope *s, const PQ(FuncCall) * f) {
         ok = f->over ? window_call(s, f, name, e)
                      : fail(an, f->location, "42809", "window function %s requires an OVER clause", name);
     else
-        ok = plain_call(an, f, name) && (fn->kind != FN_SET || set_allowed(s, f->location));
+        ok = plain_call(an, f, name) && (fn->kind != FN_SET || set_allowed(s, f->location)) &&
+             (!fn->second || s->place == PLACE_FROM_FUNCTION ||
+              unsupported(an, f->location, "function %s is supported in FROM only", name));
     return ok ? fold(an, e) : NULL;
 }

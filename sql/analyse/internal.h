@@ -176,6 +176,8 @@ struct expr *col_expr(struct scope *s, struct rel *r, uint32_t col, uint32_t lev
 struct expr *column_ref(struct scope *s, const PQ(ColumnRef) * c);
 /* Targets for "*" and "t.*", which target is. */
 bool expand_star(struct scope *s, const PQ(Node) * target, struct target **to, uint32_t *n, uint32_t *cap);
+/* Does n name a whole relation? Its columns' names and values then, two by two; *ret NULL: it does not. False: an error. */
+bool whole_row(struct scope *s, const PQ(Node) * n, struct expr ***ret, uint32_t *ret_n);
 struct expr *expr_raise(struct an *an, const struct expr *e, uint32_t levels);
 /* Relations of a query as the rows of its target list. */
 struct rel *query_rel(struct scope *s, enum rel_kind kind, const char *alias, struct query *q);

@@ -2,14 +2,14 @@
 /*
  * setfn.c: functions that give rows, as a table of SQLite's: pgset(call, argument, ...) AS r.
  *
- * call is a place in select.set, which knows the function and its types. The columns are the value and its number from 1 (WITH
- * ORDINALITY). A function that gives one value gives one row.
+ * call is a place in select.set, which knows the function and its types. The columns are the value, its number from 1 (WITH
+ * ORDINALITY), and the second value of functions that give two. A function that gives one value gives one row.
  */
 #include <stdlib.h>
 
 #include "sql/exec/stage.h"
 
-enum { SET_ARGS_MAX = 8, COL_CALL = 2 };
+enum { SET_ARGS_MAX = 8, COL_SECOND = 2, COL_CALL = 3 };
 
 struct setfn_vtab {
     sqlite3_vtab base;
@@ -37,7 +37,7 @@ static int fail(struct stage *g, enum rc rc) {
 static int on_connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **ret, char **message) {
     (void)argc, (void)argv, (void)message;
     int code =
-        sqlite3_declare_vtab(db, "CREATE TABLE x(c0, c1, call HIDDEN, a0 HIDDEN, a1 HIDDEN, a2 HIDDEN, a3 HIDDEN, "
+        sqlite3_declare_vtab(db, "CREATE TABLE x(c0, c1, c2, call HIDDEN, a0 HIDDEN, a1 HIDDEN, a2 HIDDEN, a3 HIDDEN, "
                                  "a4 HIDDEN, a5 HIDDEN, a6 HIDDEN, a7 HIDDEN)");
     if (code != SQLITE_OK)
         return code;
@@ -152,6 +152,10 @@ static int on_column(sqlite3_vtab_cursor *vc, sqlite3_context *ctx, int col) {
         value_result(ctx, &c->value);
     else if (col == 1)
         sqlite3_result_int64(ctx, c->number);
+    else if (col == COL_SECOND && c->rows) {
+        struct value v = fn_set_second(c->rows);
+        value_result(ctx, &v);
+    }
     return SQLITE_OK;
 }
 

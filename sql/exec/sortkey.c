@@ -4,16 +4,53 @@
  *
  *     interval   its length, months as 30 days: microseconds in 16 bytes, big-endian, the sign turned
  *     array      for each element 2 and its key (key.h), or 3 for NULL, which is the greatest; then 1; then the dimensions
+ *     jsonb      kind, then a text or number as a key, or how many members and each of them; an empty array alone is the least
  */
 #include "shard/store/key.h"
 #include "sql/exec/exec_internal.h"
 #include "sql/exec/stage.h"
+#include "sql/types/jsondoc.h"
 
 static void put_interval(const void *p, struct buf *to) {
     struct interval iv = interval_load(p);
     __int128 us = iv.us + ((__int128)iv.days + (__int128)iv.months * 30) * COL_DAY_US;
     buf_put_u64be(to, (uint64_t)(us >> 64) ^ UINT64_C(1) << 63);
     buf_put_u64be(to, (uint64_t)us);
+}
+
+static enum rc put_json(const struct js *j, struct buf *to, struct err *err) {
+    struct key_part part = {.col = col_of(j->kind == JS_NUMBER ? COL_NUMERIC : COL_TEXT)};
+    struct value v;
+    enum rc rc = RC_OK;
+    buf_putc(to, (uint8_t)(j->kind + 2));
+    if (j->kind == JS_BOOL)
+        buf_putc(to, j->b ? 2 : 1);
+    if (j->kind == JS_STRING || j->kind == JS_NUMBER) {
+        v = value_text(j->p, j->n);
+        return key_put(to, &part, &v, err);
+    }
+    if (j->kind < JS_ARRAY)
+        return RC_OK;
+    buf_put_u32be(to, j->n);
+    for (uint32_t i = 0; i < j->n && !rc; i++) {
+        if (j->kind == JS_OBJECT) {
+            v = value_text(j->key[i]->p, j->key[i]->n);
+            rc = key_put(to, &part, &v, err);
+        }
+        if (!rc)
+            rc = put_json(j->item[i], to, err);
+    }
+    return rc;
+}
+
+static enum rc put_document(const struct value *v, struct arena *a, struct buf *to, struct err *err) {
+    struct js *j;
+    enum rc rc = js_parse(a, v->p, v->bytes, true, &j, err);
+    if (rc || (j->kind == JS_ARRAY && j->n == 0)) {
+        buf_putc(to, 1);
+        return rc;
+    }
+    return put_json(j, to, err);
 }
 
 static enum rc put_element(const struct col *elem, const uint8_t *p, size_t n, struct arena *a, struct buf *to,
@@ -23,6 +60,8 @@ static enum rc put_element(const struct col *elem, const uint8_t *p, size_t n, s
     enum rc rc = type_recv(elem, p, n, a, &v, err);
     if (rc)
         return rc;
+    if (elem->type == COL_JSONB)
+        return put_document(&v, a, to, err);
     if (elem->type != COL_INTERVAL)
         return key_put(to, &part, &v, err);
     put_interval(v.p, to);
@@ -81,6 +120,8 @@ static void run_pgkey(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
         put_interval(v.p, &key);
     else if (v.kind == VALUE_BLOB && type.type == COL_ARRAY)
         rc = put_array(&elem, &v, &a, &key, &err);
+    else if (v.kind == VALUE_BLOB && type.type == COL_JSONB)
+        rc = put_document(&v, &a, &key, &err);
     else
         rc = err_set(&err, RC_INVAL, "pgkey: not a value of that type");
     if (!rc)

@@ -6,6 +6,7 @@
 
 #include "shard/store/pgnum.h"
 #include "sql/functions/fn_internal.h"
+#include "sql/types/jsondoc.h"
 
 /* clang-format off */
 static const struct fn_table *const tables[] = {
@@ -22,6 +23,8 @@ static const struct fn_table *const tables[] = {
     &fn_table_format,
     &fn_table_int,
     &fn_table_internal,
+    &fn_table_json,
+    &fn_table_json_make,
     &fn_table_like,
     &fn_table_match,
     &fn_table_meridian,
@@ -141,6 +144,18 @@ static int compare_arrays(const struct col *c, const struct value *a, const stru
     return r;
 }
 
+static int compare_jsonb(const struct value *a, const struct value *b) {
+    struct arena tmp;
+    struct js *x, *y;
+    if (a->bytes == b->bytes && memcmp(a->p, b->p, a->bytes) == 0)
+        return 0;
+    arena_init(&tmp, FN_RESULT_BYTES_MAX);
+    bool bad = js_parse(&tmp, a->p, a->bytes, true, &x, NULL) || js_parse(&tmp, b->p, b->bytes, true, &y, NULL);
+    int r = bad ? value_compare(a, b) : js_compare(x, y);
+    arena_done(&tmp);
+    return r;
+}
+
 int fn_value_compare(const struct col *c, const struct value *a, const struct value *b) {
     if (a->kind != b->kind)
         return value_compare(a, b); /* NaN, a blob, is after all numbers */
@@ -152,6 +167,8 @@ int fn_value_compare(const struct col *c, const struct value *a, const struct va
     }
     if (c->type == COL_ARRAY && a->kind == VALUE_BLOB)
         return compare_arrays(c, a, b);
+    if (c->type == COL_JSONB && a->kind == VALUE_BLOB)
+        return compare_jsonb(a, b);
     return value_compare(a, b);
 }
 
@@ -302,6 +319,15 @@ static const struct fn_cast casts[] = {
     CAST(NUMERIC, FLOAT4, IMPLICIT, 1745),
     CAST(NUMERIC, FLOAT8, IMPLICIT, 1746),
     CAST(NUMERIC, NUMERIC, IMPLICIT, 1703),
+    CAST(JSON, JSONB, ASSIGNMENT, 12206),
+    CAST(JSONB, JSON, ASSIGNMENT, 12207),
+    CAST(JSONB, BOOL, EXPLICIT, 3556),
+    CAST(JSONB, NUMERIC, EXPLICIT, 3449),
+    CAST(JSONB, INT2, EXPLICIT, 3450),
+    CAST(JSONB, INT4, EXPLICIT, 3451),
+    CAST(JSONB, INT8, EXPLICIT, 3452),
+    CAST(JSONB, FLOAT4, EXPLICIT, 3453),
+    CAST(JSONB, FLOAT8, EXPLICIT, 2580),
 };
 
 const struct fn_cast *fn_cast_find(uint16_t from, uint16_t to) {

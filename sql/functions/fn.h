@@ -119,10 +119,13 @@ struct fn {
     uint8_t volatility;
     uint16_t arg[FN_ARG_TYPES]; /* enum col_type or fn_pseudo; further ones are as the last (fn_arg_type) */
     uint16_t ret;
+    uint16_t second; /* SET: the type of a second column of its rows; 0: there is none */
     fn_impl *impl;
     const struct fn_agg *agg; /* AGGREGATE */
 };
 
+/* What a column of its rows is called, where PostgreSQL gives it a name: "key", "value"; NULL: it has the function's. */
+const char *fn_set_column(const struct fn *f, int column);
 /* The declared type of the i-th argument (from 0): of a variadic function any number has one. */
 uint16_t fn_arg_type(const struct fn *f, size_t i);
 
@@ -145,6 +148,8 @@ enum rc fn_set_open(const struct fn_env *env, const struct fn *f, const struct f
 /* The next row's value (numeric: text); it lies in env->arena or with the rows. *ret_end: there was none. */
 enum rc fn_set_next(struct fn_rows *r, const struct fn_env *env, struct value *ret, bool *ret_end,
                     struct err *err) MUST_CHECK;
+/* The second column of the row that fn_set_next gave. */
+struct value fn_set_second(const struct fn_rows *r);
 void fn_set_close(struct fn_rows *r); /* NULL is fine */
 
 /* ---- what the compiler of expressions needs ------------------------------------------------------------------------ */

@@ -26,7 +26,8 @@
     {                                                                                                                  \
         .id = (oid_), .oid = (oid_), .name = (name_), .kind = FN_AGGREGATE,                                            \
         .args = (uint8_t)(sizeof((uint16_t[]){0, ##__VA_ARGS__}) / sizeof(uint16_t) - 1),                              \
-        .strict = ((flags_)&STRICT) != 0, .arg = {__VA_ARGS__}, .ret = (ret_), .agg = &(agg_),                         \
+        .strict = ((flags_)&STRICT) != 0, .volatility = (flags_)&STABLE ? FN_STABLE : FN_IMMUTABLE,                    \
+        .arg = {__VA_ARGS__}, .ret = (ret_), .agg = &(agg_),                                                           \
     }
 
 /* A part of another aggregate, or damaged. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "shard/store/pgnum.h"
+#include "sql/functions/fn_json.h"
 #include "sql/functions/fn_match.h"
 #include "sql/functions/fn_time.h"
 
@@ -39,7 +40,20 @@ enum {
     FN_STRING_TO_TABLE_NULL,
 };
 
-enum rows_kind { ROWS_NONE, ROWS_INTS, ROWS_NUMERICS, ROWS_TIMES, ROWS_ELEMENTS, ROWS_LIST };
+enum {
+    FN_JSONB_EACH = 3208,
+    FN_JSONB_ELEMENTS = 3219,
+    FN_JSONB_ELEMENTS_TEXT = 3465,
+    FN_JSONB_KEYS = 3931,
+    FN_JSONB_EACH_TEXT,
+    FN_JSON_ELEMENTS = 3955,
+    FN_JSON_KEYS = 3957,
+    FN_JSON_EACH,
+    FN_JSON_EACH_TEXT,
+    FN_JSON_ELEMENTS_TEXT = 3969
+};
+
+enum rows_kind { ROWS_JSON, ROWS_NONE, ROWS_INTS, ROWS_NUMERICS, ROWS_TIMES, ROWS_ELEMENTS, ROWS_LIST };
 
 struct fn_rows {
     enum rows_kind kind;
@@ -53,6 +67,8 @@ struct fn_rows {
     struct fn_elements elements;
     struct fn_list list; /* LIST */
     size_t index;
+    struct fn_json_rows json; /* JSON */
+    struct value second;
 };
 
 /* ---- opening ------------------------------------------------------------------------------------------------------------ */
@@ -171,6 +187,18 @@ static enum rc open_kind(struct fn_rows *r, const struct fn_env *env, const stru
     case FN_MATCHES_FLAGS:
         r->kind = ROWS_LIST;
         return fn_regexp_all(env, arg, args, &r->list, err);
+    case FN_JSONB_EACH:
+    case FN_JSONB_EACH_TEXT:
+    case FN_JSONB_ELEMENTS:
+    case FN_JSONB_ELEMENTS_TEXT:
+    case FN_JSONB_KEYS:
+    case FN_JSON_EACH:
+    case FN_JSON_EACH_TEXT:
+    case FN_JSON_ELEMENTS:
+    case FN_JSON_ELEMENTS_TEXT:
+    case FN_JSON_KEYS:
+        r->kind = ROWS_JSON;
+        return fn_json_rows_open(env, r->fn, call, arg, &r->json, err);
     case FN_PARTITION_ANCESTORS: /* there are no partitions */
         return RC_OK;
     default:
@@ -188,6 +216,7 @@ enum rc fn_set_open(const struct fn_env *env, const struct fn *f, const struct f
         return fn_no_memory(err);
     arena_init(&r->arena, FN_RESULT_BYTES_MAX * 2);
     r->fn = f;
+    r->kind = ROWS_NONE;
     struct fn_env own = *env;
     own.arena = &r->arena;
     for (size_t i = 0; i < args && !rc; i++) {
@@ -246,6 +275,9 @@ enum rc fn_set_next(struct fn_rows *r, const struct fn_env *env, struct value *r
     enum rc rc = RC_OK;
     *ret = value_null();
     switch (r->kind) {
+    case ROWS_JSON:
+        r->second = value_null();
+        return fn_json_rows_next(&r->json, env, ret, &r->second, ret_end, err);
     case ROWS_NONE:
         r->done = true;
         break;
@@ -282,6 +314,26 @@ enum rc fn_set_next(struct fn_rows *r, const struct fn_env *env, struct value *r
     return rc;
 }
 
+struct value fn_set_second(const struct fn_rows *r) {
+    return r->second;
+}
+
+const char *fn_set_column(const struct fn *f, int column) {
+    if (f->second)
+        return column ? "value" : "key";
+    return f->id == FN_JSONB_ELEMENTS || f->id == FN_JSONB_ELEMENTS_TEXT || f->id == FN_JSON_ELEMENTS ||
+                   f->id == FN_JSON_ELEMENTS_TEXT
+               ? "value"
+               : NULL;
+}
+
+/* PAIRS: rows of a key and a value. */
+#define PAIRS(oid_, name_, second_, arg_)                                                                              \
+    {                                                                                                                  \
+        .id = (oid_), .oid = (oid_), .name = (name_), .kind = FN_SET, .args = 1, .strict = true, .arg = {arg_},        \
+        .ret = COL_TEXT, .second = (second_),                                                                          \
+    }
+
 static const struct fn fns[] = {
     KIND(FN_SET, 938, "generate_series", STRICT, COL_TIMESTAMP, COL_TIMESTAMP, COL_TIMESTAMP, COL_INTERVAL),
     KIND(FN_SET, 939, "generate_series", STRICT | STABLE, COL_TIMESTAMPTZ, COL_TIMESTAMPTZ, COL_TIMESTAMPTZ,
@@ -312,9 +364,19 @@ static const struct fn fns[] = {
     KIND(FN_WINDOW, 3112, "first_value", STRICT, FN_ANYELEMENT, FN_ANYELEMENT),
     KIND(FN_WINDOW, 3113, "last_value", STRICT, FN_ANYELEMENT, FN_ANYELEMENT),
     KIND(FN_WINDOW, 3114, "nth_value", STRICT, FN_ANYELEMENT, FN_ANYELEMENT, COL_INT4),
+    PAIRS(3208, "jsonb_each", COL_JSONB, COL_JSONB),
+    KIND(FN_SET, 3219, "jsonb_array_elements", STRICT, COL_JSONB, COL_JSONB),
     KIND(FN_SET, 3259, "generate_series", STRICT, COL_NUMERIC, COL_NUMERIC, COL_NUMERIC, COL_NUMERIC),
     KIND(FN_SET, 3260, "generate_series", STRICT, COL_NUMERIC, COL_NUMERIC, COL_NUMERIC),
     KIND(FN_SET, 3425, "pg_partition_ancestors", STRICT | VOLATILE, FN_REGCLASS, FN_REGCLASS),
+    KIND(FN_SET, 3465, "jsonb_array_elements_text", STRICT, COL_TEXT, COL_JSONB),
+    KIND(FN_SET, 3931, "jsonb_object_keys", STRICT, COL_TEXT, COL_JSONB),
+    PAIRS(3932, "jsonb_each_text", COL_TEXT, COL_JSONB),
+    KIND(FN_SET, 3955, "json_array_elements", STRICT, COL_JSON, COL_JSON),
+    KIND(FN_SET, 3957, "json_object_keys", STRICT, COL_TEXT, COL_JSON),
+    PAIRS(3958, "json_each", COL_JSON, COL_JSON),
+    PAIRS(3959, "json_each_text", COL_TEXT, COL_JSON),
+    KIND(FN_SET, 3969, "json_array_elements_text", STRICT, COL_TEXT, COL_JSON),
     KIND(FN_SET, 6160, "string_to_table", 0, COL_TEXT, COL_TEXT, COL_TEXT),
     KIND(FN_SET, 6161, "string_to_table", 0, COL_TEXT, COL_TEXT, COL_TEXT, COL_TEXT),
 };

@@ -137,6 +137,8 @@ void out_column(struct out *o, const struct expr *e) {
         return;
     }
     struct source *s = r->kind == REL_TABLE || r->kind == REL_CATALOG ? find_source(o->sel, r) : NULL;
+    if (r->kind == REL_FUNCTION && r->rows == 1 && r->row[0]->kind == EXPR_SET && r->row[0]->call.fn->second && c > 0)
+        c = 3 - c; /* pgset has its number before the second value */
     if (s && s->place && s->place[c] < 0) {
         s->place[c] = (int32_t)s->fetches;
         s->fetch[s->fetches++] = c;
@@ -496,7 +498,8 @@ void no_order(struct out *o, const struct expr *e) {
 
 void print_ordered(struct out *o, const struct expr *e) {
     int class = plan_class(&e->type);
-    if (e->type.type == COL_INTERVAL || (e->type.type == COL_ARRAY && e->type.elem != COL_ENUM)) {
+    if (e->type.type == COL_INTERVAL || e->type.type == COL_JSONB ||
+        (e->type.type == COL_ARRAY && e->type.elem != COL_ENUM)) {
         out_printf(o, "pgkey(%u, %u, ", e->type.type, e->type.elem);
         print_expr(o, e);
         out_puts(o, ")");

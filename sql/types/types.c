@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "shard/store/decimal.h"
+#include "sql/types/jsondoc.h"
 #include "sql/types/real.h"
 #include "sql/types/types_internal.h"
 
@@ -134,6 +135,21 @@ static enum rc parse_int(const struct type_session *s, const struct col *c, cons
     }
 }
 
+static enum rc jsonb_value(const char *text, size_t bytes, struct arena *a, struct value *ret, struct err *err) {
+    struct js *j;
+    struct buf b;
+    enum rc rc = js_parse(a, text, bytes, true, &j, err);
+    if (rc)
+        return rc;
+    buf_init(&b, 0);
+    js_print(j, &b);
+    const void *copy = buf_rc(&b) ? NULL : arena_copy(a, b.data, b.len);
+    if (copy)
+        *ret = value_blob(copy, b.len);
+    buf_done(&b);
+    return copy ? RC_OK : type_no_memory(err);
+}
+
 enum rc type_parse(const struct type_session *s, const struct col *c, const char *text, size_t bytes, struct arena *a,
                    struct value *ret, struct err *err) {
     enum rc rc;
@@ -191,8 +207,9 @@ enum rc type_parse(const struct type_session *s, const struct col *c, const char
         struct col elem = array_elem(c);
         return (col_is_vector(c) ? vector_parse : array_parse)(s, &elem, text, bytes, a, ret, err);
     }
-    case COL_NONE:
     case COL_JSONB:
+        return jsonb_value(text, bytes, a, ret, err);
+    case COL_NONE:
     case COL_ENUM:
     case COL_TYPE_END:
         break;
@@ -261,8 +278,10 @@ enum rc type_print(const struct type_session *s, const struct col *c, const stru
         struct col elem = array_elem(c);
         return (col_is_vector(c) ? vector_print : array_print)(s, &elem, v, out, err);
     }
-    case COL_NONE:
     case COL_JSONB:
+        buf_put(out, v->p, v->bytes);
+        return RC_OK;
+    case COL_NONE:
     case COL_ENUM:
     case COL_TYPE_END:
         break;
@@ -377,8 +396,14 @@ enum rc type_recv(const struct col *c, const void *p, size_t bytes, struct arena
         struct col elem = array_elem(c);
         return array_recv(&elem, p, bytes, a, ret, err);
     }
+    case COL_JSONB: { /* a version, which is 1, and the text */
+        const char *text = p;
+        if (bytes == 0 || text[0] != 1)
+            return err_sql(err, "XX000", "unsupported jsonb version number %d", bytes ? text[0] : 0);
+        rc = text_check_utf8(text + 1, bytes - 1, err);
+        return rc ? rc : jsonb_value(text + 1, bytes - 1, a, ret, err);
+    }
     case COL_NONE:
-    case COL_JSONB:
     case COL_ENUM:
     case COL_TYPE_END:
         break;
@@ -455,8 +480,11 @@ enum rc type_send(const struct col *c, const struct value *v, struct buf *out, s
     case COL_ARRAY:
         buf_put(out, v->p, v->bytes);
         return RC_OK;
-    case COL_NONE:
     case COL_JSONB:
+        buf_putc(out, 1);
+        buf_put(out, v->p, v->bytes);
+        return RC_OK;
+    case COL_NONE:
     case COL_ENUM:
     case COL_TYPE_END:
         break;
