@@ -549,13 +549,15 @@ static bool see_lowest(void *ctx, struct expr *e, uint32_t levels) {
     return true;
 }
 
+static bool sorted_set(const char *name) {
+    return strcmp(name, "percentile_cont") == 0 || strcmp(name, "percentile_disc") == 0 || strcmp(name, "mode") == 0;
+}
+
 static bool aggregate_call(struct scope *s, const PQ(FuncCall) * f, const char *name, struct expr *e) {
     struct an *an = s->an;
     struct lowest l = {.level = -1};
     e->star = f->agg_star;
     e->distinct = f->agg_distinct;
-    if (f->agg_within_group)
-        return unsupported(an, f->location, "WITHIN GROUP is not supported");
     if (e->args == 0 && !f->agg_star)
         return fail(an, f->location, "42809", "%s(*) must be used to call a parameterless aggregate function", name);
     if (f->over && f->agg_distinct)
@@ -564,6 +566,13 @@ static bool aggregate_call(struct scope *s, const PQ(FuncCall) * f, const char *
         return fail(an, f->location, "0A000", "aggregate ORDER BY is not implemented for window functions");
     if (f->agg_filter && !(e->filter = boolean_at(s, f->agg_filter, PLACE_FILTER, "FILTER")))
         return false;
+    if (sorted_set(name) != f->agg_within_group)
+        return f->agg_within_group
+                   ? fail(an, f->location, "42809",
+                          "%s is not an ordered-set aggregate, so it cannot have WITHIN GROUP", name)
+                   : fail(an, f->location, "42809", "WITHIN GROUP is required for ordered-set aggregate %s", name);
+    if (f->over && f->agg_within_group)
+        return fail(an, f->location, "0A000", "OVER is not supported for ordered-set aggregate %s", name);
     if (f->over)
         return true;
     if ((f->n_agg_order || f->agg_distinct) && !aggregate_order(s, f->agg_order, f->n_agg_order, e, f->agg_distinct))
@@ -654,7 +663,13 @@ struct expr *function_call(struct scope *s, const PQ(FuncCall) * f) {
     struct an *an = s->an;
     const char *name = node_string(f->funcname[f->n_funcname - 1]), *written = name;
     const char *schema = f->n_funcname > 1 ? node_string(f->funcname[f->n_funcname - 2]) : NULL;
-    uint32_t n = (uint32_t)f->n_args;
+    uint32_t n = (uint32_t)f->n_args, direct = n;
+    if (f->agg_within_group && !sorted_set(name)) {
+        unsupported(an, f->location, "WITHIN GROUP of %s is not supported", name);
+        return NULL;
+    }
+    if (f->agg_within_group) /* what is sorted by is an argument too */
+        n += (uint32_t)f->n_agg_order;
     if (f->n_funcname > 2) {
         unsupported(an, f->location, "functions of other databases are not supported");
         return NULL;
@@ -675,9 +690,10 @@ struct expr *function_call(struct scope *s, const PQ(FuncCall) * f) {
     bool here = !schema || strcmp(schema, "pg_catalog") == 0;
     const char *own = NULL; /* what is called instead */
     for (uint32_t i = 0; i < n && arg; i++) {
-        if (here && n == 1 && !row_as_json(s, name, f->args[0], &arg[0], &own))
+        const PQ(Node) *node = i < direct ? f->args[i] : f->agg_order[i - direct]->sort_by->node;
+        if (here && n == 1 && !row_as_json(s, name, node, &arg[0], &own))
             return NULL;
-        if (!arg[i] && !(arg[i] = expression(s, f->args[i])))
+        if (!arg[i] && !(arg[i] = expression(s, node)))
             return NULL;
     }
     if (!arg)

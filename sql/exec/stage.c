@@ -65,10 +65,10 @@ enum rc exec_ext_open(sqlite3 *db, void *ctx, struct err *err) {
 /* ---- a stage ----------------------------------------------------------------------------------------------------- */
 
 /* Why SQLite failed: what a source said, what a function said, or what SQLite says itself. */
-static enum rc failed(struct stage *g, const char *doing, struct err *err) {
+enum rc stage_failed(struct stage *g, const char *doing, struct err *err) {
     struct err of_function;
     if (g->rc) {
-        if (err)
+        if (err && err != &g->err)
             *err = g->err;
         return g->rc;
     }
@@ -126,6 +126,8 @@ static enum rc open_db(struct stage *g, struct err *err) {
         rc = exec_ext_open(g->db, NULL, err);
     if (!rc && g->select->sets > 0)
         rc = setfn_register(g, err);
+    for (uint32_t i = 0; i < g->select->laterals && !rc; i++)
+        rc = lateral_register(g, i, err);
     if (!rc)
         vfs_set_yield(g->db, g->e->env->store->reactor);
     return rc;
@@ -146,7 +148,7 @@ static enum rc prepare(struct stage *g, struct err *err) {
     int code = sqlite3_prepare_v2(g->db, sql, -1, &g->stmt, NULL);
     if (code == SQLITE_OK)
         return bind_slots(g, err);
-    enum rc rc = failed(g, "prepare the final stage", err);
+    enum rc rc = stage_failed(g, "prepare the final stage", err);
     err_detail(err, "%.300s", sql);
     return rc;
 }
@@ -184,7 +186,7 @@ enum rc stage_next(struct stage *g, const struct value **ret, struct err *err) {
         return RC_OK;
     }
     if (code != SQLITE_ROW)
-        return failed(g, "the final stage", err);
+        return stage_failed(g, "the final stage", err);
     for (uint32_t i = 0; i < g->select->columns; i++)
         if (value_column(g->stmt, (int)i, &g->row[i]))
             return err_set(err, RC_NOMEM, "%s", rc_text(RC_NOMEM));

@@ -62,6 +62,10 @@ enum rc sortkey_register(sqlite3 *db, struct err *err) MUST_CHECK;
 enum rc anyfn_register(sqlite3 *db, struct err *err) MUST_CHECK;
 /* pgset, functions that give rows. */
 enum rc setfn_register(struct stage *g, struct err *err) MUST_CHECK;
+/* pglat<number>. */
+enum rc lateral_register(struct stage *g, uint32_t number, struct err *err) MUST_CHECK;
+/* Why SQLite failed. */
+enum rc stage_failed(struct stage *g, const char *doing, struct err *err);
 void vsource_done(struct vsource *s);
 
 #endif

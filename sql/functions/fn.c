@@ -13,6 +13,7 @@ static const struct fn_table *const tables[] = {
     &fn_table_agg,
     &fn_table_agg_float,
     &fn_table_agg_num,
+    &fn_table_agg_sorted,
     &fn_table_array,
     &fn_table_bytes,
     &fn_table_catalog,

@@ -19,10 +19,10 @@ struct fn_table {
     size_t n;
 };
 
-extern const struct fn_table fn_table_agg, fn_table_agg_float, fn_table_agg_num, fn_table_array, fn_table_bytes,
-    fn_table_catalog, fn_table_char, fn_table_char_num, fn_table_char_parse, fn_table_float, fn_table_format,
-    fn_table_int, fn_table_internal, fn_table_json, fn_table_json_make, fn_table_like, fn_table_match, fn_table_numeric,
-    fn_table_session, fn_table_set, fn_table_text, fn_table_time, fn_table_time_part;
+extern const struct fn_table fn_table_agg, fn_table_agg_float, fn_table_agg_num, fn_table_agg_sorted, fn_table_array,
+    fn_table_bytes, fn_table_catalog, fn_table_char, fn_table_char_num, fn_table_char_parse, fn_table_float,
+    fn_table_format, fn_table_int, fn_table_internal, fn_table_json, fn_table_json_make, fn_table_like, fn_table_match,
+    fn_table_numeric, fn_table_session, fn_table_set, fn_table_text, fn_table_time, fn_table_time_part;
 
 extern const struct fn_table fn_table_meridian;
 

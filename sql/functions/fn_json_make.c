@@ -88,7 +88,7 @@ enum rc fn_json_put(const struct fn_env *env, struct buf *b, const struct col *c
         break;
     }
     buf_init(&text, FN_RESULT_BYTES_MAX);
-    rc = fn_print(env, c, v, &text, err);
+    rc = type_print(env->types, c, v, &text, err);
     if (!rc && buf_rc(&text))
         rc = fn_no_memory(err);
     if (rc) {
@@ -141,7 +141,7 @@ static enum rc put_key(const struct fn_env *env, struct buf *b, const struct col
         return RC_OK;
     }
     buf_init(&text, FN_RESULT_BYTES_MAX);
-    enum rc rc = fn_print(env, c, v, &text, err);
+    enum rc rc = type_print(env->types, c, v, &text, err);
     if (!rc && buf_rc(&text))
         rc = fn_no_memory(err);
     if (!rc && (c->type == COL_TIMESTAMP || c->type == COL_TIMESTAMPTZ || c->type == COL_DATE))

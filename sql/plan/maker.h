@@ -55,6 +55,11 @@ struct out {
     /* Functions among the targets that give rows: joined to FROM, from the query's first on. */
     const struct expr **joined;
     uint32_t joins, joins_max, sets_max;
+    /* A text of its own (print_lateral.c): columns of what is not in `inside` are values of the row that it is joined to. */
+    bool apart;
+    const struct query *inside; /* NULL: nothing is */
+    const struct expr **outer;
+    uint32_t outers, outers_max, laterals_max;
 };
 
 /* ---- maker.c ----------------------------------------------------------------------------------------------------- */
@@ -146,6 +151,17 @@ void print_query(struct out *o, const struct query *q, const struct plan_column 
 /* " FROM r1 JOIN r2 ON ..." */
 void print_from(struct out *o, const struct query *q);
 void print_order(struct out *o, const struct query *q);
+void print_limit(struct out *o, const struct query *q);
+/* A call of a function that gives rows, in FROM. */
+void print_set_call(struct out *o, const struct expr *e);
+/* False: it refers to nothing before it. */
+bool print_lateral(struct out *o, const struct rel *r);
+/* ROWS FROM (f, g, ...) */
+void print_functions(struct out *o, const struct rel *r);
+bool out_is_outer(const struct out *o, const struct rel *r);
+void out_outer(struct out *o, const struct expr *col);
+/* A query that groups by several sets; its WITH is printed. */
+void print_grouping_sets(struct out *o, const struct query *q, const struct plan_column *as);
 
 void print_merge(struct out *o, const struct expr *agg, uint32_t rel, uint32_t col);
 /* A part of an aggregate, in a fragment, and the whole from such parts. */

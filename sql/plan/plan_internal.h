@@ -145,6 +145,14 @@ struct set_call {
     struct fn_call types;
 };
 
+/* A text of the final stage that is run for each row it is joined to, with values of that row. */
+enum { LATERAL_ARGS_FROM = 201 }; /* ?201 is the first of them */
+struct lateral {
+    struct text text;
+    uint32_t args, cols;
+    const char *shape; /* the declaration of the virtual table */
+};
+
 struct select {
     struct plan_column *column;
     uint32_t columns; /* of rows as they come out */
@@ -159,6 +167,8 @@ struct select {
     uint32_t sources;
     struct set_call *set;
     uint32_t sets;
+    struct lateral *lateral;
+    uint32_t laterals;
     bool only_final; /* something needs the gateway */
     bool keeps_rows; /* RIGHT and FULL joins: SQLite remembers rows by their rowid, so rows are read once and kept */
     const char *why_final; /* for EXPLAIN */

@@ -132,6 +132,10 @@ static struct source *find_source(const struct select *sel, const struct rel *r)
 void out_column(struct out *o, const struct expr *e) {
     const struct rel *r = e->col.rel;
     uint32_t c = e->col.col, n = maker_rel(o->m, r);
+    if (out_is_outer(o, r)) {
+        out_outer(o, e);
+        return;
+    }
     if (r->kind == REL_TABLE && o->mode == OUT_FRAGMENT) {
         out_printf(o, "r%u.c%u", n, r->table->column[c].id);
         return;

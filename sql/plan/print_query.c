@@ -406,7 +406,7 @@ static void print_values(struct out *o, const struct rel *r) {
 }
 
 /* pgset(call, argument, ...): a virtual table with hidden columns. */
-static void print_set_call(struct out *o, const struct expr *e) {
+void print_set_call(struct out *o, const struct expr *e) {
     struct maker *m = o->m;
     bool set = (e->kind == EXPR_CALL || e->kind == EXPR_SET) && e->call.fn && e->call.fn->kind == FN_SET;
     if (o->mode != OUT_FINAL) {
@@ -436,11 +436,10 @@ static void print_set_call(struct out *o, const struct expr *e) {
 }
 
 static void print_function(struct out *o, const struct rel *r) {
-    if (r->rows != 1) {
-        maker_unsupported(o->m, r->rows ? r->row[0]->location : -1, "ROWS FROM is not supported");
-        return;
-    }
-    print_set_call(o, r->row[0]);
+    if (r->rows == 1)
+        print_set_call(o, r->row[0]);
+    else
+        print_functions(o, r);
 }
 
 void print_set_target(struct out *o, const struct expr *e) {
@@ -484,10 +483,6 @@ static void print_rel(struct out *o, const struct rel *r) {
     uint32_t n = maker_rel(o->m, r);
     if (o->m->rc)
         return;
-    if (r->lateral && r->kind != REL_FUNCTION) {
-        maker_unsupported(o->m, -1, "LATERAL is not supported");
-        return;
-    }
     switch (r->kind) {
     case REL_TABLE:
     case REL_CATALOG:
@@ -503,6 +498,8 @@ static void print_rel(struct out *o, const struct rel *r) {
         }
         break;
     case REL_QUERY:
+        if (r->lateral && print_lateral(o, r))
+            break;
         out_puts(o, "(");
         print_query(o, r->query, NULL, 0);
         out_puts(o, ")");
@@ -612,7 +609,7 @@ void print_order(struct out *o, const struct query *q) {
     }
 }
 
-static void print_limit(struct out *o, const struct query *q) {
+void print_limit(struct out *o, const struct query *q) {
     struct col int8 = col_of(COL_INT8);
     if (q->with_ties) {
         maker_unsupported(o->m, -1, "WITH TIES is not supported");
@@ -733,10 +730,6 @@ static void print_targets(struct out *o, const struct query *q, const struct pla
 
 static void print_group(struct out *o, const struct query *q) {
     const char *before = " GROUP BY ";
-    if (q->grouping_sets > 0) {
-        maker_unsupported(o->m, -1, "GROUPING SETS, ROLLUP and CUBE are not supported");
-        return;
-    }
     for (uint32_t i = 0; i < q->groups; i++) {
         if (expr_fixed(q->group[i]))
             continue;
@@ -803,6 +796,10 @@ void print_query(struct out *o, const struct query *q, const struct plan_column 
             print_set(o, q, own, n);
         print_order(o, q);
         print_limit(o, q);
+        return;
+    }
+    if (q->grouping_sets > 0) {
+        print_grouping_sets(o, q, as);
         return;
     }
     if (q->distincts > 0) {

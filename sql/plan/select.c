@@ -304,7 +304,7 @@ static void gather_query(struct gather *g, const struct query *q) {
 
 static bool test_lateral_function(const struct rel *r, void *ctx) {
     (void)ctx;
-    return r->kind == REL_FUNCTION;
+    return r->kind == REL_FUNCTION || (r->kind == REL_QUERY && r->lateral);
 }
 
 static bool test_right_join(const struct rel *r, void *ctx) {
@@ -323,7 +323,7 @@ static void find_why(const struct query *q, struct select *sel) {
     if (query_any(q, test_session, NULL))
         sel->why_final = "functions of the session";
     else if (query_any_rel(q, test_lateral_function, NULL) || query_any(q, test_set, NULL))
-        sel->why_final = "set-returning functions";
+        sel->why_final = "set-returning functions or LATERAL";
     else
         return;
     sel->only_final = true;

@@ -714,8 +714,16 @@ enum rc ddl_run(struct utility *u, bool *ret_known, struct err *err) {
     case PG_QUERY__NODE__NODE_VIEW_STMT:
         DDL("CREATE VIEW", ddl_create_view(&d, err));
     case PG_QUERY__NODE__NODE_CREATE_TABLE_AS_STMT:
-        return sess_unsupported(u->script, -1, err,
-                                "CREATE TABLE AS is not supported: create the table, then INSERT ... SELECT");
+        if (n->create_table_as_stmt->objtype != PG_QUERY__OBJECT_TYPE__OBJECT_TABLE)
+            return sess_unsupported(u->script, n->create_table_as_stmt->into->rel->location, err,
+                                    "CREATE MATERIALIZED VIEW is not supported");
+        DDL("CREATE TABLE AS", ddl_create_as(&d, n->create_table_as_stmt->query, n->create_table_as_stmt->into,
+                                             n->create_table_as_stmt->if_not_exists, err));
+    case PG_QUERY__NODE__NODE_SELECT_STMT:
+        if (n->select_stmt->into_clause)
+            DDL("SELECT INTO", ddl_select_into(&d, n->select_stmt, err));
+        *ret_known = false;
+        return RC_OK;
     default:
         *ret_known = false;
         return RC_OK;

@@ -152,6 +152,10 @@ enum rc ddl_drop_foreign(struct ddl *d, const struct cat_object *o, const char *
 enum rc ddl_unrefer(struct ddl *d, const struct cat_table *t, int column, const struct cat_index *index,
                     const char *what, const char *name, bool cascade, struct err *err) WAITS;
 
+enum rc ddl_create_as(struct ddl *d, const PgQuery__Node *query, const PgQuery__IntoClause *into, bool if_not_exists,
+                      struct err *err) WAITS;
+enum rc ddl_select_into(struct ddl *d, const PgQuery__SelectStmt *s, struct err *err) WAITS;
+
 /* The statement under way is a CREATE VIEW. */
 enum rc ddl_create_view(struct ddl *d, struct err *err) WAITS;
 /* Views that read a table or view, by way of other views too, with references; column: only those that read that one, -1: any. */

@@ -94,3 +94,8 @@ insert into js values (2, '[]');
 insert into js values (3, '{"a": 1}') returning d -> 'a';
 select * from js order by id;
 insert into js values (3, '{"b": 2}') on conflict (id) do update set d = js.d || excluded.d returning d;
+create table jn (id int primary key, v numeric(8,2), i interval, b bytea);
+insert into jn values (1, 1.50, '1 day', '\x01'), (2, 2, null, null);
+select json_agg(v order by id), jsonb_agg(i order by id), json_object_agg(v, b order by id), to_json(max(v)) from jn;
+select jsonb_build_object('v', v, 'i', i) from jn order by id;
+select row_to_json(jn) from jn order by id;
