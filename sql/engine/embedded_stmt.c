@@ -313,7 +313,9 @@ static bool describe(struct embedded_stmt *st) {
         st->cap = n;
     }
     for (size_t i = 0; i < n; i++)
-        st->column[i] = (struct engine_column){st->stmt->column[i].name, type_oid(&st->stmt->column[i].type)};
+        st->column[i] =
+            (struct engine_column){st->stmt->column[i].name, type_oid(&st->stmt->column[i].type),
+                                   st->stmt->column[i].type.typmod < 0 ? -1 : st->stmt->column[i].type.typmod};
     st->pub.columns = n;
     st->pub.column = st->column;
     st->pub.cell = st->cell;

@@ -161,7 +161,7 @@ static int describe(struct remote_stmt *st, const PGresult *res, struct api_erro
     if (!reserve(st, (size_t)n))
         return api_error_set(err, MERIDIAN_NOMEM, "53200", "out of memory");
     for (int i = 0; i < n; i++)
-        st->column[i] = (struct engine_column){PQfname(res, i), PQftype(res, i)};
+        st->column[i] = (struct engine_column){PQfname(res, i), PQftype(res, i), PQfmod(res, i)};
     st->pub.columns = (size_t)n;
     st->pub.column = st->column;
     st->pub.cell = st->cell;

@@ -7,7 +7,7 @@
 #include "sql/main/commands.h"
 #include "sql/shell/shell.h"
 
-enum { EXIT_CONFIG = 1, ACTIONS_MAX = 256, SETS_MAX = 256 };
+enum { EXIT_CONFIG = 1, ACTIONS_MAX = 256, SETS_MAX = 256, PSETS_MAX = 64 };
 
 static const char help_text[] =
     "meridian sql: the SQL shell\n"
@@ -19,10 +19,15 @@ static const char help_text[] =
     "  -c, --command SQL        run this, then exit; may be given several times, also together with -f\n"
     "  -f, --file FILE          run the statements of FILE, then exit; - is standard input\n"
     "  -v, --set NAME=VALUE     set a variable; -v ON_ERROR_STOP=1 ends a script at its first error\n"
-    "      --format FORMAT      aligned, unaligned, csv or json\n"
+    "      --format FORMAT      aligned, unaligned, wrapped, csv, html or json\n"
     "  -A, -t, -x, -F SEP       unaligned; rows only; expanded; field separator of unaligned\n"
-    "  -q, --quiet              results only            -a, --echo-all   show what a script reads\n"
+    "  -H, --csv, -P NAME=VALUE html; csv; as \\pset does it\n"
+    "  -o, --output FILE        send results there, or with |COMMAND to a program\n"
+    "  -q, --quiet              results only\n"
+    "  -a, -e, -b, -E           show what a script reads; statements; those that fail; queries of \\d\n"
     "  -1                       everything of -c and -f in one transaction\n"
+    "  -S, -X                   a line is a statement; no startup file (~/.meridianrc, or what MERIDIANRC names)\n"
+    "  -l, -V                   list the databases; tell the version\n"
     "\n"
     "Without -c and -f it reads standard input: statements that end with ;, and commands: \\? lists them.\n"
     "\n"
@@ -33,9 +38,10 @@ static const char help_text[] =
 struct options {
     struct shell_conf conf;
     struct shell_action action[ACTIONS_MAX];
-    const char *set[SETS_MAX];
+    const char *set[SETS_MAX], *pset[PSETS_MAX];
     const char *database;
     char *url;
+    bool version;
 };
 
 static int complain(const char *fmt, ...) PRINTF_LIKE(1, 2);
@@ -50,13 +56,12 @@ static int complain(const char *fmt, ...) {
 }
 
 static int set_format(struct print_options *p, const char *value) {
-    static const char *const names[] = {"aligned", "unaligned", "csv", "json"};
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        if (strcmp(value, names[i]) == 0) {
+    for (int i = 0; i < PRINT_FORMATS; i++)
+        if (strcmp(value, print_format_name((enum print_format)i)) == 0) {
             p->format = (enum print_format)i;
             return 0;
         }
-    return complain("--format: there are aligned, unaligned, csv and json, not \"%s\"", value);
+    return complain("--format: there are aligned, unaligned, wrapped, csv, html and json, not \"%s\"", value);
 }
 
 static int with_value(struct options *o, char what, const char *value) {
@@ -77,6 +82,14 @@ static int with_value(struct options *o, char what, const char *value) {
         return 0;
     case 'F':
         o->conf.print.separator = value;
+        return 0;
+    case 'P':
+        if (o->conf.psets == PSETS_MAX)
+            return complain("more than %d of -P", PSETS_MAX);
+        o->pset[o->conf.psets++] = value;
+        return 0;
+    case 'o':
+        o->conf.out = value;
         return 0;
     case 'm':
         return set_format(&o->conf.print, value);
@@ -101,12 +114,40 @@ static int without_value(struct options *o, char what) {
         o->conf.quiet = true;
         break;
     case 'a':
-        o->conf.echo_all = true;
+        o->conf.echo = "all";
+        break;
+    case 'e':
+        o->conf.echo = "queries";
+        break;
+    case 'b':
+        o->conf.echo = "errors";
+        break;
+    case 'E':
+        o->conf.echo_hidden = true;
+        break;
+    case 'S':
+        o->conf.single_line = true;
+        break;
+    case 'X':
+        o->conf.no_startup = true;
+        break;
+    case 'H':
+        o->conf.print.format = PRINT_HTML;
+        break;
+    case 'C':
+        o->conf.print.format = PRINT_CSV;
+        break;
+    case 'l':
+        if (o->conf.actions < ACTIONS_MAX)
+            o->action[o->conf.actions++] = (struct shell_action){'c', "\\l"};
+        break;
+    case 'V':
+        o->version = true;
         break;
     case '1':
         o->conf.one_transaction = true;
         break;
-    default: /* -X, -w: there is no startup file, and no prompt for a password */
+    default: /* -w: there is no prompt for a password */
         break;
     }
     return 0;
@@ -117,10 +158,19 @@ static char letter_of(const char *name, size_t bytes) {
     static const struct {
         const char *name;
         char letter;
-    } names[] = {{"url", 'u'},       {"command", 'c'},        {"file", 'f'},        {"set", 'v'},
-                 {"variable", 'v'},  {"format", 'm'},         {"quiet", 'q'},       {"echo-all", 'a'},
-                 {"dbname", 'd'},    {"no-align", 'A'},       {"tuples-only", 't'}, {"expanded", 'x'},
-                 {"no-psqlrc", 'X'}, {"field-separator", 'F'}};
+    } names[] = {{"url", 'u'},          {"command", 'c'},
+                 {"file", 'f'},         {"set", 'v'},
+                 {"variable", 'v'},     {"format", 'm'},
+                 {"quiet", 'q'},        {"echo-all", 'a'},
+                 {"dbname", 'd'},       {"no-align", 'A'},
+                 {"tuples-only", 't'},  {"expanded", 'x'},
+                 {"no-psqlrc", 'X'},    {"field-separator", 'F'},
+                 {"echo-queries", 'e'}, {"echo-errors", 'b'},
+                 {"echo-hidden", 'E'},  {"single-line", 'S'},
+                 {"no-startup", 'X'},   {"html", 'H'},
+                 {"csv", 'C'},          {"list", 'l'},
+                 {"version", 'V'},      {"pset", 'P'},
+                 {"output", 'o'},       {"single-transaction", '1'}};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (strlen(names[i].name) == bytes && strncmp(names[i].name, name, bytes) == 0)
             return names[i].letter;
@@ -132,7 +182,7 @@ static int long_option(struct options *o, int argc, char **argv, int *at) {
     char letter = letter_of(name, value ? (size_t)(value - name) : strlen(name));
     if (!letter)
         return complain("there is no option %s; see --help", argv[*at]);
-    if (!strchr("ucfvFmd", letter))
+    if (!strchr("ucfvFmdPo", letter))
         return value ? complain("%s takes no value", argv[*at]) : without_value(o, letter);
     if (!value && *at + 1 == argc)
         return complain("%s wants a value", argv[*at]);
@@ -141,9 +191,9 @@ static int long_option(struct options *o, int argc, char **argv, int *at) {
 
 static int short_options(struct options *o, int argc, char **argv, int *at) {
     for (const char *p = argv[*at] + 1; *p; p++) {
-        if (!strchr("ucfvFdAtxqa1Xw", *p))
+        if (!strchr("ucfvFdPoAtxqaebESHlV1Xw", *p))
             return complain("there is no option %s; see --help", argv[*at]);
-        if (!strchr("ucfvFd", *p)) {
+        if (!strchr("ucfvFdPo", *p)) {
             without_value(o, *p);
             continue;
         }
@@ -179,9 +229,10 @@ int cmd_sql(int argc, char **argv) {
     if (!o)
         return complain("out of memory");
     o->conf.url = "postgres://meridian@127.0.0.1:7432/meridian";
-    o->conf.print = (struct print_options){.null = "", .separator = "|"};
+    o->conf.print = (struct print_options){.null = "", .separator = "|", .border = 1};
     o->conf.action = o->action;
     o->conf.set = o->set;
+    o->conf.pset = o->pset;
     int code = parse(o, argc, argv);
     if (!code && o->database && strstr(o->database, "://")) {
         o->conf.url = o->database;
@@ -195,7 +246,9 @@ int cmd_sql(int argc, char **argv) {
         else
             o->conf.url = o->url;
     }
-    if (!code)
+    if (!code && o->version)
+        printf("meridian sql %s\n", meridian_version());
+    else if (!code)
         code = shell_run(&o->conf);
     free(o->url);
     free(o);

@@ -121,6 +121,11 @@ char *command_arg(struct shell *sh, const char **at) {
     return steal(&b);
 }
 
+/* The same, with its double quotes kept: a name that somebody else reads. */
+static char *command_name(struct shell *sh, const char **at) {
+    return command_arg(sh, at);
+}
+
 char *command_rest(const char **at) {
     while (**at == ' ' || **at == '\t')
         ++*at;
@@ -189,100 +194,14 @@ static bool conditional(struct shell *sh, const char *name, const char **at, boo
     return true;
 }
 
-/* ---- settings ------------------------------------------------------------------------------------------------------------------ */
-
-/* on, off, or the other of what it is. */
-static bool toggle(struct shell *sh, const char *name, const char *arg, bool *value) {
-    if (!arg)
-        *value = !*value;
-    else if (var_is_on(arg))
-        *value = true;
-    else if (strcasecmp(arg, "off") == 0 || strcasecmp(arg, "false") == 0 || strcmp(arg, "0") == 0 ||
-             strcasecmp(arg, "no") == 0)
-        *value = false;
-    else {
-        shell_error(sh, "unrecognized value \"%s\" for \"%s\": Boolean expected", arg, name);
-        return false;
-    }
-    return true;
-}
-
 static void say(struct shell *sh, const char *text) {
     if (!sh->quiet)
         printf("%s\n", text);
 }
 
-static bool set_format(struct shell *sh, const char *arg) {
-    static const char *const names[] = {"aligned", "unaligned", "csv", "json"};
-    char text[64];
-    for (size_t i = 0; arg && i < ARRAY_LEN(names); i++)
-        if (strcmp(arg, names[i]) == 0) {
-            sh->print.format = (enum print_format)i;
-            snprintf(text, sizeof text, "Output format is %s.", names[i]);
-            say(sh, text);
-            return true;
-        }
-    shell_error(sh, "\\pset: allowed formats are aligned, csv, json, unaligned");
-    return false;
-}
-
-static bool set_expanded(struct shell *sh, const char *arg) {
-    bool ok = toggle(sh, "expanded", arg, &sh->print.expanded);
-    if (ok)
-        say(sh, sh->print.expanded ? "Expanded display is on." : "Expanded display is off.");
-    return ok;
-}
-
-static bool set_tuples_only(struct shell *sh, const char *arg) {
-    bool ok = toggle(sh, "tuples_only", arg, &sh->print.tuples_only);
-    if (ok)
-        say(sh, sh->print.tuples_only ? "Tuples only is on." : "Tuples only is off.");
-    return ok;
-}
-
-/* Texts that pset keeps live as variables. */
-static const char *keep(struct shell *sh, const char *name, const char *value) {
-    var_set(sh, name, value);
-    return var_get(sh, name);
-}
-
-static bool pset(struct shell *sh, const char *name, const char *arg) {
-    char text[256];
-    if (!name) {
-        printf("expanded     %s\nfieldsep     '%s'\nformat       %d\nnull         '%s'\ntuples_only  %s\n",
-               sh->print.expanded ? "on" : "off", sh->print.separator, (int)sh->print.format, sh->print.null,
-               sh->print.tuples_only ? "on" : "off");
-        return true;
-    }
-    if (strcmp(name, "format") == 0)
-        return set_format(sh, arg);
-    if (strcmp(name, "expanded") == 0 || strcmp(name, "x") == 0 || strcmp(name, "vertical") == 0)
-        return set_expanded(sh, arg);
-    if (strcmp(name, "tuples_only") == 0 || strcmp(name, "t") == 0)
-        return set_tuples_only(sh, arg);
-    if (strcmp(name, "null") == 0) {
-        sh->print.null = keep(sh, "PSET_NULL", arg ? arg : "");
-        snprintf(text, sizeof text, "Null display is \"%s\".", sh->print.null);
-    } else if (strcmp(name, "fieldsep") == 0) {
-        sh->print.separator = keep(sh, "PSET_FIELDSEP", arg ? arg : "|");
-        snprintf(text, sizeof text, "Field separator is \"%s\".", sh->print.separator);
-    } else if (strcmp(name, "pager") == 0) {
-        bool on = !sh->no_pager;
-        if (!toggle(sh, "pager", arg, &on))
-            return false;
-        sh->no_pager = !on;
-        snprintf(text, sizeof text, on ? "Pager is used for long output." : "Pager usage is off.");
-    } else {
-        shell_error(sh, "\\pset: unknown option: %s", name);
-        return false;
-    }
-    say(sh, text);
-    return true;
-}
-
 /* ---- files and programs ------------------------------------------------------------------------------------------------------- */
 
-static bool output_to(struct shell *sh, const char *arg) {
+bool command_output(struct shell *sh, const char *arg) {
     if (sh->out != stdout)
         fclose(sh->out); // NOLINT: what it could not write was told to nobody so far either
     sh->out = stdout;
@@ -442,13 +361,32 @@ static bool go(struct shell *sh, const char *name, const char *arg) {
 static bool gexec(struct shell *sh) {
     struct print_table t;
     char *sql = take_buffer(sh);
-    bool ok = shell_query(sh, sql, &t);
+    bool ok = shell_fetch(sh, sql, &t);
     if (ok) {
         for (size_t i = 0; i < t.cells && !sh->quit && (ok || !sh->on_error_stop); i++)
             if (t.cell[i])
                 ok &= shell_execute(sh, t.cell[i]);
         print_table_done(&t);
     }
+    free(sql);
+    return ok;
+}
+
+static bool gdesc(struct shell *sh) {
+    char *sql = take_buffer(sh);
+    bool ok = *sql ? shell_describe(sh, sql) : true;
+    free(sql);
+    return ok;
+}
+
+static bool crosstab(struct shell *sh, const char **at) {
+    char *arg[4] = {NULL};
+    for (size_t i = 0; i < ARRAY_LEN(arg) && (i == 0 || arg[i - 1]); i++)
+        arg[i] = command_name(sh, at);
+    char *sql = take_buffer(sh);
+    bool ok = *sql ? crosstab_command(sh, sql, arg) : true;
+    for (size_t i = 0; i < ARRAY_LEN(arg); i++)
+        free(arg[i]);
     free(sql);
     return ok;
 }
@@ -467,7 +405,7 @@ static bool watch(struct shell *sh, const char *arg) {
         struct print_table t;
         strftime(date, sizeof date, "%a %b %e %H:%M:%S %Y", localtime_r(&now, &tm));
         snprintf(title, sizeof title, "%s (every %gs)\n", date, seconds);
-        ok = shell_query(sh, sql, &t);
+        ok = shell_fetch(sh, sql, &t);
         if (!ok)
             break;
         t.title = title;
@@ -488,41 +426,43 @@ static bool watch(struct shell *sh, const char *arg) {
 /* ---- help -------------------------------------------------------------------------------------------------------------------------- */
 
 static void help(struct shell *sh) {
-    fputs("General\n"
-          "  \\g [FILE], \\gx, \\gset [PREFIX], \\gexec, \\watch [SEC]   run the statement: to a file, expanded, into\n"
-          "                         variables, its results as statements, again and again\n"
-          "  \\c [DATABASE|URL]      connect anew                \\conninfo   what this is connected to\n"
-          "  \\? \\h                  help                        \\q          quit\n"
-          "The statement being typed\n"
-          "  \\e [FILE]  edit it     \\p  show it    \\r  forget it    \\w FILE  write it\n"
-          "Files\n"
-          "  \\i FILE, \\ir FILE      read statements             \\o [FILE|'|COMMAND']  send results there\n"
-          "  \\copy TABLE|(QUERY) FROM|TO FILE|STDIN|STDOUT|PROGRAM 'CMD' [OPTIONS]\n"
-          "  \\echo, \\qecho, \\warn TEXT    \\! COMMAND    \\cd DIR\n"
-          "What is there (S: system objects, +: more)\n"
-          "  \\d [NAME]              tables, or one of them       \\dt \\di \\dv \\dm \\ds [PATTERN]  tables, indexes, "
-          "views, ...\n"
-          "  \\l databases   \\du roles   \\dn schemas   \\df functions\n"
-          "Only Meridian\n"
-          "  \\trace                 where the time of the last transaction went\n"
-          "  \\explain STATEMENT     the plan, run: rows, time by cause, replicas\n"
-          "  \\regions               nodes by region              \\tablets [TABLE]  its tablets and who leads them\n"
-          "  \\clock                 the interval clocks          \\staleness [exact 10s|max 10s|strong]  of reads\n"
-          "Output\n"
-          "  \\x [on|off] expanded   \\t rows only   \\a aligned or not   \\pset [NAME [VALUE]]   \\timing [on|off]\n"
-          "Variables\n"
-          "  \\set [NAME [VALUE]]    \\unset NAME    \\prompt [TEXT] NAME    :NAME :'NAME' :\"NAME\" :{?NAME} in "
-          "statements\n"
-          "  \\if EXPR \\elif EXPR \\else \\endif\n",
-          sh->out);
-}
-
-static void sql_help(struct shell *sh) {
-    fputs("Meridian speaks PostgreSQL's SQL; https://www.postgresql.org/docs/15/sql-commands.html tells of each "
-          "command.\n"
-          "Of its own: SET meridian.read_staleness = 'exact 10s', the schema meridian (\\dv meridian.*),\n"
-          "CREATE TABLE ... WITH (placement = ...).\n",
-          sh->out);
+    fputs(
+        "General\n"
+        "  \\g [FILE], \\gx, \\gset [PREFIX], \\gexec, \\watch [SEC]   run the statement: to a file, expanded, into\n"
+        "                         variables, its results as statements, again and again\n"
+        "  \\gdesc                 what columns it would give  \\crosstabview [DOWN [ACROSS [CELL [SORT]]]]  as a "
+        "grid\n"
+        "  \\errverbose            all of the last error\n"
+        "  \\c [DATABASE|URL]      connect anew                \\conninfo   what this is connected to\n"
+        "  \\?  \\h [STATEMENT]      help with commands, with SQL  \\q          quit\n"
+        "The statement being typed\n"
+        "  \\e [FILE]  edit it     \\p  show it    \\r  forget it    \\w FILE  write it\n"
+        "Files\n"
+        "  \\i FILE, \\ir FILE      read statements             \\o [FILE|'|COMMAND']  send results there\n"
+        "  \\copy TABLE|(QUERY) FROM|TO FILE|STDIN|STDOUT|PROGRAM 'CMD' [OPTIONS]\n"
+        "  \\echo, \\qecho, \\warn TEXT    \\! COMMAND    \\cd DIR\n"
+        "What is there (S: system objects, +: more)\n"
+        "  \\d [NAME]              tables, or one of them       \\dt \\di \\dv \\dm \\ds [PATTERN]  tables, indexes, "
+        "views, ...\n"
+        "  \\l databases   \\du roles   \\dn schemas   \\df functions   \\da aggregates   \\do operators   \\dT types\n"
+        "  \\dp privileges   \\dC casts   \\dO collations   \\dconfig settings   \\db \\dc \\dd \\dD \\ddp \\dF \\dL "
+        "\\dx \\dy ...\n"
+        "  \\sf FUNCTION, \\sv VIEW  how it was made\n"
+        "Only Meridian\n"
+        "  \\trace                 where the time of the last transaction went\n"
+        "  \\explain STATEMENT     the plan, run: rows, time by cause, replicas\n"
+        "  \\regions               nodes by region              \\tablets [TABLE]  its tablets and who leads them\n"
+        "  \\clock                 the interval clocks          \\staleness [exact 10s|max 10s|strong]  of reads\n"
+        "Output\n"
+        "  \\x [on|off|auto] expanded   \\t rows only   \\a aligned or not   \\H html   \\C [TITLE]   \\timing "
+        "[on|off]\n"
+        "  \\pset [NAME [VALUE]]    border columns csv_fieldsep expanded fieldsep footer format linestyle null pager\n"
+        "                         pager_min_lines recordsep tableattr title tuples_only\n"
+        "Variables\n"
+        "  \\set [NAME [VALUE]]    \\unset NAME    \\prompt [TEXT] NAME    :NAME :'NAME' :\"NAME\" :{?NAME} in "
+        "statements\n"
+        "  \\if EXPR \\elif EXPR \\else \\endif\n",
+        sh->out);
 }
 
 /* ---- the table ----------------------------------------------------------------------------------------------------------------------- */
@@ -557,12 +497,45 @@ static bool set(struct shell *sh, const char **at) {
         free(more);
     }
     const char *text = buf_cstr(&value);
-    bool ok = text && var_set(sh, name, text);
-    if (!ok)
-        shell_error(sh, "invalid variable name: \"%s\"", name);
+    bool ok = text && var_assign(sh, name, text);
     buf_done(&value);
     free(name);
     return ok;
+}
+
+/* \\setenv NAME [VALUE], \\getenv VARIABLE NAME */
+static bool environment(struct shell *sh, const char *name, const char **at) {
+    char *first = command_arg(sh, at), *second = command_arg(sh, at);
+    bool get = *name == 'g', ok = first && (second || !get);
+    if (!ok)
+        shell_error(sh, "\\%s: missing required argument", name);
+    else if (!get && strchr(first, '=')) {
+        shell_error(sh, "\\setenv: environment variable name must not contain \"=\"");
+        ok = false;
+    } else if (get) {
+        const char *value = getenv(second);
+        ok = !value || var_assign(sh, first, value);
+    } else if (second) {
+        ok = setenv(first, second, 1) == 0;
+    } else {
+        ok = unsetenv(first) == 0;
+    }
+    free(first);
+    free(second);
+    return ok;
+}
+
+/* The server speaks UTF-8 only, and so does the shell. */
+static bool encoding(struct shell *sh, const char *arg) {
+    if (!arg) {
+        const char *now = meridian_parameter(sh->db, "client_encoding");
+        fprintf(sh->out, "%s\n", now ? now : "UTF8");
+        return true;
+    }
+    if (strcasecmp(arg, "UTF8") == 0 || strcasecmp(arg, "UTF-8") == 0 || strcasecmp(arg, "UNICODE") == 0)
+        return true;
+    shell_error(sh, "%s: invalid encoding name or conversion procedure not found", arg);
+    return false;
 }
 
 static bool prompt(struct shell *sh, const char **at) {
@@ -574,8 +547,9 @@ static bool prompt(struct shell *sh, const char **at) {
     }
     bool ok = name != NULL;
     if (ok) {
-        fputs(text ? text : "", stdout);
-        fflush(stdout);
+        FILE *to = sh->interactive ? stdout : stderr; /* not among the results of a script */
+        fputs(text ? text : "", to);
+        fflush(to);
         ssize_t n = getline(&line, &cap, stdin);
         if (n > 0 && line[n - 1] == '\n')
             line[n - 1] = '\0';
@@ -597,21 +571,27 @@ static bool is(const char *name, const char *a, const char *b) {
 static bool simple(struct shell *sh, const char *name, const char *arg, bool *ret_known) {
     *ret_known = true;
     if (is(name, "x", NULL))
-        return set_expanded(sh, arg);
+        return pset_command(sh, "expanded", arg);
     if (is(name, "t", NULL))
-        return set_tuples_only(sh, arg);
+        return pset_command(sh, "tuples_only", arg);
     if (is(name, "a", NULL))
-        return set_format(sh, sh->print.format == PRINT_ALIGNED ? "unaligned" : "aligned");
+        return pset_command(sh, "format", sh->print.format == PRINT_ALIGNED ? "unaligned" : "aligned");
     if (is(name, "f", NULL))
-        return pset(sh, "fieldsep", arg);
+        return pset_command(sh, "fieldsep", arg);
+    if (is(name, "C", NULL))
+        return pset_command(sh, "title", arg);
+    if (is(name, "H", "html"))
+        return pset_command(sh, "format", sh->print.format == PRINT_HTML ? "aligned" : "html");
+    if (is(name, "T", NULL))
+        return pset_command(sh, "tableattr", arg);
     if (is(name, "timing", NULL)) {
-        bool ok = toggle(sh, "\\timing", arg, &sh->timing);
+        bool ok = pset_toggle(sh, "\\timing", arg, &sh->timing);
         if (ok)
             say(sh, sh->timing ? "Timing is on." : "Timing is off.");
         return ok;
     }
     if (is(name, "o", "out"))
-        return output_to(sh, arg);
+        return command_output(sh, arg);
     if (is(name, "i", "include"))
         return include(sh, arg, false);
     if (is(name, "ir", "include_relative"))
@@ -620,6 +600,10 @@ static bool simple(struct shell *sh, const char *name, const char *arg, bool *re
         return edit(sh, arg);
     if (is(name, "w", "write"))
         return write_query(sh, arg);
+    if (is(name, "encoding", NULL))
+        return encoding(sh, arg);
+    if (is(name, "s", NULL))
+        return edit_history(sh, arg);
     if (is(name, "cd", NULL))
         return change_dir(sh, arg);
     if (is(name, "c", "connect"))
@@ -629,8 +613,7 @@ static bool simple(struct shell *sh, const char *name, const char *arg, bool *re
     if (is(name, "watch", NULL))
         return watch(sh, arg);
     if (is(name, "unset", NULL)) {
-        var_set(sh, arg ? arg : "", NULL);
-        return true;
+        return var_assign(sh, arg ? arg : "", NULL);
     }
     *ret_known = false;
     return false;
@@ -650,8 +633,8 @@ static bool plain(struct shell *sh, const char *name, bool *ret_known) {
         sh->quit = true;
     else if (is(name, "?", NULL))
         help(sh);
-    else if (is(name, "h", "help"))
-        sql_help(sh);
+    else if (is(name, "errverbose", NULL))
+        message_again(sh);
     else if (is(name, "conninfo", NULL))
         conninfo(sh);
     else if (is(name, "p", "print"))
@@ -661,8 +644,8 @@ static bool plain(struct shell *sh, const char *name, bool *ret_known) {
         say(sh, "Query buffer reset (cleared).");
     } else if (is(name, "gexec", NULL))
         return gexec(sh);
-    else if (is(name, "encoding", NULL))
-        fprintf(sh->out, "UTF8\n");
+    else if (is(name, "gdesc", NULL))
+        return gdesc(sh);
     else
         *ret_known = false;
     return true;
@@ -680,6 +663,16 @@ static bool special(struct shell *sh, const char *name, const char **at, bool *r
         return set(sh, at);
     if (is(name, "prompt", NULL))
         return prompt(sh, at);
+    if (is(name, "crosstabview", NULL))
+        return crosstab(sh, at);
+    if (is(name, "setenv", NULL) || is(name, "getenv", NULL))
+        return environment(sh, name, at);
+    if (is(name, "h", "help")) {
+        char *rest = command_rest(at);
+        sql_help(sh, rest);
+        free(rest);
+        return true;
+    }
     if (is(name, "copy", NULL) || is(name, "!", NULL)) {
         char *rest = command_rest(at);
         bool ok = *name == '!' ? edit_shell(sh, rest) == 0 : copy_command(sh, rest);
@@ -688,7 +681,7 @@ static bool special(struct shell *sh, const char *name, const char **at, bool *r
     }
     if (is(name, "pset", NULL)) {
         char *what = command_arg(sh, at), *value = command_arg(sh, at);
-        bool ok = pset(sh, what, value);
+        bool ok = pset_command(sh, what, value);
         free(what);
         free(value);
         return ok;
@@ -767,7 +760,7 @@ bool command_run(struct shell *sh, const char **at) {
     snprintf(name, sizeof name, "%.*s", (int)(n < sizeof name ? n : sizeof name - 1), *at);
     *at += n;
     if (conditional(sh, name, at, &ok)) {
-        skip_rest(sh, name, at, !command_skips(sh));
+        skip_rest(sh, name, at, ok && !command_skips(sh));
         return ok;
     }
     if (command_skips(sh)) {

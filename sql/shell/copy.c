@@ -27,7 +27,8 @@ static int lines_in(struct shell *sh, meridian_stmt *st, FILE *from) {
                "End with a backslash and a period on a line by itself, or an EOF signal.\n");
     for (;;) {
         if (sh->interactive && from == stdin) {
-            printf(">> ");
+            const char *prompt = var_get(sh, "PROMPT3");
+            fputs(prompt ? prompt : "", stdout);
             fflush(stdout);
         }
         n = getline(&line, &cap, from);

@@ -116,7 +116,9 @@ FILE *edit_pager(struct shell *sh, size_t lines, int *ret_pid) {
     if (!pager)
         pager = getenv("PAGER");
     *ret_pid = 0;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0 || lines < size.ws_row)
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0)
+        return stdout;
+    if (!sh->pager_always && (lines < size.ws_row || lines < sh->pager_lines))
         return stdout;
     FILE *f = edit_pipe(sh, pager && *pager ? pager : "less", true, ret_pid);
     return f ? f : stdout;
@@ -308,7 +310,9 @@ bool edit_open(struct shell *sh) {
         return false;
     }
     sh->edit = e;
-    history(e->history, &ev, H_SETSIZE, HISTORY_MAX);
+    const char *size = var_get(sh, "HISTSIZE");
+    int lines = size ? (int)strtol(size, NULL, 10) : HISTORY_MAX;
+    history(e->history, &ev, H_SETSIZE, lines < 0 ? HISTORY_MAX : lines);
     history(e->history, &ev, H_SETUNIQUE, 1);
     history_path(e);
     if (*e->path)
@@ -372,6 +376,27 @@ const char *edit_line(struct shell *sh, const char *prompt, bool *ret_cancelled)
 
 void edit_remember(struct shell *sh, const char *text) {
     HistEvent ev;
+    const char *control = var_get(sh, "HISTCONTROL");
+    bool both = control && strcmp(control, "ignoreboth") == 0;
+    if (text && *text == ' ' && control && (both || strcmp(control, "ignorespace") == 0))
+        return;
     if (sh->edit && text)
         history(sh->edit->history, &ev, H_ENTER, text);
+}
+
+bool edit_history(struct shell *sh, const char *path) {
+    HistEvent ev;
+    FILE *to = path ? fopen(path, "w") : sh->out;
+    if (!to) {
+        shell_error(sh, "%s: %s", path, strerror(errno));
+        return false;
+    }
+    for (int more = sh->edit ? history(sh->edit->history, &ev, H_LAST) : -1; more >= 0;
+         more = history(sh->edit->history, &ev, H_PREV))
+        fprintf(to, "%s\n", ev.str);
+    if (to != sh->out && fclose(to) != 0) {
+        shell_error(sh, "%s: %s", path, strerror(errno));
+        return false;
+    }
+    return true;
 }

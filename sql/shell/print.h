@@ -2,8 +2,7 @@
 /*
  * print.h: tables for people and for programs.
  *
- * Promise     aligned, unaligned, expanded and csv are what psql 15 prints, byte for byte (border 1, ascii lines); json is an
- *             array of objects.
+ * Promise     aligned, wrapped, unaligned, expanded, csv and html are what psql 15 prints, byte for byte; json is an array of objects.
  * Relies on   text in UTF-8.
  * Threads     any; a table belongs to one caller.
  *
@@ -17,12 +16,21 @@
 
 #include "truetime/base/arena.h"
 
-enum print_format { PRINT_ALIGNED, PRINT_UNALIGNED, PRINT_CSV, PRINT_JSON };
+enum print_format { PRINT_ALIGNED, PRINT_UNALIGNED, PRINT_CSV, PRINT_JSON, PRINT_WRAPPED, PRINT_HTML, PRINT_FORMATS };
+const char *print_format_name(enum print_format f);
 
 struct print_options {
     enum print_format format;
-    bool expanded, tuples_only;
+    bool expanded, expanded_auto, tuples_only, no_footer, unicode;
+    int border; /* 0 .. 2 */
     const char *null, *separator;
+    const char *record_separator; /* of unaligned; NULL: a newline */
+    const char *title;            /* of tables that have none; NULL: none */
+    const char *table_attributes; /* of html; NULL: none */
+    char csv_separator;           /* 0: a comma */
+    size_t columns;               /* for wrapped and expanded_auto; 0: no limit */
+    size_t prior_rows;            /* a table in pieces: so many were printed before */
+    bool more_rows;               /* ... and others follow */
 };
 
 struct print_column {

@@ -17,131 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "sql/shell/width.h"
 #include "txn/api/lex.h"
 
-enum { PROGRESS_MS = 50, POINT_COLUMNS = 60, POINT_RIGHT = 10, POINT_CHARS_MAX = 100000 };
-
-/* ---- messages --------------------------------------------------------------------------------------------------------------- */
-
-/* "meridian sql:FILE:LINE: ", or nothing. */
-static void locus(struct shell *sh, bool always) {
-    const struct shell_source *src = sh->source;
-    if (src && src->name)
-        fprintf(stderr, "meridian sql:%s:%zu: ", src->name, src->line);
-    else if (always && !(src && src->terse))
-        fprintf(stderr, "meridian sql: ");
-}
-
-void shell_error(struct shell *sh, const char *fmt, ...) {
-    va_list ap;
-    fflush(sh->out);
-    locus(sh, true);
-    if (!(sh->source && sh->source->terse))
-        fprintf(stderr, "error: ");
-    va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
-    va_end(ap);
-    fputc('\n', stderr);
-}
-
-/* The line of the statement that a position lies in, cut to 60 columns around it, with a caret below. */
-static void point_at(const char *sql, int position) {
-    size_t bytes = strlen(sql), at = 0;
-    size_t begin = 0, here = 0, line = 1;
-    for (int i = 1; at < bytes && i <= position; i++) { /* characters from 1 */
-        uint32_t c;
-        here = at;
-        size_t n = width_decode(sql + at, bytes - at, &c);
-        at += n;
-        if (i < position && c == '\n') {
-            line++;
-            begin = at;
-            here = at;
-        } else if (i < position) {
-            here = at;
-        }
-    }
-    size_t end = begin + strcspn(sql + begin, "\r\n");
-    if (end - begin > POINT_CHARS_MAX)
-        return;
-    /* columns of the line's characters */
-    size_t *offset = calloc(end - begin + 2, sizeof *offset), *column = calloc(end - begin + 2, sizeof *column);
-    if (!offset || !column)
-        shell_nomem();
-    size_t chars = 0, loc = 0, total = 0;
-    for (size_t p = begin; p < end;) {
-        uint32_t c;
-        size_t n = width_decode(sql + p, end - p, &c);
-        int w = width_char(c);
-        if (p <= here)
-            loc = chars;
-        offset[chars] = p;
-        column[chars++] = total;
-        total += w > 0 ? (size_t)w : 1;
-        p += n;
-    }
-    if (here >= end)
-        loc = chars;
-    offset[chars] = end;
-    column[chars] = total;
-    size_t from = 0, to = chars;
-    bool cut_left = false, cut_right = false;
-    if (column[to] > POINT_COLUMNS) {
-        if (POINT_COLUMNS >= column[loc] + POINT_RIGHT) {
-            while (column[to] > POINT_COLUMNS)
-                to--;
-            cut_right = true;
-        } else {
-            while (column[loc] + POINT_RIGHT < column[to]) {
-                to--;
-                cut_right = true;
-            }
-            while (column[to] - column[from] > POINT_COLUMNS) {
-                from++;
-                cut_left = true;
-            }
-        }
-    }
-    int head = fprintf(stderr, "LINE %zu: %s", line, cut_left ? "..." : "");
-    for (size_t p = offset[from]; p < offset[to]; p++)
-        fputc(sql[p] == '\t' ? ' ' : sql[p], stderr);
-    fprintf(stderr, "%s\n%*s^\n", cut_right ? "..." : "", head + (int)(column[loc] - column[from]), "");
-    free(offset);
-    free(column);
-}
-
-static void field(const char *label, const char *text) {
-    if (text)
-        fprintf(stderr, "%s:  %s\n", label, text);
-}
-
-void shell_db_error(struct shell *sh, const char *sql) {
-    const char *severity = meridian_error_field(sh->db, MERIDIAN_FIELD_SEVERITY);
-    const char *state = meridian_error_field(sh->db, MERIDIAN_FIELD_SQLSTATE);
-    int position = meridian_error_position(sh->db);
-    fflush(sh->out);
-    locus(sh, false);
-    fprintf(stderr, "%s:  %s\n", severity ? severity : "ERROR", meridian_errmsg(sh->db));
-    if (sql && position > 0)
-        point_at(sql, position);
-    field("DETAIL", meridian_error_field(sh->db, MERIDIAN_FIELD_DETAIL));
-    field("HINT", meridian_error_field(sh->db, MERIDIAN_FIELD_HINT));
-    field("CONTEXT", meridian_error_field(sh->db, MERIDIAN_FIELD_CONTEXT));
-    var_set(sh, "SQLSTATE", state ? state : "XX000");
-    var_set(sh, "LAST_ERROR_SQLSTATE", state ? state : "XX000");
-    var_set(sh, "LAST_ERROR_MESSAGE", meridian_errmsg(sh->db));
-    var_set(sh, "ERROR", "true");
-}
-
-static void on_notice(meridian *db, void *ctx) {
-    struct shell *sh = ctx;
-    fflush(sh->out);
-    locus(sh, false);
-    field(meridian_notice_field(db, MERIDIAN_FIELD_SEVERITY), meridian_notice_field(db, MERIDIAN_FIELD_MESSAGE));
-    field("DETAIL", meridian_notice_field(db, MERIDIAN_FIELD_DETAIL));
-    field("HINT", meridian_notice_field(db, MERIDIAN_FIELD_HINT));
-}
+enum { PROGRESS_MS = 50 };
 
 /* ---- Ctrl-C -------------------------------------------------------------------------------------------------------------------- */
 
@@ -172,9 +50,26 @@ static void watch_interrupts(struct shell *sh) {
 /* ---- the connection -------------------------------------------------------------------------------------------------------------- */
 
 static void listen_to(struct shell *sh) {
-    (void)meridian_on_notice(sh->db, on_notice, sh); /* both cannot fail on an open connection */
+    (void)meridian_on_notice(sh->db, message_notice, sh); /* both cannot fail on an open connection */
     if (sh->sigint >= 0)
         (void)meridian_on_progress(sh->db, PROGRESS_MS, on_progress, sh);
+}
+
+/* Variables that say what it is. */
+static void tell_connection(struct shell *sh) {
+    static const struct {
+        const char *name;
+        int what;
+    } all[] = {{"DBNAME", MERIDIAN_INFO_DATABASE},
+               {"USER", MERIDIAN_INFO_USER},
+               {"HOST", MERIDIAN_INFO_HOST},
+               {"PORT", MERIDIAN_INFO_PORT}};
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        var_set(sh, all[i].name, meridian_info(sh->db, all[i].what));
+    const char *version = meridian_parameter(sh->db, "server_version");
+    const char *encoding = meridian_parameter(sh->db, "client_encoding");
+    var_set(sh, "SERVER_VERSION_NAME", version);
+    var_set(sh, "ENCODING", encoding ? encoding : "UTF8");
 }
 
 bool shell_connect(struct shell *sh, const char *url) {
@@ -197,6 +92,7 @@ bool shell_connect(struct shell *sh, const char *url) {
     free(sh->url);
     sh->url = copy;
     listen_to(sh);
+    tell_connection(sh);
     return true;
 }
 
@@ -267,8 +163,18 @@ static void print_paged(struct shell *sh, const struct print_options *o, const s
     free(text);
 }
 
+/* The options with the room that there is now. */
+static struct print_options options_now(const struct shell *sh) {
+    struct print_options o = sh->print;
+    o.columns = sh->wanted_columns;
+    if (!o.columns && sh->out == stdout && isatty(STDOUT_FILENO))
+        o.columns = edit_columns(stdout, 0);
+    return o;
+}
+
 void shell_print(struct shell *sh, const struct print_table *t) {
-    print_paged(sh, &sh->print, t);
+    struct print_options o = options_now(sh);
+    print_paged(sh, &o, t);
 }
 
 /* \gset: the one row's columns become variables. */
@@ -291,12 +197,25 @@ static bool store(struct shell *sh, const struct print_table *t) {
 /* The rows of one result; the code that ended them. */
 static int rows(struct shell *sh, meridian_stmt *st, int code, bool *ret_ok) {
     struct print_table t;
-    struct print_options o = sh->print;
+    struct print_options o = options_now(sh);
     o.expanded |= sh->once_expanded;
     take_columns(st, &t);
     bool stream = print_streams(&o) && !sh->gset;
-    size_t n = 0;
+    size_t n = 0, piece = stream || sh->gset ? 0 : sh->fetch_count;
+    FILE *to = NULL; /* of pieces */
+    int pid = 0;
     for (; code == MERIDIAN_ROW; code = meridian_step(st)) {
+        if (piece && t.rows == piece) { /* there is one more: these can go */
+            if (!to)
+                to = sh->interactive && sh->out == stdout && !sh->no_pager ? edit_pager(sh, SIZE_MAX, &pid) : sh->out;
+            o.more_rows = true;
+            print_table(to, &o, &t);
+            o.prior_rows += t.rows;
+            print_table_done(&t);
+            take_columns(st, &t);
+            if (shell_interrupted(sh) || ferror(to)) /* a pager that was left */
+                (void)meridian_cancel(sh->db);
+        }
         take_row(st, &t, stream);
         if (stream) {
             if (n == 0)
@@ -315,9 +234,15 @@ static int rows(struct shell *sh, meridian_stmt *st, int code, bool *ret_ok) {
             print_head(sh->out, &o, &t);
         print_tail(sh->out, &o, &t, n);
         fflush(sh->out);
+    } else if (to) {
+        o.more_rows = code != MERIDIAN_DONE;
+        print_table(to, &o, &t);
+        fflush(to);
     } else if (code == MERIDIAN_DONE) {
         print_paged(sh, &o, &t);
     }
+    if (pid)
+        edit_pager_close(to, pid);
     print_table_done(&t);
     if (code == MERIDIAN_DONE)
         var_set_number(sh, "ROW_COUNT", (long long)n);
@@ -404,7 +329,59 @@ static bool redirect(struct shell *sh, FILE **ret_saved, int *ret_pid) {
     return true;
 }
 
+/* ---- transactions of the shell's own ---------------------------------------------------------------------------------------- */
+
+#define SAVEPOINT_NAME "meridian_sql_temporary_savepoint"
+
+/* Statements before which AUTOCOMMIT off begins no block: they begin or end one, or cannot be in one. */
+static bool wants_no_block(const char *sql) {
+    static const char *const words[] = {"begin",   "start",  "commit", "end",          "rollback", "abort",
+                                        "prepare", "vacuum", "split",  "alter system", "discard"};
+    char word[16];
+    lex_first_word(sql, strlen(sql), word, sizeof word);
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (strcmp(word, words[i]) == 0)
+            return true;
+    return !*word;
+}
+
+/* What AUTOCOMMIT and ON_ERROR_ROLLBACK put before a statement; false: it failed and was told. */
+static bool before(struct shell *sh, const char *sql, bool *ret_savepoint) {
+    const char *rollback = var_get(sh, "ON_ERROR_ROLLBACK");
+    bool wanted = rollback && (var_is_on(rollback) || (sh->interactive && strcmp(rollback, "interactive") == 0));
+    *ret_savepoint = false;
+    if (meridian_state(sh->db) == 'I' && !var_is_on(var_get(sh, "AUTOCOMMIT")) && !wants_no_block(sql) &&
+        meridian_exec(sh->db, "BEGIN")) {
+        shell_db_error(sh, NULL);
+        return false;
+    }
+    if (!wanted || meridian_state(sh->db) != 'T')
+        return true;
+    if (meridian_exec(sh->db, "SAVEPOINT " SAVEPOINT_NAME)) {
+        shell_db_error(sh, NULL);
+        return false;
+    }
+    *ret_savepoint = true;
+    return true;
+}
+
+static void after(struct shell *sh, bool savepoint, const char *tag) {
+    static const char *const gone[] = {"COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK"};
+    int state = meridian_state(sh->db), code = MERIDIAN_OK;
+    bool there = savepoint;
+    for (size_t i = 0; i < ARRAY_LEN(gone); i++)
+        there &= strcmp(tag, gone[i]) != 0;
+    if (savepoint && state == 'E')
+        code = meridian_exec(sh->db, "ROLLBACK TO SAVEPOINT " SAVEPOINT_NAME);
+    else if (there && state == 'T')
+        code = meridian_exec(sh->db, "RELEASE SAVEPOINT " SAVEPOINT_NAME);
+    if (code)
+        shell_db_error(sh, NULL);
+}
+
 bool shell_execute(struct shell *sh, const char *sql) {
+    char last_tag[64] = "";
+    bool savepoint;
     meridian_stmt *st = NULL;
     FILE *saved;
     int pid;
@@ -417,6 +394,13 @@ bool shell_execute(struct shell *sh, const char *sql) {
     (void)shell_interrupted(sh); /* forgets a Ctrl-C of before */
     sh->interrupted = false;
     if (!redirect(sh, &saved, &pid))
+        return false;
+    const char *echo = var_get(sh, "ECHO");
+    if (echo && strcmp(echo, "queries") == 0) {
+        printf("%s\n", sql);
+        fflush(stdout);
+    }
+    if (!before(sh, sql, &savepoint))
         return false;
     double began = now_ms();
     int code = meridian_query(sh->db, sql, -1, &st);
@@ -436,7 +420,9 @@ bool shell_execute(struct shell *sh, const char *sql) {
         var_set(sh, "ERROR", "false");
         var_set(sh, "SQLSTATE", "00000");
     }
+    snprintf(last_tag, sizeof last_tag, "%s", st && meridian_tag(st) ? meridian_tag(st) : "");
     meridian_finalize(st);
+    after(sh, savepoint, last_tag);
     if (sh->out != saved) {
         if (pid)
             (void)edit_pipe_close(sh->out, pid); /* what the command thinks of it is its own affair */
@@ -451,7 +437,55 @@ bool shell_execute(struct shell *sh, const char *sql) {
     return ok;
 }
 
+/* ECHO_HIDDEN: true: it is to be run. */
+static bool show_hidden(struct shell *sh, const char *sql) {
+    const char *echo = var_get(sh, "ECHO_HIDDEN");
+    if (!echo || strcmp(echo, "off") == 0)
+        return true;
+    printf("********* QUERY **********\n%s\n**************************\n\n", sql);
+    fflush(stdout);
+    return strcmp(echo, "noexec") != 0;
+}
+
 bool shell_query(struct shell *sh, const char *sql, struct print_table *t) {
+    return show_hidden(sh, sql) && shell_fetch(sh, sql, t);
+}
+
+bool shell_describe(struct shell *sh, const char *sql) {
+    meridian_stmt *st;
+    struct buf query;
+    struct print_table t;
+    int code = meridian_prepare(sh->db, sql, -1, &st), n = code ? 0 : meridian_column_count(st);
+    if (code) {
+        shell_db_error(sh, sql);
+        meridian_finalize(st);
+        return false;
+    }
+    buf_init(&query, 0);
+    buf_puts(&query, "SELECT name AS \"Column\", pg_catalog.format_type(tp, tpm) AS \"Type\" FROM (VALUES ");
+    for (int i = 0; i < n; i++) {
+        buf_puts(&query, i ? ", (" : "(");
+        vars_quote(meridian_column_name(st, i), '\'', &query);
+        buf_printf(&query, ", %u::pg_catalog.oid, %d)", (unsigned)meridian_column_oid(st, i),
+                   (int)meridian_column_modifier(st, i));
+    }
+    buf_puts(&query, ") s (name, tp, tpm)");
+    meridian_finalize(st);
+    const char *text = buf_cstr(&query);
+    if (!text)
+        shell_nomem();
+    bool ok = true;
+    if (n == 0) {
+        fprintf(sh->out, "The command has no result, or the result has no columns.\n");
+    } else if ((ok = shell_fetch(sh, text, &t))) {
+        shell_print(sh, &t);
+        print_table_done(&t);
+    }
+    buf_done(&query);
+    return ok;
+}
+
+bool shell_fetch(struct shell *sh, const char *sql, struct print_table *t) {
     meridian_stmt *st;
     int code = meridian_query(sh->db, sql, -1, &st);
     sh->interrupted = false;
@@ -633,6 +667,7 @@ int shell_read(struct shell *sh, struct shell_source *src) {
     buf_init(&sh->query, SHELL_LINE_BYTES_MAX);
     src->outer = sh->source;
     sh->source = src;
+    int conds = sh->conds;
     while (!sh->quit) {
         const char *text = next_line(sh, src, &line, &cap, wait, &cancelled);
         if (cancelled) {
@@ -658,6 +693,11 @@ int shell_read(struct shell *sh, struct shell_source *src) {
         if (buf_rc(&sh->query))
             shell_nomem();
         bool ok = digest(sh, &wait);
+        if (wait == '-' && var_is_on(var_get(sh, "SINGLELINE")) && !command_skips(sh)) {
+            ok &= send(sh, sh->query.len);
+            buf_reset(&sh->query, 0);
+            wait = '=';
+        }
         if (src->file && sh->interrupted) { /* somebody stops the script */
             code = SHELL_SCRIPT_ERROR;
             break;
@@ -679,6 +719,11 @@ int shell_read(struct shell *sh, struct shell_source *src) {
         if (!ok && sh->on_error_stop)
             code = SHELL_SCRIPT_ERROR;
     }
+    if (sh->conds > conds && src->file && !code && !sh->quit) {
+        shell_error(sh, "reached EOF without finding closing \\endif(s)");
+        code = sh->on_error_stop ? SHELL_SCRIPT_ERROR : code;
+    }
+    sh->conds = conds < sh->conds ? conds : sh->conds;
     sh->source = src->outer;
     buf_done(&sh->query);
     buf_done(&typed);
@@ -777,21 +822,59 @@ static bool set_all(struct shell *sh, const struct shell_conf *conf) {
         char name[256];
         const char *equal = strchr(conf->set[i], '=');
         snprintf(name, sizeof name, "%.*s", equal ? (int)(equal - conf->set[i]) : 255, conf->set[i]);
-        if (!var_set(sh, name, equal ? equal + 1 : "")) {
-            shell_error(sh, "invalid variable name: \"%s\"", name);
+        if (!var_assign(sh, name, equal ? equal + 1 : ""))
             return false;
-        }
     }
     return true;
 }
 
+/* -P NAME[=VALUE], without a word on what it is now. */
+static bool pset_all(struct shell *sh, const struct shell_conf *conf) {
+    bool quiet = sh->quiet, ok = true;
+    sh->quiet = true;
+    for (size_t i = 0; i < conf->psets && ok; i++) {
+        char name[64];
+        const char *equal = strchr(conf->pset[i], '=');
+        snprintf(name, sizeof name, "%.*s", equal ? (int)(equal - conf->pset[i]) : 63, conf->pset[i]);
+        ok = pset_command(sh, name, equal ? equal + 1 : NULL);
+    }
+    sh->quiet = quiet;
+    return ok;
+}
+
+/* ~/.meridianrc, or what MERIDIANRC names, as if it were typed first. */
+static void startup_file(struct shell *sh, const struct shell_conf *conf) {
+    char path[4096] = "";
+    const char *given = getenv("MERIDIANRC"), *home = getenv("HOME");
+    if (given)
+        snprintf(path, sizeof path, "%s", given);
+    else if (home)
+        snprintf(path, sizeof path, "%s/.meridianrc", home);
+    if (conf->no_startup || !*path || access(path, R_OK) != 0)
+        return;
+    bool interactive = sh->interactive;
+    sh->interactive = false;
+    (void)shell_file(sh, path, false); /* what is wrong in it is told, and no reason to end */
+    sh->interactive = interactive;
+}
+
 int shell_run(const struct shell_conf *conf) {
-    struct shell sh = {
-        .print = conf->print, .out = stdout, .sigint = -1, .quiet = conf->quiet, .echo_all = conf->echo_all};
+    struct shell sh = {.print = conf->print, .out = stdout, .sigint = -1};
     buf_init(&sh.query, SHELL_LINE_BYTES_MAX);
     buf_init(&sh.last, 0);
-    if (!set_all(&sh, conf))
+    vars_init(&sh);
+    if (conf->quiet)
+        var_set(&sh, "QUIET", "on");
+    if (conf->echo)
+        var_set(&sh, "ECHO", conf->echo);
+    if (conf->echo_hidden)
+        var_set(&sh, "ECHO_HIDDEN", "on");
+    if (conf->single_line)
+        var_set(&sh, "SINGLELINE", "on");
+    if (!set_all(&sh, conf) || !pset_all(&sh, conf)) {
+        vars_free(&sh);
         return SHELL_FAILED;
+    }
     if (!shell_connect(&sh, conf->url)) {
         vars_free(&sh);
         return SHELL_BAD_CONNECTION;
@@ -800,7 +883,13 @@ int shell_run(const struct shell_conf *conf) {
     sh.interactive = conf->actions == 0 && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
     watch_interrupts(&sh);
     listen_to(&sh);
-    int code = conf->actions ? run_actions(&sh, conf) : run_standard_input(&sh);
+    if (conf->out && !command_output(&sh, conf->out))
+        sh.quit = true;
+    startup_file(&sh, conf);
+    int code = sh.quit && sh.lost ? SHELL_BAD_CONNECTION
+               : sh.quit          ? SHELL_OK
+               : conf->actions    ? run_actions(&sh, conf)
+                                  : run_standard_input(&sh);
     if (sh.out != stdout)
         fclose(sh.out); // NOLINT: nobody is left to be told
     meridian_close(sh.db);
@@ -808,6 +897,7 @@ int shell_run(const struct shell_conf *conf) {
         close(sh.sigint);
     buf_done(&sh.query);
     buf_done(&sh.last);
+    message_forget(&sh);
     vars_free(&sh);
     free(sh.url);
     free(sh.gset);

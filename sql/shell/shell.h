@@ -10,6 +10,7 @@
  *
  *     main.c(cmd_sql) -> shell_run
  *     shell.c     sources of input, the statement buffer, its execution, errors
+ *     message.c   errors and notices
  *     vars.c      \set, :name, prompts            command.c   the backslash commands
  *     describe.c  \d and its family               ours.c      \regions, \tablets, ...   trace.c  \trace
  *     copy.c      COPY and \copy                  edit.c      the terminal: editing, history, completion, pager, Ctrl-C
@@ -23,6 +24,8 @@
 #include "txn/api/meridian.h"
 
 enum { SHELL_OK = 0, SHELL_FAILED = 1, SHELL_BAD_CONNECTION = 2, SHELL_SCRIPT_ERROR = 3 };
+/* At the end of names of variables that are the shell's own: no user types it. */
+#define SHELL_HIDDEN "\x80"
 enum { SHELL_INCLUDE_MAX = 64, SHELL_LINE_BYTES_MAX = 1 << 30 };
 
 struct shell_action {
@@ -33,11 +36,13 @@ struct shell_action {
 struct shell_conf {
     const char *url;
     struct print_options print;
-    bool quiet, one_transaction, echo_all;
+    bool quiet, one_transaction, no_startup, echo_hidden, single_line;
+    const char *echo; /* "all", "queries", "errors"; NULL: none */
     const struct shell_action *action;
     size_t actions;
-    const char *const *set; /* NAME=VALUE */
-    size_t sets;
+    const char *const *set, *const *pset; /* NAME=VALUE */
+    size_t sets, psets;
+    const char *out; /* where results go; NULL: standard output */
 };
 
 /* Runs the actions, or what standard input has to say; returns the exit code. */
@@ -61,16 +66,33 @@ struct shell_source {
 
 struct shell_edit;
 
+enum shell_verbosity {
+    SHELL_VERBOSITY_DEFAULT,
+    SHELL_VERBOSITY_VERBOSE,
+    SHELL_VERBOSITY_TERSE,
+    SHELL_VERBOSITY_SQLSTATE
+};
+
+/* The last error as it came. */
+struct shell_error {
+    char *field[MERIDIAN_FIELDS];
+    int position;
+    char *sql;
+};
+
 struct shell {
     meridian *db;
     char *url;
     struct print_options print;
     bool quiet, interactive, timing, on_error_stop, echo_all, single;
-    bool quit, lost, no_pager;
-    FILE *out; /* what is not the terminal: \o */
+    bool quit, lost, no_pager, pager_always;
+    size_t pager_lines, wanted_columns; /* \pset pager_min_lines, columns */
+    size_t fetch_count;                 /* rows that are printed at a time; 0: all */
+    FILE *out;                          /* what is not the terminal: \o */
     bool out_is_pipe;
     int sigint; /* readable: Ctrl-C was pressed; -1: none */
     bool interrupted;
+    struct shell_error error;
     struct shell_var *vars;
     struct shell_source *source;
     struct shell_edit *edit;
@@ -94,14 +116,22 @@ bool shell_execute(struct shell *sh, const char *sql);
 /* Reads statements from a source to its end; returns an exit code. */
 int shell_read(struct shell *sh, struct shell_source *src);
 int shell_file(struct shell *sh, const char *path, bool relative);
+/* message.c */
 /* A message of our own, on standard error: "FILE:LINE: error: TEXT" as psql does. */
 void shell_error(struct shell *sh, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The last error of the connection, with the place in sql (may be NULL). */
 void shell_db_error(struct shell *sh, const char *sql);
+void message_again(struct shell *sh); /* \errverbose */
+void message_forget(struct shell *sh);
+void message_notice(meridian *db, void *ctx);
 bool shell_connect(struct shell *sh, const char *url);
 void shell_print(struct shell *sh, const struct print_table *t);
-/* Runs a query of our own into a table (t is initialised); false: it failed and was told. */
+/* Runs the user's query into a table (t is initialised); false: it failed and was told. */
+bool shell_fetch(struct shell *sh, const char *sql, struct print_table *t);
+/* The same with one of our own, which ECHO_HIDDEN shows. */
 bool shell_query(struct shell *sh, const char *sql, struct print_table *t);
+/* \gdesc: what its columns would be. */
+bool shell_describe(struct shell *sh, const char *sql);
 bool shell_is_right(uint32_t oid);
 /* Ctrl-C since the last call. */
 bool shell_interrupted(struct shell *sh);
@@ -112,6 +142,9 @@ char *shell_value(struct shell *sh, const char *sql);
 const char *var_get(const struct shell *sh, const char *name);
 bool var_set(struct shell *sh, const char *name,
              const char *value); /* NULL: takes it away; false: no such name can be */
+/* The same as a user may: variables with a meaning take only what they can be. false: told. */
+bool var_assign(struct shell *sh, const char *name, const char *value);
+void vars_init(struct shell *sh);
 void var_set_number(struct shell *sh, const char *name, long long value);
 void vars_free(struct shell *sh);
 void vars_list(struct shell *sh);
@@ -128,7 +161,19 @@ bool command_run(struct shell *sh, const char **at);
 bool command_skips(const struct shell *sh);
 /* An argument as psql reads it: blanks before, quotes, :variables; NULL: there is none. Freed by the caller. */
 char *command_arg(struct shell *sh, const char **at);
-char *command_rest(const char **at); /* the rest of the line */
+char *command_rest(const char **at);                    /* the rest of the line */
+bool command_output(struct shell *sh, const char *arg); /* \o */
+
+/* pset.c */
+bool pset_command(struct shell *sh, const char *name, const char *arg);
+/* on, off, or (NULL) the other of what it is; false: told. */
+bool pset_toggle(struct shell *sh, const char *name, const char *arg, bool *value);
+
+/* crosstab.c; arg: NULL where it was not given */
+bool crosstab_command(struct shell *sh, const char *sql, char *const arg[4]);
+
+/* sqlhelp.c */
+void sql_help(struct shell *sh, const char *text);
 
 /* describe.c */
 bool describe_command(struct shell *sh, const char *name, const char *pattern);
@@ -153,6 +198,8 @@ void edit_close(struct shell *sh);
 /* A line without its newline; NULL: the end. *ret_cancelled: Ctrl-C. Borrowed until the next call. */
 const char *edit_line(struct shell *sh, const char *prompt, bool *ret_cancelled);
 void edit_remember(struct shell *sh, const char *text);
+/* \s: the history, to a file or to be read. */
+bool edit_history(struct shell *sh, const char *path);
 /* Opens the pager if so many lines do not fit; else stdout. */
 FILE *edit_pager(struct shell *sh, size_t lines, int *ret_pid);
 /* Columns of the terminal that f is, else COLUMNS, else otherwise. */

@@ -38,11 +38,105 @@ const char *var_get(const struct shell *sh, const char *name) {
 
 static void meaning(struct shell *sh, const char *name, const char *value) {
     if (strcmp(name, "ON_ERROR_STOP") == 0)
-        sh->on_error_stop = var_is_on(value) || (value && !*value);
+        sh->on_error_stop = var_is_on(value);
     else if (strcmp(name, "QUIET") == 0)
-        sh->quiet = var_is_on(value) || (value && !*value);
+        sh->quiet = var_is_on(value);
     else if (strcmp(name, "ECHO") == 0)
         sh->echo_all = value && strcmp(value, "all") == 0;
+    else if (strcmp(name, "FETCH_COUNT") == 0)
+        sh->fetch_count = value ? strtoul(value, NULL, 10) : 0;
+}
+
+/* Variables with a meaning: what they may be, and what they are without a word. */
+static const struct special {
+    const char *name, *initial;
+    const char *words; /* NULL: a number; "" on or off; else what it may be besides */
+} specials[] = {{"AUTOCOMMIT", "on", ""},
+                {"COMP_KEYWORD_CASE", "preserve-upper", "lower, upper, preserve-lower, preserve-upper"},
+                {"ECHO", "none", "none, errors, queries, all"},
+                {"ECHO_HIDDEN", "off", "on, off, noexec"},
+                {"FETCH_COUNT", "0", NULL},
+                {"HISTCONTROL", "none", "none, ignorespace, ignoredups, ignoreboth"},
+                {"HISTSIZE", "500", NULL},
+                {"IGNOREEOF", "0", NULL},
+                {"ON_ERROR_ROLLBACK", "off", "on, off, interactive"},
+                {"ON_ERROR_STOP", "off", ""},
+                {"QUIET", "off", ""},
+                {"SHOW_CONTEXT", "errors", "never, errors, always"},
+                {"SINGLELINE", "off", ""},
+                {"VERBOSITY", "default", "default, verbose, terse, sqlstate"}};
+
+static const struct special *special_of(const char *name) {
+    for (size_t i = 0; i < ARRAY_LEN(specials); i++)
+        if (strcmp(specials[i].name, name) == 0)
+            return &specials[i];
+    return NULL;
+}
+
+static bool is_false(const char *value) {
+    static const char *const no[] = {"off", "false", "no", "0"};
+    for (size_t i = 0; i < ARRAY_LEN(no); i++)
+        if (strcasecmp(value, no[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Its place among "on, off, interactive", letter for letter but for case. */
+static bool is_word(const char *words, const char *value) {
+    size_t n = strlen(value);
+    for (const char *p = words; *p; p += strspn(p, ", ")) {
+        size_t len = strcspn(p, ",");
+        if (len == n && strncasecmp(p, value, n) == 0)
+            return true;
+        p += len;
+    }
+    return false;
+}
+
+static bool fits(struct shell *sh, const struct special *s, const char *value) {
+    char *end;
+    if (!s->words) {
+        (void)strtol(value, &end, 10);
+        if (*value && !*end)
+            return true;
+        shell_error(sh, "invalid value \"%s\" for \"%s\": integer expected", value, s->name);
+        return false;
+    }
+    bool boolean = var_is_on(value) || is_false(value);
+    if (boolean && (!*s->words || is_word(s->words, "on")))
+        return true;
+    if (*s->words && is_word(s->words, value))
+        return true;
+    if (*s->words)
+        shell_error(sh, "unrecognized value \"%s\" for \"%s\"\nAvailable values are: %s.", value, s->name, s->words);
+    else
+        shell_error(sh, "unrecognized value \"%s\" for \"%s\": Boolean expected", value, s->name);
+    return false;
+}
+
+bool var_assign(struct shell *sh, const char *name, const char *value) {
+    const struct special *s = special_of(name);
+    if (s && value && !*value && s->words) /* \set NAME: on */
+        value = "on";
+    if (s && !value)
+        value = s->initial[0] == 'o' && !*s->words ? "off" : s->initial;
+    if (s && !fits(sh, s, value))
+        return false;
+    if (var_set(sh, name, value) || !value)
+        return true;
+    shell_error(sh, "invalid variable name: \"%s\"", name);
+    return false;
+}
+
+void vars_init(struct shell *sh) {
+    for (size_t i = 0; i < ARRAY_LEN(specials); i++)
+        var_set(sh, specials[i].name, specials[i].initial);
+    var_set(sh, "PROMPT1", "%/%R%x%# ");
+    var_set(sh, "PROMPT2", "%/%R%x%# ");
+    var_set(sh, "PROMPT3", ">> ");
+    var_set(sh, "LAST_ERROR_MESSAGE", "");
+    var_set(sh, "LAST_ERROR_SQLSTATE", "00000");
+    var_set(sh, "VERSION_NAME", meridian_version());
 }
 
 bool var_set(struct shell *sh, const char *name, const char *value) {
@@ -94,7 +188,8 @@ void vars_free(struct shell *sh) {
 
 void vars_list(struct shell *sh) {
     for (const struct shell_var *v = sh->vars; v; v = v->next)
-        fprintf(sh->out, "%s = '%s'\n", v->name, v->value);
+        if (!strstr(v->name, SHELL_HIDDEN))
+            fprintf(sh->out, "%s = '%s'\n", v->name, v->value);
 }
 
 /* ---- interpolation ---------------------------------------------------------------------------------------------------------- */

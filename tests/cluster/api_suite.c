@@ -111,6 +111,9 @@ static void test_values(void) {
     EQ_INT(meridian_column_count(st), 5);
     EQ_STR(meridian_column_name(st, 4), "y");
     EQ_INT(meridian_column_oid(st, 2), 701);
+    EQ_INT(meridian_column_modifier(st, 2), -1);
+    EQ_INT(meridian_column_modifier(st, 9), -1);
+    EQ_INT(meridian_errcode(db), MERIDIAN_RANGE);
     for (int round = 0; round < 2; round++) {
         size_t bytes;
         EQ_INT(meridian_step(st), MERIDIAN_ROW);

@@ -178,6 +178,55 @@ for my $copy ('COPY nope FROM STDIN;', '\copy nope from stdin', 'copy "nope" (a,
 }
 is(run("COPY (SELECT 1 FROM stdin) TO STDOUT;\nSELECT 2;\n", $bin, 'sql', '--url', $url, '-At')->{out}, "2\n", 'no data follows COPY TO');
 
+# ---- how tables look ---------------------------------------------------------------------------------------------------------
+my @tables = (q{SELECT 1 AS a, 'hello world this is' AS "long name", NULL AS n, E'two\nlines' AS t UNION ALL SELECT 22, 'x', 'v', 'z<&"'}, $q{wide}, 'SELECT 1 AS a WHERE false', 'SELECT',
+    'TABLE pg_am');
+for my $how ('-P border=0', '-P border=2', '-P linestyle=unicode', '-P border=2 -P linestyle=unicode', '-x -P border=0', '-x -P border=2', '-x -P border=2 -P linestyle=unicode',
+    '-x -P linestyle=unicode', '-P format=wrapped -P columns=30', '-P format=wrapped -P columns=30 -P border=0', '-P format=wrapped -P columns=33 -P border=2',
+    '-P format=wrapped -P columns=30 -P linestyle=unicode', '-P format=html', '-x -P format=html', '-t -P format=html', '-P footer=off', '-P title=ttl', '-P border=2 -P title=ttl',
+    '-x -P title=ttl', '-x -P format=wrapped -P columns=24', '-x -P format=wrapped -P columns=24 -P border=2', '-x -P format=wrapped -P columns=24 -P border=0', '-P recordsep=; -A',
+    '-P recordsep=; -At', '-A -P footer=off', '-A -P title=ttl', '-t -P border=2', '-t -P border=0', '-x -t', '-x -t -P border=2', '-x -t -P border=0', '-P csv_fieldsep=; --csv',
+    '-P expanded=auto -P columns=20', '-P expanded=auto -P columns=200', '-x -P format=html -P title=ttl', '-P tableattr=x=1 -H', '-P fieldsep=, -A', '-e', '-P null=(null)') {
+    same("tables, $how", '', split(/ /, $how), map { ('-c', $_) } @tables);
+}
+
+# ---- psql's variables and commands ---------------------------------------------------------------------------------------------
+my @more = (
+    "\\pset border 2\n\\pset linestyle unicode\n\\pset null x\n\\pset format wrapped\n\\pset columns 30\n\\pset recordsep ;\n\\pset title abc\n\\pset title\n\\pset pager always\n"
+      . "\\pset pager 2\n\\pset pager off\n\\pset expanded auto\n\\pset x\n\\pset foo 1\n\\pset border q\n\\pset tuples_only\n\\pset fieldsep ,\n\\pset tableattr x\n\\pset pager_min_lines 3\n"
+      . "\\pset csv_fieldsep ;\n\\pset csv_fieldsep \"ab\"\n\\pset border\n\\pset null\n\\C ttl\n\\C\n\\H\n\\H\n\\T a=b\n\\T\n\\t\n\\x\n\\a\n\\f ;\n",
+    "SELECT 1/0;\n\\set VERBOSITY terse\nSELECT bad;\n\\set VERBOSITY sqlstate\nSELECT bad;\n\\set VERBOSITY foo\n\\set AUTOCOMMIT x\n\\set FETCH_COUNT x\n\\set ECHO foo\n\\set SHOW_CONTEXT x\n"
+      . "\\set ON_ERROR_ROLLBACK x\n",
+    "\\errverbose\n",
+    "\\set ECHO queries\nSELECT 1 AS q;\n\\set ECHO errors\nSELECT bad;\n\\set ECHO all\nSELECT 2;\n\\set ECHO none\n\\gdesc\nSELECT 1::numeric(10,2) AS a, 1.5, now() \\gdesc\nCREATE TABLE x (a int) \\gdesc\n",
+    "SELECT bad\n\\gdesc\n",
+    "\\set AUTOCOMMIT off\nSELECT 1;\n\\echo :AUTOCOMMIT\nROLLBACK;\nCREATE TABLE ac (a int);\nROLLBACK;\n\\d ac\n\\unset AUTOCOMMIT\n\\echo :AUTOCOMMIT\n",
+    "\\set FETCH_COUNT 2\nSELECT g, repeat(chr(120), g) FROM generate_series(1,5) g;\n\\x\nSELECT g FROM generate_series(1,3) g;\n\\x\n\\a\nSELECT g FROM generate_series(1,3) g;\n\\a\n\\pset border 2\n"
+      . "SELECT g FROM generate_series(1,3) g;\nSELECT g FROM generate_series(1,2) g;\n\\H\nSELECT g FROM generate_series(1,3) g;\n",
+    "\\set ON_ERROR_ROLLBACK on\nBEGIN;\nSELECT 1/0;\nSELECT 5 AS five;\nSAVEPOINT a;\nSELECT bad;\nROLLBACK TO a;\nCOMMIT;\nSELECT 6;\n",
+    "\\encoding\n\\encoding nope\n\\encoding UTF8\n\\getenv h NOPE\n\\setenv A b\n\\getenv h A\n\\echo :h\n\\setenv\n\\setenv a=b c\n",
+    "SELECT 1 AS v, 'a' AS h, 5 AS c, 3 AS s UNION ALL SELECT 2,'b',7,1 UNION ALL SELECT 2,NULL,8,2 ORDER BY 1,2 \\crosstabview v h c s\n\\crosstabview\n\\crosstabview 1 1 2\n\\crosstabview 1 9 2\n"
+      . "\\crosstabview x y z\n\\crosstabview h v c\n",
+    "SELECT 1 AS v, 'a' AS h, 5 AS c UNION ALL SELECT 1,'a',7 \\crosstabview\nSELECT 1,2 \\crosstabview\nSELECT 1 AS \"A b\", 2 AS b, 3 AS c \\crosstabview \"A b\" B\n\\crosstabview \"A b\" \"B\"\n",
+    "\\if 1\n\\if 0\n\\echo no\n\\elif true\n\\echo yes\n\\else\n\\echo no\n\\endif\n\\else\n\\echo no\n\\endif\n\\if foo\n\\echo no\n\\endif\n\\endif\n\\else\n\\elif 1\n\\if\n\\endif\n\\if 1\n",
+    "\\set SINGLELINE on\nSELECT 1\nSELECT 2\n\\set SINGLELINE off\nSELECT\n3;\n",
+    "\\prompt \"x? \" v\nhello there\n\\echo :v\n",
+    "\\set x 1\n\\set x\n\\echo [:x]\n\\unset x\n\\unset nope\n\\set 9a 1\n\\set a-b 1\n\\unset a-b\n",
+    "\\timing\n\\timing off\n\\cd /\n\\! pwd\n\\cd /nonexistent\n",
+);
+for my $i (0 .. $#more) { same("more, $i", $more[$i], '-X') }
+for my $option ('-e', '-b', '-S', '-a', '-o') {
+    same("option $option", "SELECT 1;\nSELECT bad;\n", $option, $option eq '-o' ? "$dir/o.txt" : ());
+}
+same('-l', '', '-l');
+spit("$dir/rc", "\\set greeting hello\n\\pset null (rc)\n");
+$ENV{MERIDIANRC} = "$dir/rc";
+is(run("\\echo :greeting\nSELECT NULL AS n;\n", $bin, 'sql', '-At', '--url', $url)->{out}, "Null display is \"(rc)\".\nhello\n(rc)\n", 'the startup file');
+is(run("\\echo :greeting\n", $bin, 'sql', '-X', '--url', $url)->{out}, ":greeting\n", 'and none with -X');
+delete $ENV{MERIDIANRC};
+like(run("\\h\n", $bin, 'sql', '--url', $url)->{out}, qr/^Available help:\n  ALTER INDEX +\w/, '\\h lists what there is');
+like(run("\\h create ta\n", $bin, 'sql', '--url', $url)->{out}, qr/^Command:     CREATE TABLE\nDescription: define a table\nSyntax:\nCREATE TABLE .*Command:     CREATE TABLE AS\n/s, '\\h of some');
+
 # ---- ours -----------------------------------------------------------------------------------------------------------------------
 my $r = run('', $bin, 'sql', '--url', $url, '--format', 'json', '-c', q{SELECT 1 AS a, 'x"y' AS b, NULL AS c, true AS d, '{"k": [1]}'::jsonb AS e, 1.5 AS f, 'NaN'::float8 AS g}, '-c', 'SELECT 1 AS a WHERE false');
 is($r->{out}, qq([\n{"a":1,"b":"x\\"y","c":null,"d":true,"e":{"k": [1]},"f":1.5,"g":"NaN"}\n]\n[]\n), 'json');

@@ -42,6 +42,7 @@ const char *api_error_text(const struct api_error *err, int field);
 struct engine_column {
     const char *name;
     uint32_t oid;
+    int32_t typmod; /* PostgreSQL's, -1: none */
 };
 
 struct engine_cell {

@@ -245,6 +245,8 @@ MERIDIAN_API int64_t meridian_changes(meridian_stmt *st);
 MERIDIAN_API int meridian_column_count(meridian_stmt *st); /* 0: it returns no rows; -1: misuse */
 MERIDIAN_API const char *meridian_column_name(meridian_stmt *st, int column);
 MERIDIAN_API uint32_t meridian_column_oid(meridian_stmt *st, int column);
+/* PostgreSQL's modifier of its type, as format_type takes it (varchar's length, numeric's digits); -1: none. */
+MERIDIAN_API int32_t meridian_column_modifier(meridian_stmt *st, int column);
 
 /* Values of the row; only after MERIDIAN_ROW (else MERIDIAN_MISUSE as last error, and NULL or 0). */
 enum meridian_type {

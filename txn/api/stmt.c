@@ -436,6 +436,14 @@ uint32_t meridian_column_oid(meridian_stmt *st, int column) {
     return oid;
 }
 
+int32_t meridian_column_modifier(meridian_stmt *st, int column) {
+    if (api_enter_stmt(st))
+        return -1;
+    int32_t typmod = column_in(st, column) ? st->engine->column[column].typmod : -1;
+    api_leave_quietly(st->db);
+    return typmod;
+}
+
 /* The cell, inside of a call; NULL: the last error says why. */
 static const struct engine_cell *cell_of(meridian_stmt *st, int column) {
     if (st->phase != API_RUNNING || st->at != MERIDIAN_ROW) {
