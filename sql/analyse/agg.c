@@ -51,6 +51,9 @@ static bool walk_rel(const struct rel *r, uint32_t levels, expr_visit *visit, vo
     for (uint32_t i = 0; i < r->cols && r->kind == REL_JOIN; i++)
         if (!expr_walk(r->col[i].source, levels, visit, ctx))
             return false;
+    for (uint16_t i = 0; r->index_where && i < r->table->indexes; i++)
+        if (!expr_walk(r->index_where[i], levels, visit, ctx))
+            return false;
     return expr_walk(r->on, levels, visit, ctx);
 }
 

@@ -71,6 +71,20 @@ static bool alias_columns(struct scope *s, struct rel *r, const PQ(Alias) * a, c
     return true;
 }
 
+static bool index_conditions(struct scope *s, struct rel *r) {
+    const struct cat_table *t = r->table;
+    for (uint16_t i = 0; i < t->indexes && r->kind == REL_TABLE; i++) {
+        const struct cat_index *x = &t->index[i];
+        if (!x->where_sql || x->kind != CAT_INDEX_GLOBAL || x->state != CAT_PUBLIC)
+            continue;
+        if (!r->index_where && !(r->index_where = an_new(s->an, t->indexes, sizeof *r->index_where)))
+            return false;
+        if (!(r->index_where[i] = catalog_expression(s, r, x->where_sql, PLACE_INDEX_WHERE, true)))
+            return false;
+    }
+    return true;
+}
+
 struct rel *table_rel(struct scope *s, const PQ(RangeVar) * v, const struct cat_table *t) {
     const char *alias = v && v->alias ? v->alias->aliasname : t->name;
     struct rel *r = rel_new(s, t->kind == CAT_SYSTEM ? REL_CATALOG : REL_TABLE, alias, t->columns);
@@ -82,7 +96,7 @@ struct rel *table_rel(struct scope *s, const PQ(RangeVar) * v, const struct cat_
         r->col[i] =
             (struct rel_col){.name = c->dropped ? "" : c->name, .type = c->type, .hidden = c->hidden || c->dropped};
     }
-    return alias_columns(s, r, v ? v->alias : NULL, "table") ? r : NULL;
+    return index_conditions(s, r) && alias_columns(s, r, v ? v->alias : NULL, "table") ? r : NULL;
 }
 
 struct rel *query_rel(struct scope *s, enum rel_kind kind, const char *alias, struct query *q) {

@@ -54,9 +54,7 @@ const PQ(Node) * parse_catalog_query(struct an *an, const char *sql) {
     return tree && tree->n_stmts == 1 ? tree->stmts[0]->stmt : not_parsed(an);
 }
 
-/* sql in a scope of its own, where rel (may be NULL) is all there is to see. */
-static struct expr *catalog_expression(struct scope *s, struct rel *rel, const char *sql, enum an_place place,
-                                       bool boolean) {
+struct expr *catalog_expression(struct scope *s, struct rel *rel, const char *sql, enum an_place place, bool boolean) {
     struct an *an = s->an;
     struct scope in;
     const char *text = an->text;

@@ -282,4 +282,7 @@ typedef bool expr_visit(void *ctx, struct expr *e, uint32_t levels);
 bool expr_walk(struct expr *e, uint32_t levels, expr_visit *visit, void *ctx);
 bool query_walk(struct query *q, uint32_t levels, expr_visit *visit, void *ctx);
 
+/* An expression of the catalog, in a scope of its own, where rel (may be NULL) is all there is to see. */
+struct expr *catalog_expression(struct scope *s, struct rel *rel, const char *sql, enum an_place place, bool boolean);
+
 #endif

@@ -136,8 +136,10 @@ struct rel {
     uint32_t cols;
     bool lateral, ordinality;
     const struct cat_table *table; /* TABLE, CATALOG */
-    struct query *query;           /* QUERY, CTE */
-    struct expr **row;             /* VALUES: rows * cols; FUNCTION: the calls */
+    /* TABLE: what the rows of its partial indexes satisfy, one for each index, NULL for others; NULL: it has none. */
+    struct expr **index_where;
+    struct query *query; /* QUERY, CTE */
+    struct expr **row;   /* VALUES: rows * cols; FUNCTION: the calls */
     uint32_t rows;
     enum join_kind join;
     struct rel *left, *right;

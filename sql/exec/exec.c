@@ -98,19 +98,22 @@ enum rc exec_keep_image(struct exec *e, const struct value *from, size_t n, stru
     return e->images == &e->arena ? exec_keep(e, from, n, ret, err) : copy_row(e->images, from, n, ret, &bytes, err);
 }
 
+enum rc exec_charge(struct exec *e, size_t bytes, struct err *err) {
+    e->memory += bytes;
+    if (e->memory <= e->memory_max)
+        return RC_OK;
+    err_set(err, RC_LIMIT, "the statement needs more memory than it may have");
+    err_detail(err, "It holds rows of %zu bytes; the limit is %zu.", e->memory, e->memory_max);
+    err_state(err, "53200");
+    return RC_LIMIT;
+}
+
 enum rc exec_keep(struct exec *e, const struct value *from, size_t n, struct value **ret, struct err *err) {
     size_t bytes = 0;
     enum rc rc = copy_row(&e->arena, from, n, ret, &bytes, err);
     if (rc)
         return rc;
-    e->memory += bytes;
-    if (e->memory > e->memory_max) {
-        err_set(err, RC_LIMIT, "the statement needs more memory than it may have");
-        err_detail(err, "It holds rows of %zu bytes; the limit is %zu.", e->memory, e->memory_max);
-        err_state(err, "53200");
-        return RC_LIMIT;
-    }
-    return RC_OK;
+    return exec_charge(e, bytes, err);
 }
 
 struct scan_note *exec_note(struct exec *e, const struct text *text, const struct table *table, size_t spans) {

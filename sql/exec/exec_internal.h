@@ -108,6 +108,8 @@ struct row_values {
 /* *ret lies in the row arena. */
 enum rc exec_run_prog(struct exec *e, const struct prog *p, const struct row_values *row, struct value *ret,
                       struct err *err) WAITS MUST_CHECK;
+/* So many bytes more are held; RC_LIMIT past the memory (they count all the same). */
+enum rc exec_charge(struct exec *e, size_t bytes, struct err *err) MUST_CHECK;
 /* A copy in the run's arena, counted. RC_LIMIT past the memory. */
 enum rc exec_keep(struct exec *e, const struct value *from, size_t n, struct value **ret, struct err *err) MUST_CHECK;
 /* The same in images; what is dropped with the batch is not counted. */

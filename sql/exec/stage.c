@@ -166,7 +166,7 @@ enum rc stage_open(struct exec *e, const struct select *s, struct stage **ret, s
     g->row = arena_array(&e->arena, s->columns + 1, sizeof *g->row);
     enum rc rc = g->source && g->row ? open_db(g, err) : err_set(err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
     for (uint32_t i = 0; g->source && i < s->sources; i++)
-        g->source[i] = (struct vsource){.stage = g, .source = &s->source[i], .last = &g->source[i].first};
+        vsource_init(&g->source[i], g, &s->source[i]);
     for (uint32_t i = 0; i < s->sources && !rc; i++)
         rc = vsource_register(&g->source[i], err);
     if (!rc)

@@ -5,8 +5,8 @@
  * SQLite has no hash join. So a table accepts equality on any columns: at the first such look its rows are read into memory and
  * hashed by those columns. Keys are normalised, so that 1 = 1.0 and numeric 1.0 = 1.00; SQLite compares once more itself.
  *
- * Few looks by the beginning of the table's key need not the whole table: each of the first POINTS_MAX reads and locks what it
- * asks for, and no more. A join that goes on asking gets the hash.
+ * Looks by the beginning of the table's key need not the whole table: they read and lock what they ask for, and no more. A join
+ * that asks for as many rows as the table has gets the hash (lookahead.c).
  *
  * idxNum 1: by equality, idxStr names the columns, in the order of the arguments; 0: all rows.
  */
@@ -15,8 +15,6 @@
 #include <string.h>
 
 #include "sql/exec/stage.h"
-
-enum { POINTS_MAX = 24 };
 
 struct vtab {
     sqlite3_vtab base;
@@ -30,19 +28,6 @@ struct hashed_row {
     uint8_t key[];
 };
 
-struct vcursor {
-    sqlite3_vtab_cursor base;
-    struct vsource *source;
-    struct feed feed; /* while it streams */
-    bool streams;
-    const struct value *row; /* NULL: the end */
-    const struct kept_row *at;
-    struct map_node *hit;
-    struct buf key;
-    uint64_t hash;
-    sqlite3_int64 rowid;
-};
-
 static int fail(struct vsource *s, enum rc rc) {
     struct stage *g = s->stage;
     g->rc = rc;
@@ -54,18 +39,33 @@ static int fail(struct vsource *s, enum rc rc) {
 /* ---- rows in memory ---------------------------------------------------------------------------------------------- */
 
 static enum rc keep_row(struct vsource *s, const struct value *v, size_t n, struct err *err) {
-    struct exec *e = s->stage->e;
-    struct kept_row *k = arena_new(&e->arena, struct kept_row);
-    struct value *copy = NULL;
-    if (!k)
+    struct kept_row *k = arena_new(&s->arena, struct kept_row);
+    struct value *copy = arena_array(&s->arena, n + 1, sizeof *copy);
+    size_t bytes = sizeof *k + n * sizeof *copy;
+    if (!k || !copy)
         return err_set(err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
-    enum rc rc = exec_keep(e, v, n, &copy, err);
+    for (size_t i = 0; i < n; i++) {
+        copy[i] = v[i];
+        bytes += v[i].bytes;
+        if (value_copy(&s->arena, &copy[i]))
+            return err_set(err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
+    }
     k->v = copy;
     k->number = s->rows;
     *s->last = k;
     s->last = &k->next;
     s->rows++;
-    return rc;
+    s->bytes += bytes;
+    return exec_charge(s->stage->e, bytes, err);
+}
+
+static void drop_rows(struct vsource *s) {
+    s->stage->e->memory -= s->bytes;
+    s->bytes = 0;
+    s->first = NULL;
+    s->last = &s->first;
+    s->rows = 0;
+    arena_reset(&s->arena);
 }
 
 static enum rc on_virtual(void *to, const struct value *v, struct err *err) {
@@ -73,7 +73,8 @@ static enum rc on_virtual(void *to, const struct value *v, struct err *err) {
     return keep_row(s, v, s->source->table->columns, err);
 }
 
-static enum rc open_feed(struct vsource *s, struct feed *f, struct err *err) {
+/* rows_max: of each tablet; 0 = all. */
+static enum rc open_feed(struct vsource *s, struct feed *f, uint64_t rows_max, struct err *err) {
     struct exec *e = s->stage->e;
     const struct source *src = s->source;
     struct span_set spans;
@@ -87,35 +88,57 @@ static enum rc open_feed(struct vsource *s, struct feed *f, struct err *err) {
         return feed_open_via(f, e, src, src->by_keys, err);
     how.spans = spans.v;
     how.n_spans = spans.n;
+    how.rows_max = rows_max;
     rc = exec_slots(e, &src->text, &how.params, err);
     return rc ? rc : feed_open(f, e, &how, &src->text, err);
 }
 
-static enum rc load(struct vsource *s) {
+/* rows_max: with more rows than that nothing is loaded, and *ret_more is set; 0: all of them. */
+static enum rc load_rows(struct vsource *s, uint64_t rows_max, bool *ret_more, struct err *err) {
     struct exec *e = s->stage->e;
-    struct err *err = &s->stage->err;
     struct feed feed = {0};
+    enum rc rc = open_feed(s, &feed, rows_max ? rows_max + 1 : 0, err);
+    for (const struct value *row; !rc && !(rc = feed_next(&feed, e, &row, err)) && row;) {
+        *ret_more = rows_max && s->rows == rows_max;
+        if (*ret_more)
+            break;
+        rc = keep_row(s, row, s->source->fetches, err);
+    }
+    feed_close(&feed);
+    return rc;
+}
+
+static enum rc load(struct vsource *s) {
+    struct err *err = &s->stage->err;
+    bool more;
     enum rc rc;
     if (s->loaded)
         return RC_OK;
-    s->first = NULL;
-    s->last = &s->first;
-    s->rows = 0;
+    drop_rows(s);
     if (s->source->virtual_rows) {
-        const struct exec_virtual *v = &e->env->virtuals;
+        const struct exec_virtual *v = &s->stage->e->env->virtuals;
         rc = v->rows ? v->rows(v->ctx, s->source->table, on_virtual, s, err)
                      : err_set(err, RC_UNSUPPORTED, "relation \"%s\" has no rows here", s->source->table->name);
     } else {
-        rc = open_feed(s, &feed, err);
-        for (const struct value *row; !rc;) {
-            rc = feed_next(&feed, e, &row, err);
-            if (rc || !row)
-                break;
-            rc = keep_row(s, row, s->source->fetches, err);
-        }
-        feed_close(&feed);
+        rc = load_rows(s, 0, &more, err);
     }
     s->loaded = !rc;
+    return rc;
+}
+
+/* If they are not more than that, and fit into memory. */
+static enum rc load_few(struct vsource *s, uint64_t rows_max, struct err *err) {
+    bool more = false;
+    drop_rows(s);
+    enum rc rc = load_rows(s, rows_max, &more, err);
+    s->loaded = !rc && !more;
+    if (!s->loaded)
+        drop_rows(s);
+    if (rc == RC_LIMIT) {
+        err_clear(err);
+        s->ahead.next_try = UINT64_MAX;
+        return RC_OK;
+    }
     return rc;
 }
 
@@ -142,7 +165,7 @@ static bool put_key(const struct source *s, uint32_t col, const struct value *v,
     return true;
 }
 
-static const struct value *value_at(const struct source *s, const struct value *row, uint32_t col) {
+const struct value *vsource_value(const struct source *s, const struct value *row, uint32_t col) {
     static const struct value null = {.kind = VALUE_NULL};
     if (s->virtual_rows)
         return col < s->table->columns ? &row[col] : &null;
@@ -155,7 +178,7 @@ static enum rc add_hashed(struct vsource *s, struct hash_index *x, const struct 
     for (const char *at = x->columns; *at && there;) {
         char *end;
         uint32_t col = (uint32_t)strtoul(at, &end, 10);
-        there = put_key(s->source, col, value_at(s->source, k->v, col), key);
+        there = put_key(s->source, col, vsource_value(s->source, k->v, col), key);
         at = *end ? end + 1 : end;
     }
     if (!there)
@@ -196,9 +219,17 @@ static enum rc find_index(struct vsource *s, const char *columns, struct hash_in
     return rc;
 }
 
+void vsource_init(struct vsource *s, struct stage *g, const struct source *source) {
+    *s = (struct vsource){.stage = g, .source = source, .last = &s->first};
+    arena_init(&s->arena, 0);
+    lookahead_init(s);
+}
+
 void vsource_done(struct vsource *s) {
     for (struct hash_index *x = s->indexes; x; x = x->next)
         map_done(&x->map);
+    lookahead_done(s);
+    arena_done(&s->arena);
 }
 
 /* ---- the module -------------------------------------------------------------------------------------------------- */
@@ -229,6 +260,17 @@ static bool right_collation(const struct source *s, sqlite3_index_info *info, in
     return got && strcmp(got, want) == 0;
 }
 
+/* What SQLite knows nothing of: the conditions that the tablets check. */
+static double rows_guess(const struct vsource *s) {
+    const struct source *src = s->source;
+    double rows = 100000;
+    for (uint32_t i = 0; i < src->equalities && rows > 100; i++)
+        rows /= 20;
+    for (uint32_t i = 0; i < src->filters && rows > 100; i++)
+        rows /= 3;
+    return rows;
+}
+
 static int on_best_index(sqlite3_vtab *vt, sqlite3_index_info *info) {
     struct vsource *s = ((struct vtab *)vt)->source;
     char columns[256];
@@ -242,8 +284,8 @@ static int on_best_index(sqlite3_vtab *vt, sqlite3_index_info *info) {
         info->aConstraintUsage[i].argvIndex = ++n;
     }
     info->idxNum = n > 0;
-    info->estimatedRows = n > 0 ? 10 : s->few ? 10 : 100000;
-    info->estimatedCost = n > 0 ? 20 : s->few ? 20 : 100000;
+    info->estimatedRows = n > 0 ? 10 : s->few ? 10 : (sqlite3_int64)rows_guess(s);
+    info->estimatedCost = n > 0 ? 20 : s->few ? 20 : rows_guess(s);
     if (n == 0)
         return SQLITE_OK;
     info->idxStr = sqlite3_mprintf("%s", columns);
@@ -256,15 +298,23 @@ static int on_open(sqlite3_vtab *vt, sqlite3_vtab_cursor **ret) {
     if (!c)
         return SQLITE_NOMEM;
     c->source = ((struct vtab *)vt)->source;
+    c->source->cursor = c;
     buf_init(&c->key, 0);
+    arena_init(&c->ahead[0], 0);
+    arena_init(&c->ahead[1], 0);
     *ret = &c->base;
     return SQLITE_OK;
 }
 
 static int on_close(sqlite3_vtab_cursor *vc) {
     struct vcursor *c = (struct vcursor *)vc;
+    lookahead_leave(c);
+    if (c->source->cursor == c)
+        c->source->cursor = NULL;
     feed_close(&c->feed);
     buf_done(&c->key);
+    arena_done(&c->ahead[0]);
+    arena_done(&c->ahead[1]);
     free(c);
     return SQLITE_OK;
 }
@@ -283,8 +333,51 @@ static void next_hit(struct vcursor *c, struct map_node *n) {
     c->hit = n;
 }
 
+static enum rc copy_row(struct vcursor *c, const struct value *v, const struct value **ret, struct err *err) {
+    size_t n = c->feed.columns;
+    struct arena *a = &c->ahead[c->ahead_at];
+    struct value *copy = arena_array(a, n + 1, sizeof *copy);
+    bool fine = copy != NULL;
+    for (size_t i = 0; fine && i < n; i++) {
+        copy[i] = v[i];
+        fine = value_copy(a, &copy[i]) == RC_OK;
+    }
+    *ret = copy;
+    return fine ? RC_OK : err_set(err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
+}
+
+enum rc vcursor_peek(struct vcursor *c, size_t n, const struct peeked **ret, struct err *err) {
+    struct exec *e = c->source->stage->e;
+    struct peeked **last = &c->peeked;
+    enum rc rc = RC_OK;
+    if (!c->peeked) { /* the present row may be one of the last that were peeked, or the feed's own */
+        c->ahead_at = !c->ahead_at;
+        arena_reset(&c->ahead[c->ahead_at]);
+        rc = copy_row(c, c->row, &c->row, err);
+        for (size_t i = 0; !rc && i < n; i++) {
+            const struct value *row;
+            rc = feed_next(&c->feed, e, &row, err);
+            if (rc || !row)
+                break;
+            struct peeked *p = arena_new(&c->ahead[c->ahead_at], struct peeked);
+            rc = p ? copy_row(c, row, &p->v, err) : err_set(err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
+            if (rc)
+                break;
+            *last = p;
+            last = &p->next;
+        }
+    }
+    *ret = c->peeked;
+    return rc;
+}
+
 static int stream_next(struct vcursor *c) {
     struct vsource *s = c->source;
+    if (c->peeked) {
+        c->row = c->peeked->v;
+        c->peeked = c->peeked->next;
+        return SQLITE_OK;
+    }
     enum rc rc = feed_next(&c->feed, s->stage->e, &c->row, &s->stage->err);
     return rc ? fail(s, rc) : SQLITE_OK;
 }
@@ -350,20 +443,30 @@ static enum rc open_point(struct vsource *s, struct feed *f, const struct value 
 /* Reads only what is asked for. *ret_done false: it is not that kind of a look. */
 static int look_at_point(struct vcursor *c, const char *columns, sqlite3_value **argv, bool *ret_done) {
     struct vsource *s = c->source;
+    struct err *err = &s->stage->err;
     struct value key[POINT_PARTS_MAX];
+    uint64_t rows;
     *ret_done = false;
-    if (s->loaded || s->source->virtual_rows || !s->source->point[0].sql || s->points >= POINTS_MAX)
+    if (s->loaded || s->source->virtual_rows || !s->source->point[0].sql)
         return SQLITE_OK;
     int n = known_parts(s->source, columns, argv, key);
     if (n == 0)
         return SQLITE_OK;
     *ret_done = true;
-    c->row = NULL;
     if (n < 0)
         return SQLITE_OK;
-    s->points++;
+    enum rc rc = lookahead_try_all(s, &rows) ? load_few(s, rows, err) : RC_OK;
+    if (rc || s->loaded) {
+        *ret_done = rc != RC_OK;
+        return rc ? fail(s, rc) : SQLITE_OK;
+    }
+    bool found = false;
+    rc = lookahead_find(c, key, (uint16_t)n, &found, err);
+    if (rc || found)
+        return rc ? fail(s, rc) : SQLITE_OK;
+    s->looks_by_key++;
     c->streams = true;
-    enum rc rc = open_point(s, &c->feed, key, (uint16_t)n, &s->stage->err);
+    rc = open_point(s, &c->feed, key, (uint16_t)n, err);
     return rc ? fail(s, rc) : stream_next(c);
 }
 
@@ -402,6 +505,9 @@ static int on_filter(sqlite3_vtab_cursor *vc, int by_equality, const char *colum
     struct vcursor *c = (struct vcursor *)vc;
     struct vsource *s = c->source;
     feed_close(&c->feed);
+    lookahead_leave(c);
+    s->cursor = c;
+    c->peeked = NULL;
     c->streams = false;
     c->hit = NULL;
     c->at = NULL;
@@ -411,7 +517,7 @@ static int on_filter(sqlite3_vtab_cursor *vc, int by_equality, const char *colum
         return look_up(c, columns, argc, argv);
     if (s->looks++ == 0 && !s->loaded && !s->source->virtual_rows && !s->stage->select->keeps_rows) {
         c->streams = true;
-        enum rc rc = open_feed(s, &c->feed, &s->stage->err);
+        enum rc rc = open_feed(s, &c->feed, 0, &s->stage->err);
         return rc ? fail(s, rc) : stream_next(c);
     }
     enum rc rc = load(s);
@@ -425,7 +531,10 @@ static int on_filter(sqlite3_vtab_cursor *vc, int by_equality, const char *colum
 static int on_next(sqlite3_vtab_cursor *vc) {
     struct vcursor *c = (struct vcursor *)vc;
     if (c->hit) {
-        next_hit(c, map_next(c->hit));
+        if (c->in_batch)
+            lookahead_next(c);
+        else
+            next_hit(c, map_next(c->hit));
         return SQLITE_OK;
     }
     c->rowid++;
@@ -443,13 +552,26 @@ static int on_eof(sqlite3_vtab_cursor *vc) {
 static int on_column(sqlite3_vtab_cursor *vc, sqlite3_context *ctx, int col) {
     struct vcursor *c = (struct vcursor *)vc;
     if (c->row && col >= 0)
-        value_result(ctx, value_at(c->source->source, c->row, (uint32_t)col));
+        value_result(ctx, vsource_value(c->source->source, c->row, (uint32_t)col));
     return SQLITE_OK;
 }
 
+/* SQLite tells rows apart by it where it looks several times (OR): the same row has the same number, however it was found. */
 static int on_rowid(sqlite3_vtab_cursor *vc, sqlite3_int64 *ret) {
-    *ret = ((struct vcursor *)vc)->rowid;
-    return SQLITE_OK;
+    struct vcursor *c = (struct vcursor *)vc;
+    const struct source *src = c->source->source;
+    struct buf b;
+    if (!src->point[0].sql) {
+        *ret = c->rowid;
+        return SQLITE_OK;
+    }
+    buf_init(&b, 0);
+    for (uint16_t i = 0; i < src->table->store->n_key; i++)
+        value_put(&b, vsource_value(src, c->row, src->key_col[i]));
+    *ret = (sqlite3_int64)(hash_bytes(b.data, b.len, 0) >> 1);
+    int code = buf_rc(&b) ? SQLITE_NOMEM : SQLITE_OK;
+    buf_done(&b);
+    return code;
 }
 
 enum rc vsource_register(struct vsource *s, struct err *err) {

@@ -105,7 +105,16 @@ struct lookup {
     struct text text; /* gives primary keys */
 };
 
-enum { POINT_PARTS_MAX = 4 };
+enum { POINT_PARTS_MAX = 4, DRIVERS_MAX = 2 };
+
+/* In a join: the values of the first columns of a source's key are those of another source's columns. */
+struct driver {
+    const struct rel *rel;
+    uint32_t source; /* of rel */
+    uint16_t parts;
+    uint32_t col[POINT_PARTS_MAX];   /* of rel */
+    struct text keys[BY_KEYS_FORMS]; /* the rows of so many such keys */
+};
 
 struct source {
     const struct rel *rel;
@@ -125,7 +134,11 @@ struct source {
     struct text by_keys[BY_KEYS_FORMS]; /* with via */
     /* In a join: rows by the first, the first two, ... columns of the key, whose values come behind the slots. */
     struct text point[POINT_PARTS_MAX];
-    const char *shape; /* the declaration of the virtual table */
+    uint32_t key_col[TABLE_KEY_MAX]; /* the key's columns, of rel */
+    struct driver driver[DRIVERS_MAX];
+    uint32_t drivers;
+    uint32_t equalities, filters; /* conditions that the tablets check: by one value, others */
+    const char *shape;            /* the declaration of the virtual table */
 };
 
 /* How rows of a single-table query come out of many tablets. */

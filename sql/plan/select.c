@@ -54,6 +54,9 @@ static void note_pushed(struct maker *m, const struct expr *e) {
 
 /* ---- indexes that are tables of their own */
 
+/* A partial index of which no key is known: it has fewer rows than the table. */
+enum { WORTH_PARTIAL = 2 };
+
 /* How much of a key is known. */
 static int worth(const struct keys *k, bool unique) {
     int equal = 0;
@@ -97,6 +100,37 @@ static void print_lookup(struct maker *m, const struct source *s, struct lookup 
     out_done(&o, &x->text, true);
 }
 
+/* A comparison with the column is true only where it is not NULL. */
+static bool implies_not_null(const struct expr *e, const struct expr *col) {
+    if (e->kind != EXPR_CALL && e->kind != EXPR_IN && e->kind != EXPR_ANY_ARRAY)
+        return false;
+    if (e->kind == EXPR_CALL ? !expr_comparison(e) : e->flag || fn_comparison(e->call.fn) != '=')
+        return false;
+    const struct expr *x = expr_base(expr_strip(e->arg[0]));
+    const struct expr *y = e->kind == EXPR_CALL ? expr_base(expr_strip(e->arg[1])) : x;
+    return expr_same(x, col) || expr_same(y, col);
+}
+
+/* Does every row that the conjuncts let through satisfy e? Only what is plain to see. */
+static bool implied(const struct expr *e, const struct conjuncts *c) {
+    if (e->kind == EXPR_AND) {
+        for (uint32_t i = 0; i < e->args; i++)
+            if (!implied(e->arg[i], c))
+                return false;
+        return true;
+    }
+    if (e->kind == EXPR_OR) {
+        for (uint32_t i = 0; i < e->args; i++)
+            if (implied(e->arg[i], c))
+                return true;
+    }
+    bool not_null = e->kind == EXPR_IS_NULL && e->flag && expr_base(expr_strip(e->arg[0]))->kind == EXPR_COL;
+    for (uint32_t i = 0; i < c->n; i++)
+        if (expr_same(e, c->v[i]) || (not_null && implies_not_null(c->v[i], expr_base(expr_strip(e->arg[0])))))
+            return true;
+    return false;
+}
+
 static void choose_index(struct maker *m, struct source *s, const struct conjuncts *c) {
     const struct cat_table *t = s->table;
     int best = worth(&s->keys, true);
@@ -104,14 +138,18 @@ static void choose_index(struct maker *m, struct source *s, const struct conjunc
         const struct cat_index *x = &t->index[i];
         uint16_t place[TABLE_KEY_MAX];
         struct keys keys;
-        if (x->kind != CAT_INDEX_GLOBAL || x->state != CAT_PUBLIC || !x->store || x->where_sql)
+        const struct expr *where = s->rel->index_where ? s->rel->index_where[i] : NULL;
+        if (x->kind != CAT_INDEX_GLOBAL || x->state != CAT_PUBLIC || !x->store || (x->where_sql && !where) ||
+            (where && !implied(where, c)))
             continue;
         for (uint16_t k = 0; k < x->store->n_key; k++)
             place[k] = (uint16_t)place_of(t, x->store->cols[x->store->key[k].col].id);
         keys_find(m, s->rel, x->store, place, c->v, c->n, &keys);
-        if (worth(&keys, x->unique) <= best)
+        int is = worth(&keys, x->unique);
+        is = is == 0 && where ? WORTH_PARTIAL : is;
+        if (is <= best)
             continue;
-        best = worth(&keys, x->unique);
+        best = is;
         struct lookup *via = maker_alloc(m, 1, sizeof *via);
         if (!via)
             return;
@@ -172,6 +210,64 @@ static void add_implied(struct maker *m, const struct rel *r, const struct conju
     }
 }
 
+/* ---- where the keys of a join come from */
+
+/* The column of another table, whose rows are looked at first, that a column of r is equal to; only: of that relation. */
+static const struct expr *driven_by(const struct conjuncts *c, const struct rel *r, uint32_t col,
+                                    const struct rel *only, const struct source * not ) {
+    for (uint32_t i = 0; i < c->n; i++) {
+        const struct expr *e = c->v[i];
+        if (e->kind != EXPR_CALL || expr_comparison(e) != '=')
+            continue;
+        for (int side = 0; side < 2; side++) {
+            const struct expr *x = plain_column(e->arg[side]), *y = plain_column(e->arg[1 - side]);
+            bool known = false;
+            if (!x || !y || x->col.rel != r || x->col.col != col || y->col.rel == r || y->col.rel->kind != REL_TABLE ||
+                (only && y->col.rel != only) || plan_class(&x->type) == 0 ||
+                plan_class(&x->type) != plan_class(&y->type))
+                continue;
+            for (uint32_t k = 0; k < not ->drivers; k++)
+                known |= !only && not ->driver[k].rel == y->col.rel;
+            if (!known)
+                return y;
+        }
+    }
+    return NULL;
+}
+
+static void find_drivers(struct source *s, const struct conjuncts *c) {
+    const struct table *t = s->table->store;
+    const struct expr *first;
+    while (s->drivers < DRIVERS_MAX && (first = driven_by(c, s->rel, s->key_col[0], NULL, s))) {
+        struct driver *d = &s->driver[s->drivers];
+        const struct expr *e = first;
+        *d = (struct driver){.rel = first->col.rel};
+        while (e) {
+            d->col[d->parts++] = e->col.col;
+            e = d->parts < t->n_key && d->parts < POINT_PARTS_MAX
+                    ? driven_by(c, s->rel, s->key_col[d->parts], d->rel, s)
+                    : NULL;
+        }
+        s->drivers++;
+    }
+}
+
+/* Their places among the sources, when all are known. */
+static void place_drivers(struct select *sel) {
+    for (uint32_t i = 0; i < sel->sources; i++) {
+        struct source *s = &sel->source[i];
+        uint32_t kept = 0;
+        for (uint32_t k = 0; k < s->drivers; k++) {
+            struct driver d = s->driver[k];
+            for (d.source = 0; d.source < sel->sources && sel->source[d.source].rel != d.rel;)
+                d.source++;
+            if (d.source < sel->sources)
+                s->driver[kept++] = d;
+        }
+        s->drivers = kept;
+    }
+}
+
 static void add_source(struct gather *g, const struct rel *r, const struct conjuncts *c) {
     struct maker *m = g->m;
     struct select *sel = g->sel;
@@ -206,6 +302,8 @@ static void add_source(struct gather *g, const struct rel *r, const struct conju
             if (r->table->column[i].id == t->cols[t->key[k].col].id)
                 place[k] = i;
     }
+    for (uint16_t k = 0; k < t->n_key; k++)
+        s->key_col[k] = place[k];
     struct conjuncts mine = {0};
     for (uint32_t i = 0; i < c->n; i++)
         if (pushable(c->v[i], r) && maker_room(m, &mine.v, mine.n, &mine.max, sizeof *mine.v))
@@ -214,8 +312,11 @@ static void add_source(struct gather *g, const struct rel *r, const struct conju
     keys_find(m, r, t, place, mine.v, mine.n, &s->keys);
     choose_index(m, s, &mine);
     for (uint32_t i = 0; i < mine.n; i++)
-        if (for_tablets(mine.v[i]) && !expr_fixed(mine.v[i]))
+        if (for_tablets(mine.v[i]) && !expr_fixed(mine.v[i])) {
             note_pushed(m, mine.v[i]);
+            *(expr_comparison(mine.v[i]) == '=' ? &s->equalities : &s->filters) += 1;
+        }
+    find_drivers(s, c);
 }
 
 static struct conjuncts with_more(struct gather *g, const struct conjuncts *c, const struct expr *more) {
@@ -443,19 +544,20 @@ static bool row_by_row(const struct query *q, const struct select *sel) {
            q->distincts == 0 && !q->with_ties && !query_any(q, test_window, NULL);
 }
 
-/* Behind WHERE, at the end of a fragment: the key is one of n. */
-static void print_by_keys(struct out *o, const struct source *s, bool where, uint16_t n, struct text *ret) {
+/* Behind WHERE, at the end of a fragment: the first parts of the key are one of n. */
+static void print_by_keys(struct out *o, const struct source *s, bool where, uint16_t parts, uint16_t n,
+                          struct text *ret) {
     const struct table *t = s->table->store;
     uint32_t r = maker_rel(o->m, s->rel), slot = o->slots;
     out_puts(o, where ? " AND " : " WHERE ");
-    for (uint16_t k = 0; k < t->n_key; k++)
-        out_printf(o, "%sr%u.c%u", k ? ", " : t->n_key > 1 ? "(" : "", r, t->cols[t->key[k].col].id);
-    out_puts(o, t->n_key > 1 ? ") IN (VALUES " : " IN (");
+    for (uint16_t k = 0; k < parts; k++)
+        out_printf(o, "%sr%u.c%u", k ? ", " : parts > 1 ? "(" : "", r, t->cols[t->key[k].col].id);
+    out_puts(o, parts > 1 ? ") IN (VALUES " : " IN (");
     for (uint16_t i = 0; i < n; i++) {
         out_puts(o, i ? ", " : "");
-        for (uint16_t k = 0; k < t->n_key; k++)
-            out_printf(o, "%s?%u", k ? ", " : t->n_key > 1 ? "(" : "", ++slot);
-        out_puts(o, t->n_key > 1 ? ")" : "");
+        for (uint16_t k = 0; k < parts; k++)
+            out_printf(o, "%s?%u", k ? ", " : parts > 1 ? "(" : "", ++slot);
+        out_puts(o, parts > 1 ? ")" : "");
     }
     out_puts(o, ")");
     if (slot > FRAGMENT_PARAMS_MAX)
@@ -535,7 +637,8 @@ static void make_spread(struct maker *m, const struct query *q, struct select *r
     for (int i = 0; i < BY_KEYS_FORMS && ret->source[0].via && !m->rc; i++) {
         out_init(&o, m, OUT_FRAGMENT, ret);
         print_query(&o, &bare, NULL, 0);
-        print_by_keys(&o, &ret->source[0], q->where != NULL, by_keys_rows[i], &ret->spread.by_keys[i]);
+        print_by_keys(&o, &ret->source[0], q->where != NULL, ret->source[0].table->store->n_key, by_keys_rows[i],
+                      &ret->spread.by_keys[i]);
     }
     ret->spread.ordered = bare.sorts > 0;
     ret->spread.reverse = reverse;
@@ -579,9 +682,33 @@ static void make_points(struct maker *m, struct source *s, const struct partial_
     }
 }
 
+/* The same for many keys at once. */
+static void make_drivers(struct maker *m, struct source *s, const struct partial_rows *p) {
+    for (uint32_t k = 0; k < s->drivers; k++)
+        for (int i = 0; i < BY_KEYS_FORMS && !m->rc; i++) {
+            struct out o;
+            bool where = print_source(&o, m, s, p);
+            print_by_keys(&o, s, where, s->driver[k].parts, by_keys_rows[i], &s->driver[k].keys[i]);
+        }
+}
+
+/* What tells its rows apart. */
+static void fetch_key(struct source *s) {
+    for (uint16_t k = 0; k < s->table->store->n_key; k++) {
+        uint32_t c = s->key_col[k];
+        if (s->place[c] >= 0)
+            continue;
+        s->place[c] = (int32_t)s->fetches;
+        s->fetch[s->fetches++] = c;
+    }
+}
+
 static void make_source(struct maker *m, const struct query *q, const struct select *sel, struct source *s) {
     struct out o;
     struct partial_rows p;
+    bool joins = sel->sources > 1 && !sel->keeps_rows;
+    if (joins)
+        fetch_key(s);
     (void)partial_rows(m, q, sel, &p);
     (void)print_source(&o, m, s, &p);
     if (p.top)
@@ -591,10 +718,12 @@ static void make_source(struct maker *m, const struct query *q, const struct sel
     p.distinct = false;
     for (int i = 0; i < BY_KEYS_FORMS && s->via && !m->rc; i++) {
         bool where = print_source(&o, m, s, &p);
-        print_by_keys(&o, s, where, by_keys_rows[i], &s->by_keys[i]);
+        print_by_keys(&o, s, where, s->table->store->n_key, by_keys_rows[i], &s->by_keys[i]);
     }
-    if (sel->sources > 1 && !sel->keeps_rows)
+    if (joins) {
         make_points(m, s, &p);
+        make_drivers(m, s, &p);
+    }
 }
 
 static void shape_source(struct maker *m, struct source *s) {
@@ -669,6 +798,7 @@ void make_select(struct maker *m, const struct query *q, struct select *ret, con
     if (q->lock_skip || q->lock_nowait)
         maker_unsupported(m, -1, q->lock_skip ? "SKIP LOCKED is not supported" : "NOWAIT is not supported");
     gather_query(&g, q);
+    place_drivers(ret);
     ret->lock = lock;
     for (uint32_t i = 0; i < ret->sources; i++) {
         struct source *s = &ret->source[i];

@@ -22,8 +22,8 @@ sub script {
                 push @setup, "CREATE TABLE $name ($columns" . ($key eq '' ? '' : ", PRIMARY KEY ($key)") . ");";
                 next;
             }
-            if (/^index (\w+) \| (\w+) \| (.*?) \| *(unique)?\s*$/) {
-                push @setup, 'CREATE ' . ($4 // '') . " INDEX $2 ON $1 ($3);";
+            if (/^index (\w+) \| (\w+) \| (.*?) \| *(unique)?(?: *\| (.*?))?\s*$/) {
+                push @setup, 'CREATE ' . ($4 // '') . " INDEX $2 ON $1 ($3)" . ($5 ? " WHERE $5;" : ';');
                 next;
             }
             if (/^virtual (\w+) \| (.*?)\s*$/) {

@@ -4,7 +4,7 @@
 #     tests/lib/pg15.sh perl tests/sql/expected.pl [X.sql ...]
 # A script holds directives, one a line, and statements, which end with ";" at the end of a line:
 #     table NAME | COLUMNS | KEY            KEY may be empty
-#     index TABLE | NAME | COLUMNS | unique, or nothing
+#     index TABLE | NAME | COLUMNS | unique, or nothing [| CONDITION]
 #     check TABLE | NAME | EXPRESSION
 #     split TABLE | VALUE                   where a run over many tablets cuts the table (by the first column of its key)
 #     virtual NAME | COLUMNS                a relation whose rows come from the gateway (here a table)

@@ -268,13 +268,13 @@ static void add_row(struct world *w, char *line) {
 }
 
 static bool directive(struct world *w, char *line) {
-    char *part[4] = {"", "", "", ""};
+    char *part[5] = {"", "", "", "", ""};
     if (strncmp(line, "table ", 6) == 0) {
         parts_of(line + 6, part, 4);
         memcat_table(w->cat, part[0], part[1], *part[2] ? part[2] : NULL);
     } else if (strncmp(line, "index ", 6) == 0) {
-        parts_of(line + 6, part, 4);
-        memcat_index(w->cat, part[0], part[1], part[2], NULL,
+        parts_of(line + 6, part, 5);
+        memcat_index(w->cat, part[0], part[1], part[2], *part[4] ? part[4] : NULL,
                      MEMCAT_GLOBAL | (strcmp(part[3], "unique") == 0 ? MEMCAT_UNIQUE : 0));
     } else if (strncmp(line, "check ", 6) == 0) {
         parts_of(line + 6, part, 4);
