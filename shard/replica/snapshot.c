@@ -23,7 +23,8 @@
 #include "truetime/base/crc32c.h"
 
 enum { CHUNK_HEAD_BYTES = 12, HAVE_BYTES = 8, TRIES_MAX = 5 };
-static const int64_t TRY_AGAIN_NS = 500000000, PATIENCE_NS = 10000000000, WANT_NS = 20000000000, MS = 1000000;
+static const int64_t TRY_AGAIN_NS = 500000000, PATIENCE_NS = 10000000000, WANT_NS = 20000000000, MS = 1000000,
+                     CREDIT_NS = 25000000;
 
 struct sending {
     struct replica *r; /* referenced */
@@ -37,10 +38,12 @@ struct sending {
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
 
-/* When the next chunk may leave. */
+/* When the next chunk may leave. What a sleep that lasted too long, or a slow read, has cost may be made up for shortly: else the
+ * rate on a busy machine is a good part below what is allowed. */
 static enum rc wait_turn(struct replicas *rs, size_t bytes) {
-    int64_t now = reactor_now(rs->reactor);
-    int64_t at = rs->bulk_free_ns > now ? rs->bulk_free_ns : now;
+    int64_t now = reactor_now(rs->reactor), at = now - CREDIT_NS;
+    if (rs->bulk_free_ns > at)
+        at = rs->bulk_free_ns;
     rs->bulk_free_ns = at + (int64_t)((double)bytes * 1e9 / (double)rs->conf.snapshot_bytes_per_s);
     return at > now ? fiber_sleep(rs->reactor, at - now) : RC_OK;
 }

@@ -316,6 +316,13 @@ static const Node__Node *node_of(const Node__Answer *l, uint32_t node) {
 }
 
 /* What each replica says of itself. */
+/* By its own configuration; one that does not only serves reads. */
+static bool votes(const Node__Tablet *t, struct store_addr at) {
+    struct px_config c;
+    return px_config_decode(t->config.data, t->config.len, &c) == RC_OK &&
+           px_is_voter(px_config_find(&c, px_store_of(at)));
+}
+
 static void replicas_where(struct virt *x, bool leases) {
     struct arena a;
     size_t n = 0;
@@ -346,6 +353,7 @@ static void replicas_where(struct virt *x, bool leases) {
                 virt_bool(x, p->leads);
                 virt_int(x, (int64_t)p->tablet->generation);
                 virt_int(x, (int64_t)p->slot);
+                virt_bool(x, votes(p->tablet, k[i].to));
             }
             on = virt_end(x);
         }
@@ -422,7 +430,7 @@ static const struct virt_def defs[] = {
              "node int4, store int4, pid int4, user_name text, database_name text, application_name text, client text, "
              "began timestamptz, query text"),
     MERIDIAN(12322, "replicas", replicas,
-             "tablet int8, node int4, store int4, region text, leads bool, generation int8, slot int8"),
+             "tablet int8, node int4, store int4, region text, leads bool, generation int8, slot int8, votes bool"),
     MERIDIAN(12323, "leases", leases, "tablet int8, node int4, store int4, region text, ends_ns int8, left_ms int8"),
     MERIDIAN(12324, "regions", regions, "region text, nodes int4, replicas int8, leaders int8"),
 };
