@@ -111,16 +111,15 @@ static inline uint32_t px_node_of(px_store s) {
 
 /* node_reads.c: what is remembered between its looks. */
 struct reads {
-    struct silence *silent; /* stores of read replicas that do not answer */
+    struct heard *heard; /* who answers */
     size_t count, cap;
 };
 void reads_done(struct reads *r);
-/* Read replicas of a tablet that this store leads, whose voters are complete, as its placement wants them. *ret_changed: its
- * members are others now, or were to be. */
+/* Read replicas of a tablet that this store leads, whose voters are complete, as its placement wants them: the members that it is to
+ * have (node_change), if they are not those that it has. */
 enum rc node_reads(struct store_run *s, struct reads *memory, const struct tablet_info *info, const Node__Placement *p,
-                   bool *ret_changed, struct err *err) WAITS MUST_CHECK;
-
-/* Member i, a voter, votes no more: it leaves, or stays as the read replica that its region is to have then (the rows are there
+                   struct px_config *ret, bool *ret_changes, struct err *err) WAITS MUST_CHECK;
+/* A member, a voter, votes no more: it leaves, or stays as the read replica that its region is to have then (the rows are there
  * already). Called once the voters that come are in want. */
 void node_reads_demote(struct store_run *s, uint64_t tablet, const Node__Placement *p, struct px_config *want,
                        px_store store);

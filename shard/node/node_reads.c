@@ -16,12 +16,13 @@
 
 #include "shard/node/node_internal.h"
 
-static const int64_t READ_DEAD_NS = 30000000000, ASK_AGAIN_NS = 5000000000, CHANGE_NS = 10000000000,
-                     NEXT_NS = 3000000000;
+static const int64_t READ_DEAD_NS = 30000000000, ASK_AGAIN_NS = 5000000000, NEXT_NS = 3000000000;
 
-struct silence {
+/* A store, as far as it was looked at. */
+struct heard {
     px_store store;
-    int64_t since, ask_at;
+    int64_t silent_since; /* 0: it answers */
+    int64_t ask_at;       /* not again before */
 };
 
 struct reads_plan {
@@ -41,51 +42,51 @@ static bool only_reads(const struct px_member *m) {
 }
 
 void reads_done(struct reads *r) {
-    free(r->silent);
+    free(r->heard);
 }
 
 /* ---- who is silent --------------------------------------------------------------------------------------------------------- */
 
-static struct silence *silence_of(struct reads *r, px_store store) {
+static struct heard *heard_of(struct reads *r, px_store store) {
     for (size_t i = 0; i < r->count; i++)
-        if (r->silent[i].store == store)
-            return &r->silent[i];
-    return NULL;
-}
-
-/* For how long that store has not answered this one, as far as it was looked at. */
-static int64_t silent_for(struct reads *r, px_store store, bool answers, int64_t now) {
-    struct silence *x = silence_of(r, store);
-    if (answers && x)
-        *x = r->silent[--r->count];
-    if (answers)
-        return 0;
-    if (x)
-        return now - x->since;
+        if (r->heard[i].store == store)
+            return &r->heard[i];
     if (r->count == r->cap) {
         size_t cap = r->cap ? 2 * r->cap : 8;
-        struct silence *v = realloc(r->silent, cap * sizeof *v);
+        struct heard *v = realloc(r->heard, cap * sizeof *v);
         if (!v)
-            return 0; /* noticed later */
-        r->silent = v;
+            return NULL;
+        r->heard = v;
         r->cap = cap;
     }
-    r->silent[r->count++] = (struct silence){store, now, now};
-    return 0;
+    r->heard[r->count] = (struct heard){.store = store};
+    return &r->heard[r->count++];
 }
 
-/* Does it answer now? One that did not a moment ago is not asked: each tablet would wait for it anew. */
+/* For how long that store has not answered this one. */
+static int64_t silent_for(struct reads *r, px_store store, bool answers, int64_t now) {
+    struct heard *x = heard_of(r, store);
+    if (!x)
+        return 0; /* no memory: noticed later */
+    if (answers)
+        x->silent_since = 0;
+    else if (!x->silent_since)
+        x->silent_since = now;
+    return x->silent_since ? now - x->silent_since : 0;
+}
+
+/* Does it answer now? What was found a moment ago is good for the next tablets too: each would wait for it anew. */
 static bool answers_now(struct reads_plan *x, struct store_addr to) {
     struct reactor *r = x->s->pub.reactor;
     px_store store = px_store_of(to);
-    struct silence *known = silence_of(x->memory, store);
+    const struct heard *known = heard_of(x->memory, store);
     if (known && reactor_now(r) < known->ask_at)
-        return false;
+        return !known->silent_since;
     bool ok = node_answers(x->s, to);
     silent_for(x->memory, store, ok, reactor_now(r));
-    known = silence_of(x->memory, store);
-    if (known)
-        known->ask_at = reactor_now(r) + ASK_AGAIN_NS;
+    struct heard *now = heard_of(x->memory, store);
+    if (now)
+        now->ask_at = reactor_now(r) + ASK_AGAIN_NS;
     return ok;
 }
 
@@ -200,10 +201,10 @@ static void say(struct reads_plan *x, uint64_t id, const struct px_config *had) 
 }
 
 enum rc node_reads(struct store_run *s, struct reads *memory, const struct tablet_info *info, const Node__Placement *p,
-                   bool *ret_changed, struct err *err) {
+                   struct px_config *ret, bool *ret_changes, struct err *err) {
     struct reads_plan x = {.s = s, .memory = memory, .p = p, .want = info->config};
     struct tablet *t = tablets_find(s->pub.tablets, info->id);
-    *ret_changed = false;
+    *ret_changes = false;
     if (!t || replica_changing(tablet_replica(t)))
         return RC_OK; /* a learner may be about to become a voter */
     note_dead(&x, t);
@@ -212,12 +213,12 @@ enum rc node_reads(struct store_run *s, struct reads *memory, const struct table
     bool same = x.want.count == info->config.count;
     for (uint32_t i = 0; i < x.want.count && same; i++)
         same = x.want.member[i].store == info->config.member[i].store;
-    t = tablets_find(s->pub.tablets, info->id); /* after the wait */
-    if (rc || same || !t || replica_changing(tablet_replica(t)))
+    if (rc || same)
         return rc;
-    *ret_changed = true;
+    *ret_changes = true;
+    *ret = x.want;
     say(&x, info->id, &info->config);
-    return node_change(s, info->id, &x.want, CHANGE_NS, err);
+    return RC_OK;
 }
 
 void node_reads_demote(struct store_run *s, uint64_t tablet, const Node__Placement *p, struct px_config *want,

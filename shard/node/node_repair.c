@@ -15,7 +15,7 @@
 #include "shard/store/key.h"
 
 static const int64_t ROUND_NS = 500000000, PUT_NS = 3000000000, PING_NS = 1000000000, CHANGE_NS = 60000000000,
-                     LIST_NS = 1000000000, MEASURE_NS = 5000000000, MOURN_NS = 5000000000;
+                     READS_NS = 10000000000, LIST_NS = 1000000000, MEASURE_NS = 5000000000, MOURN_NS = 5000000000;
 enum { ARENA_BYTES_MAX = 64 << 20, GROWTHS_MAX = 4 };
 
 /* What the directory was told last, by tablet. */
@@ -30,6 +30,7 @@ struct growth {
     struct store_run *s;
     uint64_t id;
     struct px_config want;
+    int64_t ns;
 };
 
 struct repair {
@@ -217,11 +218,22 @@ enum rc node_change(struct store_run *s, uint64_t id, const struct px_config *wa
 static void growth_main(void *arg) {
     struct growth *g = arg;
     struct err err = {0};
-    enum rc rc = node_change(g->s, g->id, &g->want, CHANGE_NS, &err);
+    enum rc rc = node_change(g->s, g->id, &g->want, g->ns, &err);
     if (rc && rc != RC_CANCELLED && rc != RC_SHUTDOWN)
         diag_tablet(&g->s->pub.env->diag, DIAG_INFO, g->id, "tablet: has not grown yet", "reason=\"%s\"",
                     err_message(&err));
     free(g);
+}
+
+static enum rc grow_beside(struct repair *r, uint64_t id, const struct px_config *want, int64_t ns, struct err *err) {
+    struct growth *g = malloc(sizeof *g);
+    if (!g)
+        return err_set(err, RC_NOMEM, "out of memory");
+    *g = (struct growth){r->s, id, *want, ns};
+    enum rc rc = fiber_spawn(r->s->pub.reactor, &r->growths, FIBER_LARGE, "tablet growth", growth_main, g);
+    if (rc)
+        free(g);
+    return rc ? err_set(err, rc, "no fiber for a tablet's growth") : RC_OK;
 }
 
 /* Those that are missing and answer. Returns how many were added to want; their replicas have no numbers yet. */
@@ -261,9 +273,6 @@ static enum rc grow(struct repair *r, const struct tablet_info *info, struct err
     enum rc rc = directory_next(s->pub.directory, "replica", n, reactor_deadline(s->pub.reactor, PUT_NS), &first, err);
     if (rc)
         return rc;
-    struct growth *g = malloc(sizeof *g);
-    if (!g)
-        return err_set(err, RC_NOMEM, "out of memory");
     for (uint32_t i = 0; i < want.count; i++)
         for (uint32_t k = 0; k < n; k++)
             if (want.member[i].store == added[k] && !px_config_find(&info->config, added[k]))
@@ -271,11 +280,7 @@ static enum rc grow(struct repair *r, const struct tablet_info *info, struct err
     for (uint32_t k = 0; k < n; k++)
         diag_tablet(&s->pub.env->diag, DIAG_INFO, info->id, "tablet: gains a voter", "node=%u replica=%llu",
                     px_node_of(added[k]), (unsigned long long)px_config_find(&want, added[k])->replica);
-    *g = (struct growth){s, info->id, want};
-    rc = fiber_spawn(s->pub.reactor, &r->growths, FIBER_LARGE, "tablet growth", growth_main, g);
-    if (rc)
-        free(g);
-    return rc ? err_set(err, rc, "no fiber for a tablet's growth") : RC_OK;
+    return grow_beside(r, info->id, &want, CHANGE_NS, err);
 }
 
 /* ---- placements ---------------------------------------------------------------------------------------------------------- */
@@ -371,10 +376,11 @@ static enum rc place(struct repair *r, const struct tablet_info *info, struct er
         if (n && misplaced(p, &info->config.member[i], n))
             return bring_over(r, info, p, err);
     }
-    bool changed;
-    enum rc rc = node_reads(s, &r->reads, info, p, &changed, err);
-    if (rc || changed)
-        return rc;
+    struct px_config want;
+    bool changes = false;
+    enum rc rc = r->growths.count < GROWTHS_MAX ? node_reads(s, &r->reads, info, p, &want, &changes, err) : RC_OK;
+    if (rc || changes)
+        return rc ? rc : grow_beside(r, info->id, &want, READS_NS, err);
     p = node_placement(s, info); /* after the wait */
     return p && p->n_leader ? prefer(s, info, p, false, err) : RC_OK;
 }
