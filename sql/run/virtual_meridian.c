@@ -439,7 +439,7 @@ static const struct virt_def defs[] = {
              "seq int4, parent int4, cause text, region text, peer text, start_ns int8, duration_ns int8, count int8, "
              "detail "
              "text"),
-    MERIDIAN(12320, "links", links,
+    MERIDIAN(12325, "links", links,
              "from_place text, to_place text, delay_ms float8, jitter_ms float8, loss_percent float8, reorder_percent "
              "float8, rate_bps int8, state text, measured_rtt_ms float8, back_end text"),
     MERIDIAN(12305, "settings", settings, "name text, value text, description text"),

@@ -121,6 +121,9 @@ ok($c->poll_until(sub { my @r = $on{3}->selectrow_array("select node, left_ms > 
 is_deeply($on{1}->selectcol_arrayref('select region from meridian.regions order by 1'), [qw(region1 region2 region3)], 'meridian.regions');
 is($on{1}->selectrow_array('select sum(leaders) from meridian.regions'), $before + 1, 'each tablet has one leader');
 
+is($on{1}->selectrow_array('select count(*) from (select oid from pg_class group by oid having count(*) > 1) x'), 0, 'no two relations have one number');
+is($on{1}->selectrow_array("select count(*) from meridian.replicas where tablet = $tablet and votes"), 3, 'meridian.replicas: who votes');
+
 # A node that hangs, and one that is dead.
 $c->pause(3);
 my @warned;
