@@ -572,12 +572,71 @@ static bool cte_known(struct an *an, struct an_cte *c) {
     return true;
 }
 
+/* What a query that writes returns, as a relation that the planner takes for one of the gateway's. */
+static bool returned_table(struct an *an, struct an_cte *c, const struct query *q) {
+    enum { ID_FIRST = 0x70000000, SCHEMA = 11 };
+    struct cat_column *col = an_new(an, q->returnings + 1u, sizeof *col);
+    struct cat_table *t;
+    struct err err;
+    if (!col)
+        return false;
+    for (uint32_t i = 0; i < q->returnings; i++)
+        col[i] = (struct cat_column){
+            .name = arena_printf(an->arena, "c%u", i), .id = i + 1, .type = type_lowered(q->returning[i].expr->type)};
+    struct cat_table of = {.id = ID_FIRST + an->tables,
+                           .schema = SCHEMA,
+                           .owner = 1,
+                           .version = 1,
+                           .name = "with",
+                           .schema_name = "pg_catalog",
+                           .kind = CAT_SYSTEM,
+                           .columns = (uint16_t)q->returnings,
+                           .column = col};
+    for (uint32_t i = 0; i < q->returnings; i++)
+        if (!col[i].name)
+            return fail_memory(an);
+    enum rc rc = cat_table_new(&of, &t, &err);
+    if (rc) {
+        an->rc = rc;
+        *an->err = err;
+        return false;
+    }
+    c->cte->table = t;
+    return table_keep(an, t);
+}
+
+static bool cte_writes(struct scope *s, const PQ(CommonTableExpr) * e, struct an_cte *c) {
+    struct an *an = s->an;
+    struct query *q = NULL;
+    if (!PQ_NODE(e->ctequery, INSERT_STMT) && !PQ_NODE(e->ctequery, UPDATE_STMT) && !PQ_NODE(e->ctequery, DELETE_STMT))
+        return unsupported(an, e->location, "this statement in WITH is not supported");
+    if (s->outer || an->in->names)
+        return fail(an, e->location, "0A000",
+                    s->outer ? "WITH clause containing a data-modifying statement must be at the top level"
+                             : "views must not contain data-modifying statements in WITH");
+    s->ctes--;
+    bool ok = dml_query(an, s, e->ctequery, &q);
+    s->ctes++;
+    if (!ok)
+        return false;
+    c->cte->query = q;
+    c->cols = q->returnings;
+    if (c->aliases > c->cols)
+        return fail(an, c->location, "42P10", "WITH query \"%s\" has %u columns available but %u columns specified",
+                    c->cte->name, c->cols, c->aliases);
+    if (!(c->col = an_new(an, (size_t)c->cols + 1, sizeof *c->col)))
+        return false;
+    for (uint32_t i = 0; i < c->cols; i++)
+        c->col[i] = (struct rel_col){.name = i < c->aliases ? c->alias[i] : q->returning[i].name,
+                                     .type = q->returning[i].expr->type};
+    c->known = true;
+    return returned_table(an, c, q);
+}
+
 static bool cte_make(struct scope *s, const PQ(CommonTableExpr) * e, struct an_cte *c, bool recursive) {
     struct an *an = s->an;
     if (e->search_clause || e->cycle_clause)
         return unsupported(an, e->location, "SEARCH and CYCLE are not supported");
-    if (!PQ_NODE(e->ctequery, SELECT_STMT))
-        return unsupported(an, e->location, "data-modifying statements in WITH are not supported");
     c->location = e->location;
     c->aliases = (uint32_t)e->n_aliascolnames;
     c->alias = an_new(an, e->n_aliascolnames + 1, sizeof *c->alias);
@@ -586,6 +645,8 @@ static bool cte_make(struct scope *s, const PQ(CommonTableExpr) * e, struct an_c
     for (uint32_t i = 0; i < c->aliases; i++)
         c->alias[i] = node_string(e->aliascolnames[i]);
     struct cte *cte = c->cte;
+    if (!PQ_NODE(e->ctequery, SELECT_STMT))
+        return cte_writes(s, e, c);
     cte->materialized = e->ctematerialized == PG_QUERY__CTEMATERIALIZE__CTEMaterializeAlways  ? 1
                         : e->ctematerialized == PG_QUERY__CTEMATERIALIZE__CTEMaterializeNever ? -1
                                                                                               : 0;

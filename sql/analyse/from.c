@@ -118,7 +118,7 @@ struct rel *query_rel(struct scope *s, enum rel_kind kind, const char *alias, st
 
 /* ---- tables of the catalog ------------------------------------------------------------------------------------------- */
 
-static bool table_keep(struct an *an, const struct cat_table *t) {
+bool table_keep(struct an *an, const struct cat_table *t) {
     for (size_t i = 0; i < an->tables; i++)
         if (an->table[i] == t) {
             cat_table_unref(t);
@@ -650,11 +650,19 @@ static struct rel *cte_rel(struct scope *s, const PQ(RangeVar) * v, const struct
              "recursive reference to query \"%s\" must not appear within its non-recursive term", c->cte->name);
         return NULL;
     }
-    struct rel *r = rel_new(s, REL_CTE, v->alias ? v->alias->aliasname : c->cte->name, c->cols);
+    if (c->cte->table && c->cols == 0) {
+        fail(an, v->location, "0A000", "WITH query \"%s\" does not have a RETURNING clause", c->cte->name);
+        return NULL;
+    }
+    struct rel *r =
+        rel_new(s, c->cte->table ? REL_CATALOG : REL_CTE, v->alias ? v->alias->aliasname : c->cte->name, c->cols);
     if (!r)
         return NULL;
     memcpy(r->col, c->col, c->cols * sizeof *r->col);
-    r->query = c->cte->query;
+    if (c->cte->table)
+        r->table = c->cte->table;
+    else
+        r->query = c->cte->query;
     c->cte->uses++;
     return alias_columns(s, r, v->alias, "table") ? r : NULL;
 }

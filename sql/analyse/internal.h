@@ -170,6 +170,8 @@ struct rel *table_rel(struct scope *s, const PQ(RangeVar) * v, const struct cat_
 bool ns_add(struct scope *s, struct rel *r, const char *schema, bool columns, bool name);
 bool schema_id(struct an *an, const char *name, uint32_t *ret); /* 0: there is none */
 bool search_path(struct an *an, uint32_t **ret, size_t *ret_n);
+/* Takes over the reference: it lives as long as the statement. */
+bool table_keep(struct an *an, const struct cat_table *t);
 /* NULL after an error. dml: only tables that may be written. */
 const struct cat_table *table_open(struct scope *s, const PQ(RangeVar) * v, bool dml);
 struct expr *col_expr(struct scope *s, struct rel *r, uint32_t col, uint32_t levels, int32_t location);

@@ -114,8 +114,8 @@ enum rel_kind {
     REL_VALUES,
     REL_CTE, /* its query is that of a cte of this query or of an outer one, by pointer; in itself: recursion */
     REL_JOIN,
-    REL_CATALOG,
-    REL_SET, /* the rows of a set operation: the only relation of a query with set, which has left and right */
+    REL_CATALOG, /* rows come from the gateway; also those of a WITH query that writes */
+    REL_SET,     /* the rows of a set operation: the only relation of a query with set, which has left and right */
 };
 
 struct rel_col {
@@ -157,7 +157,8 @@ struct cte {
     struct query *query;
     bool recursive;
     uint32_t uses;
-    int8_t materialized; /* 1: asked for, -1: asked not to */
+    int8_t materialized;           /* 1: asked for, -1: asked not to */
+    const struct cat_table *table; /* of a query that writes: what it returns, as a relation (REL_CATALOG) */
 };
 
 enum row_lock { ROWLOCK_NONE, ROWLOCK_SHARE, ROWLOCK_UPDATE };

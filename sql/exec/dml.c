@@ -41,7 +41,7 @@ static enum rc nomem(struct err *err) {
 /* ---- RETURNING --------------------------------------------------------------------------------------------------- */
 
 static enum rc show(struct exec *e, const struct value *new, const struct value *read, struct err *err) {
-    const struct dml *d = e->plan->dml;
+    const struct dml *d = e->write;
     struct row_values row = {.new = new, .read = read};
     if (d->returnings == 0)
         return RC_OK;
@@ -82,7 +82,7 @@ static enum rc hidden_key(struct exec *e, struct value *ret, struct err *err) {
 /* The image of set over the row before (NULL: there is none), kept in the run's arena. */
 static enum rc image(struct exec *e, const struct set_col *set, const struct value *old, const struct value *read,
                      const struct value *excluded, struct value **ret, struct err *err) {
-    const struct cat_table *t = e->plan->dml->table;
+    const struct cat_table *t = e->write->table;
     struct row_values row = {.read = read, .excluded = excluded};
     struct value *v = arena_array(&e->row_arena, t->columns + 1u, sizeof *v);
     if (!v)
@@ -91,7 +91,7 @@ static enum rc image(struct exec *e, const struct set_col *set, const struct val
         enum rc rc = RC_OK;
         if (t->column[i].dropped)
             v[i] = value_null();
-        else if (t->column[i].hidden && !old && e->plan->dml->kind == QUERY_INSERT && e->fn.random)
+        else if (t->column[i].hidden && !old && e->write->kind == QUERY_INSERT && e->fn.random)
             rc = hidden_key(e, &v[i], err);
         else if (set[i].from == SET_READ)
             v[i] = read[set[i].place];
@@ -108,12 +108,12 @@ static enum rc image(struct exec *e, const struct set_col *set, const struct val
 static enum rc flush(struct exec *e, bool end, struct err *err) {
     struct dml_run *x = e->dml;
     x->pending = x->placed = 0;
-    return writes_send(&x->writes, end && e->env->last, err);
+    return writes_send(&x->writes, end && e->env->last && !e->part_of, err);
 }
 
 /* False: this row was changed before by this statement. */
 static enum rc first_time(struct exec *e, const struct value *row, bool *ret, struct err *err) {
-    const struct table *t = e->plan->dml->table->store;
+    const struct table *t = e->write->table->store;
     struct value key[TABLE_KEY_MAX];
     struct buf b;
     *ret = true;
@@ -145,7 +145,7 @@ static enum rc first_time(struct exec *e, const struct value *row, bool *ret, st
 /* ---- UPDATE, DELETE ---------------------------------------------------------------------------------------------- */
 
 static enum rc change(struct exec *e, const struct value *read, struct err *err) {
-    const struct dml *d = e->plan->dml;
+    const struct dml *d = e->write;
     struct dml_run *x = e->dml;
     struct value *old = NULL, *new = NULL;
     bool first = true;
@@ -210,7 +210,7 @@ static enum rc key_values(const struct table *t, const struct value *row, struct
 /* The row of the table that stands in the way of `new` in an index (NULL: the primary key). */
 static enum rc find_conflict(struct exec *e, const struct cat_index *x, const struct value *new, struct value **ret,
                              struct err *err) {
-    const struct dml *d = e->plan->dml;
+    const struct dml *d = e->write;
     const struct table *t = d->table->store;
     struct value key[TABLE_KEY_MAX], *found = NULL, *image_of = NULL;
     bool there = true;
@@ -236,7 +236,7 @@ static enum rc find_conflict(struct exec *e, const struct cat_index *x, const st
 
 /* Any of the unique constraints. */
 static enum rc find_any_conflict(struct exec *e, const struct value *new, struct value **ret, struct err *err) {
-    const struct cat_table *t = e->plan->dml->table;
+    const struct cat_table *t = e->write->table;
     enum rc rc = find_conflict(e, NULL, new, ret, err);
     for (uint16_t i = 0; i < t->indexes && !rc && !*ret; i++)
         if (t->index[i].unique && t->index[i].kind == CAT_INDEX_GLOBAL && t->index[i].store)
@@ -245,7 +245,7 @@ static enum rc find_any_conflict(struct exec *e, const struct value *new, struct
 }
 
 static enum rc update_instead(struct exec *e, const struct value *old, const struct value *excluded, struct err *err) {
-    const struct dml *d = e->plan->dml;
+    const struct dml *d = e->write;
     const struct dml_conflict *c = d->conflict;
     struct row_values row = {.read = old, .excluded = excluded};
     struct value *new = NULL;
@@ -277,7 +277,7 @@ static enum rc update_instead(struct exec *e, const struct value *old, const str
 
 /* ON CONFLICT looks before it writes: what was written before has been sent. */
 static enum rc insert_or(struct exec *e, struct value *new, bool *ret_done, struct err *err) {
-    const struct dml_conflict *c = e->plan->dml->conflict;
+    const struct dml_conflict *c = e->write->conflict;
     struct value *old = NULL;
     bool first;
     *ret_done = false;
@@ -291,7 +291,7 @@ static enum rc insert_or(struct exec *e, struct value *new, bool *ret_done, stru
 }
 
 static enum rc insert(struct exec *e, const struct value *read, struct err *err) {
-    const struct dml *d = e->plan->dml;
+    const struct dml *d = e->write;
     struct dml_run *x = e->dml;
     struct value *new = NULL;
     bool done = false;
@@ -317,7 +317,7 @@ static enum rc insert(struct exec *e, const struct value *read, struct err *err)
 /* ---- a statement ------------------------------------------------------------------------------------------------- */
 
 enum rc dml_run(struct exec *e, struct err *err) {
-    const struct dml *d = e->plan->dml;
+    const struct dml *d = e->write;
     struct dml_run *x = arena_new(&e->arena, struct dml_run);
     if (!x)
         return nomem(err);
@@ -352,7 +352,7 @@ enum rc dml_run(struct exec *e, struct err *err) {
     if (!rc)
         rc = flush(e, true, err);
     map_done(&x->seen);
-    if (!rc && e->env->watch.end)
+    if (!rc && e->env->watch.end && !e->part_of)
         rc = e->env->watch.end(e->env->watch.ctx, err);
     return rc;
 }

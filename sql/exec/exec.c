@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "sql/exec/exec_internal.h"
+#include "sql/exec/stage.h"
 
 static enum rc nomem(struct err *err) {
     return err_set(err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
@@ -136,6 +137,7 @@ enum rc exec_values(const struct plan *p, const struct exec_env *env, const stru
     if (!e)
         return nomem(err);
     e->plan = plan_ref((struct plan *)p);
+    e->write = p->dml;
     e->env = env;
     e->params = params;
     e->memory_max = env->memory_max ? env->memory_max : EXEC_MEMORY_BYTES;
@@ -158,6 +160,10 @@ enum rc exec_open(const struct plan *p, const struct exec_env *env, const struct
     enum rc rc = exec_values(p, env, params, &e, err);
     if (!rc && !p->dml)
         rc = read_open(&e->read, e, &p->select, 0, err);
+    if (!rc && p->withs > 0 && e->read.stage)
+        rc = stage_read_early(e->read.stage, err);
+    if (!rc && p->withs > 0)
+        rc = with_run(e, err);
     if (rc)
         exec_close(e);
     else
@@ -168,7 +174,7 @@ enum rc exec_open(const struct plan *p, const struct exec_env *env, const struct
 enum rc exec_next(struct exec *e, const struct value **ret, struct err *err) {
     *ret = NULL;
     arena_reset(&e->row_arena);
-    if (e->plan->dml)
+    if (e->write)
         return dml_next(e, ret, err);
     if (e->done)
         return RC_OK;
@@ -181,6 +187,7 @@ void exec_close(struct exec *e) {
     if (!e)
         return;
     read_close(&e->read);
+    with_done(e);
     plan_unref(e->plan);
     arena_done(&e->arena);
     arena_done(&e->row_arena);
@@ -189,7 +196,7 @@ void exec_close(struct exec *e) {
 }
 
 uint64_t exec_affected(const struct exec *e) {
-    return e->plan->dml ? e->affected : e->read.rows;
+    return e->write ? e->affected : e->read.rows;
 }
 
 bool exec_committed(const struct exec *e, int64_t *ret_ts) {

@@ -32,7 +32,8 @@ enum rc exec_ext_open(sqlite3 *db, void *ctx, struct err *err) MUST_CHECK;
 
 /* Who wants to know of rows that are written: each one, then that all of them are, before the first row of RETURNING. */
 struct exec_watch {
-    enum rc (*row)(void *ctx, const struct value *old, const struct value *new, struct err *err);
+    enum rc (*row)(void *ctx, const struct cat_table *t, const struct value *old, const struct value *new,
+                   struct err *err);
     enum rc (*end)(void *ctx, struct err *err) WAITS;
     void *ctx;
 };

@@ -79,6 +79,9 @@ struct read {
 
 struct exec {
     struct plan *plan;
+    const struct dml *write; /* what it writes: the plan's, or one of its WITH queries'; NULL: it selects */
+    struct exec *part_of;    /* of a WITH query: the whole; else NULL */
+    struct with_run *with;   /* runs of WITH queries that write */
     const struct exec_env *env;
     const struct value *params;
     struct arena arena, row_arena;
@@ -162,6 +165,8 @@ void feed_close(struct feed *f) WAITS;
 
 enum rc stage_open(struct exec *e, const struct select *s, struct stage **ret, struct err *err) WAITS MUST_CHECK;
 enum rc stage_next(struct stage *g, const struct value **ret, struct err *err) WAITS MUST_CHECK;
+/* Sources that are about to be written: all of their rows are kept now. */
+enum rc stage_read_early(struct stage *g, struct err *err) WAITS MUST_CHECK;
 void stage_close(struct stage *g) WAITS; /* NULL is fine */
 
 /* ---- write.c ----------------------------------------------------------------------------------------------------- */
@@ -184,6 +189,15 @@ enum rc writes_send(struct writes *w, bool commit, struct err *err) WAITS MUST_C
 /* The row's image in an index. *ret_there: it has one. */
 enum rc write_index_row(struct exec *e, const struct dml *d, const struct cat_index *x, const struct value *row,
                         struct value **ret, bool *ret_there, struct err *err) WAITS MUST_CHECK;
+
+/* ---- with.c ---- */
+
+enum rc with_run(struct exec *e, struct err *err) WAITS MUST_CHECK;
+/* Is t what a WITH query has returned? Its rows then; *ret: what on_row said. */
+bool with_rows(struct exec *e, const struct cat_table *t,
+               enum rc (*on_row)(void *to, const struct value *v, struct err *err), void *to, enum rc *ret,
+               struct err *err) WAITS;
+void with_done(struct exec *e) WAITS;
 
 /* ---- dml.c ------------------------------------------------------------------------------------------------------- */
 

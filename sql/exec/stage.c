@@ -194,6 +194,17 @@ enum rc stage_next(struct stage *g, const struct value **ret, struct err *err) {
     return RC_OK;
 }
 
+enum rc stage_read_early(struct stage *g, struct err *err) {
+    for (uint32_t i = 0; i < g->select->sources; i++) {
+        enum rc rc = g->select->source[i].early ? vsource_load(&g->source[i]) : RC_OK;
+        if (rc) {
+            *err = g->err;
+            return rc;
+        }
+    }
+    return RC_OK;
+}
+
 void stage_close(struct stage *g) {
     if (!g)
         return;

@@ -108,6 +108,8 @@ enum rc lateral_register(struct stage *g, uint32_t number, struct err *err) MUST
 /* Why SQLite failed. */
 enum rc stage_failed(struct stage *g, const char *doing, struct err *err);
 void vsource_init(struct vsource *s, struct stage *g, const struct source *source);
+/* All of its rows are kept; g->err says why not. */
+enum rc vsource_load(struct vsource *s) MUST_CHECK;
 void vsource_done(struct vsource *s);
 /* A column of the source's relation in one of its rows; NULL where it was not fetched. */
 const struct value *vsource_value(const struct source *s, const struct value *row, uint32_t col);

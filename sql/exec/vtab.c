@@ -108,14 +108,16 @@ static enum rc load_rows(struct vsource *s, uint64_t rows_max, bool *ret_more, s
     return rc;
 }
 
-static enum rc load(struct vsource *s) {
+enum rc vsource_load(struct vsource *s) {
     struct err *err = &s->stage->err;
     bool more;
     enum rc rc;
     if (s->loaded)
         return RC_OK;
     drop_rows(s);
-    if (s->source->virtual_rows) {
+    if (s->source->virtual_rows && with_rows(s->stage->e, s->source->table, on_virtual, s, &rc, err)) {
+        ; /* kept */
+    } else if (s->source->virtual_rows) {
         const struct exec_virtual *v = &s->stage->e->env->virtuals;
         rc = v->rows ? v->rows(v->ctx, s->source->table, on_virtual, s, err)
                      : err_set(err, RC_UNSUPPORTED, "relation \"%s\" has no rows here", s->source->table->name);
@@ -478,7 +480,7 @@ static int look_up(struct vcursor *c, const char *columns, int argc, sqlite3_val
     int code = look_at_point(c, columns, argv, &done);
     if (done || code != SQLITE_OK)
         return code;
-    enum rc rc = load(s);
+    enum rc rc = vsource_load(s);
     if (!rc)
         rc = find_index(s, columns, &x);
     if (rc)
@@ -520,7 +522,7 @@ static int on_filter(sqlite3_vtab_cursor *vc, int by_equality, const char *colum
         enum rc rc = open_feed(s, &c->feed, 0, &s->stage->err);
         return rc ? fail(s, rc) : stream_next(c);
     }
-    enum rc rc = load(s);
+    enum rc rc = vsource_load(s);
     if (rc)
         return fail(s, rc);
     c->at = s->first;

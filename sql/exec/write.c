@@ -252,7 +252,7 @@ enum rc writes_add(struct writes *w, const struct value *old, const struct value
     const struct table *s = t->store;
     const struct exec_watch *watch = &w->e->env->watch;
     bool stays = old && new &&same_key(s, old, new);
-    enum rc rc = watch->row ? watch->row(watch->ctx, old, new, err) : RC_OK;
+    enum rc rc = watch->row ? watch->row(watch->ctx, t, old, new, err) : RC_OK;
     if (!rc && old && !stays)
         rc = add_delete(w, s, old, NULL, err);
     if (!rc && new)

@@ -35,9 +35,11 @@ size_t plan_bytes(const struct plan *p); /* of memory */
 const struct col *plan_param(const struct plan *p);
 size_t plan_columns(const struct plan *p); /* 0: it returns no rows */
 const struct plan_column *plan_column(const struct plan *p);
-/* The table that it writes, or NULL; and whether an UPDATE in it, or ON CONFLICT's, sets the column. */
-const struct cat_table *plan_target(const struct plan *p);
-bool plan_may_set(const struct plan *p, uint16_t col);
+/* The parts of it that write, the main one last: tables, what is done to them, whether UPDATE or ON CONFLICT may set a column. */
+size_t plan_writes(const struct plan *p);
+const struct cat_table *plan_write_table(const struct plan *p, size_t i);
+enum query_kind plan_write_kind(const struct plan *p, size_t i);
+bool plan_may_set(const struct plan *p, size_t i, uint16_t col);
 /* It changes nothing and locks nothing: a read-only transaction will do. */
 bool plan_read_only(const struct plan *p);
 /* It reads one table by one scan and nothing else: where that is one tablet's, the tablet may choose the time itself (N-8). */

@@ -121,6 +121,7 @@ struct source {
     const struct cat_table *table;
     bool virtual_rows; /* rows come from the gateway: pg_catalog and the like */
     bool locked;       /* its rows are about to be written, or FOR UPDATE */
+    bool early;        /* to be read before WITH queries write */
     enum lock_mode lock;
     uint32_t number;  /* the virtual table is s<number> */
     uint32_t cols;    /* of the virtual table */
@@ -232,6 +233,12 @@ struct dml {
 
 /* ---- the plan ---------------------------------------------------------------------------------------------------- */
 
+/* A WITH query that writes. */
+struct plan_with {
+    struct dml *dml;
+    const struct cat_table *table; /* what it returns, to the others */
+};
+
 struct plan {
     uint32_t refs;
     struct arena arena;
@@ -243,8 +250,10 @@ struct plan {
     struct calc *calc;
     uint32_t calcs;
     struct prog *progs;
-    struct select select; /* SELECT */
-    struct dml *dml;      /* the others */
+    struct select select;   /* SELECT */
+    struct dml *dml;        /* the others */
+    struct plan_with *with; /* run before, in this order */
+    uint32_t withs;
 };
 
 /* Is the value stored otherwise in the one than in the other (numeric)? */

@@ -90,6 +90,9 @@ struct ddl_copy {
     const struct table *from, *to;
     const int *column; /* to->n_cols of them */
     enum rc (*fill)(void *ctx, uint16_t column, struct value *ret);
+    /* The same from the whole row of `from`; set: instead of fill. */
+    enum rc (*fill_row)(void *ctx, const struct value *from, uint16_t column, struct arena *a, struct value *ret,
+                        struct err *err);
     /* RC_SQL: the row must not be. keep false: it is left out. */
     enum rc (*check)(void *ctx, const struct value *row, bool *ret_keep, struct err *err);
     enum rc (*duplicate)(void *ctx, const struct value *row, struct err *err);
@@ -129,6 +132,10 @@ enum rc ddl_drop_role(struct ddl *d, const PgQuery__DropRoleStmt *c, struct err 
 /* The role that a RoleSpec names. 42704. */
 enum rc ddl_role(struct ddl *d, const PgQuery__RoleSpec *r, uint32_t *ret, struct err *err);
 
+/* ALTER COLUMN TYPE: the draft is the table's, and is written. */
+enum rc ddl_column_type(struct ddl *d, struct draft *f, const struct cat_table *from, uint32_t schema,
+                        const PgQuery__AlterTableCmd *c, struct err *err) WAITS;
+
 /* ---- foreign keys (ddl_foreign.c) ---------------------------------------------------------------------------------------- */
 
 /* column: names of this table's columns. */
@@ -160,7 +167,7 @@ enum rc ddl_select_into(struct ddl *d, const PgQuery__SelectStmt *s, struct err 
 enum rc ddl_create_view(struct ddl *d, struct err *err) WAITS;
 /* Views that read a table or view, by way of other views too, with references; column: only those that read that one, -1: any. */
 enum rc ddl_views_of(struct ddl *d, uint32_t id, int column, struct cat_list *ret, struct err *err) WAITS;
-/* 0A000 where a view reads the column. what: "renaming". */
+/* 0A000 where a view reads the column; what: in these words. */
 enum rc ddl_column_free(struct ddl *d, const struct cat_table *t, int column, const char *what, struct err *err) WAITS;
 /* Before a table gets another name: views that read it go on doing so. */
 enum rc ddl_views_follow(struct ddl *d, const struct cat_table *t, const char *to, struct err *err) WAITS;

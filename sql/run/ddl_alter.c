@@ -598,8 +598,7 @@ static enum rc one(struct alter *a, const struct cat_object *o, const PgQuery__A
     case PG_QUERY__ALTER_TABLE_TYPE__AT_ValidateConstraint:
         return RC_OK; /* they change nothing here */
     case PG_QUERY__ALTER_TABLE_TYPE__AT_AlterColumnType:
-        return sess_unsupported(a->d->u->script, c->def->column_def->location, err,
-                                "ALTER COLUMN TYPE is not supported");
+        return ddl_column_type(a->d, &a->f, a->from, a->schema, c, err);
     default:
         return err_set(err, RC_UNSUPPORTED, "this form of ALTER TABLE is not supported (%d)", (int)c->subtype);
     }
@@ -612,6 +611,7 @@ static size_t checks_in(const PgQuery__AlterTableCmd *c) {
 /* Does a command write the table by itself, from what is committed? */
 static bool stands_alone(const PgQuery__AlterTableCmd *c) {
     if (c->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_DropConstraint ||
+        c->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AlterColumnType ||
         c->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_ChangeOwner)
         return true;
     if (c->subtype != PG_QUERY__ALTER_TABLE_TYPE__AT_AddConstraint)
@@ -752,7 +752,7 @@ static enum rc rename_column(struct ddl *d, const struct cat_object *o, const Pg
     if (!rc && strlen(r->newname) > CAT_NAME_BYTES_MAX)
         rc = err_sql(err, "42622", "identifier \"%.63s...\" is too long", r->newname);
     if (!rc)
-        rc = ddl_column_free(d, a.from, place, "renaming", err);
+        rc = ddl_column_free(d, a.from, place, "renaming a column used by a view or rule is not supported", err);
     if (!rc && cat_column_find(a.from, r->newname) >= 0)
         rc = err_sql(err, "42701", "column \"%.63s\" of relation \"%.63s\" already exists", r->newname, a.from->name);
     for (uint16_t i = 0; i < a.f.t.checks && !rc; i++)

@@ -185,7 +185,7 @@ enum rc ddl_column_free(struct ddl *d, const struct cat_table *t, int column, co
     struct cat_list l;
     enum rc rc = ddl_views_of(d, t->id, column, &l, err);
     if (!rc && l.n > 0) {
-        rc = err_sql(err, "0A000", "%s a column used by a view or rule is not supported", what);
+        rc = err_sql(err, "0A000", "%s", what);
         if (err)
             err_detail(err, "view %.63s depends on column \"%.63s\" of table %.63s", l.v[0]->name,
                        t->column[column].name, t->name);

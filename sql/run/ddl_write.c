@@ -314,8 +314,12 @@ static enum rc mover_row(struct mover *m, const struct value *from, struct err *
     for (uint16_t i = 0; i < to->n_cols && !rc; i++) {
         if (c->column[i] >= 0)
             row[i] = from[c->column[i]];
+        else if (c->fill_row)
+            rc = c->fill_row(c->ctx, from, i, &k->a, &row[i], err);
         else
             rc = c->fill(c->ctx, i, &row[i]);
+        if (rc && c->fill_row)
+            return rc;
         if (!rc)
             rc = value_copy(&k->a, &row[i]);
     }

@@ -71,9 +71,9 @@ struct foreign_queue {
 
 /* ---- which keys a statement may touch -------------------------------------------------------------------------------- */
 
-static bool sets_any(const struct plan *p, const uint16_t *col, uint16_t n) {
+static bool sets_any(const struct plan *p, size_t part, const uint16_t *col, uint16_t n) {
     for (uint16_t i = 0; i < n; i++)
-        if (plan_may_set(p, col[i]))
+        if (plan_may_set(p, part, col[i]))
             return true;
     return false;
 }
@@ -92,12 +92,24 @@ static enum rc add_link(struct foreign_links *f, const struct cat_table *child, 
     return RC_OK;
 }
 
+/* May some part of the plan write a row that says something of the key, on the one side or the other? */
+static bool concerns(const struct plan *p, const struct cat_table *child, const struct cat_foreign_key *key, bool out) {
+    for (size_t i = 0; i < plan_writes(p); i++) {
+        enum query_kind kind = plan_write_kind(p, i);
+        uint32_t id = plan_write_table(p, i)->id;
+        if (out && id == child->id && (kind == QUERY_INSERT || sets_any(p, i, key->col, key->cols)))
+            return true;
+        if (!out && id == key->table && (kind == QUERY_DELETE || sets_any(p, i, key->ref, key->cols)))
+            return true;
+    }
+    return false;
+}
+
 enum rc foreign_links_of(struct sess *s, const struct plan *p, struct foreign_links **ret, struct err *err) {
-    const struct cat_table *t = plan_target(p);
     struct cat_view v = sess_view(s);
     struct cat_list l;
     *ret = NULL;
-    if (!t)
+    if (plan_writes(p) == 0)
         return RC_OK;
     struct foreign_links *f = calloc(1, sizeof *f);
     enum rc rc = f ? cat_view_list(&v, CAT_OBJECT_TABLE, s->database, &l, err)
@@ -109,13 +121,12 @@ enum rc foreign_links_of(struct sess *s, const struct plan *p, struct foreign_li
     for (size_t i = 0; i < l.n && !rc; i++) {
         const struct cat_table *c = l.v[i]->table;
         for (uint16_t k = 0; k < c->foreign_keys && !rc; k++) {
-            const struct cat_foreign_key *key = &c->foreign_key[k];
-            const struct cat_object *parent = cat_view_get(&v, key->table);
+            const struct cat_object *parent = cat_view_get(&v, c->foreign_key[k].table);
             if (!parent || parent->kind != CAT_OBJECT_TABLE)
                 continue;
-            if (c->id == t->id && (plan_kind(p) == QUERY_INSERT || sets_any(p, key->col, key->cols)))
+            if (concerns(p, c, &c->foreign_key[k], true))
                 rc = add_link(f, c, parent->table, k, true, err);
-            if (!rc && key->table == t->id && (plan_kind(p) == QUERY_DELETE || sets_any(p, key->ref, key->cols)))
+            if (!rc && concerns(p, c, &c->foreign_key[k], false))
                 rc = add_link(f, c, parent->table, k, false, err);
         }
     }
@@ -328,12 +339,16 @@ static enum rc note_row(struct foreign_queue *q, const struct foreign_link *f, c
     return rc;
 }
 
-static enum rc on_row(void *ctx, const struct value *old, const struct value *new, struct err *err) {
+static enum rc on_row(void *ctx, const struct cat_table *t, const struct value *old, const struct value *new,
+                      struct err *err) {
     struct sess_foreign *w = ctx;
     struct foreign_queue *q;
     enum rc rc = queue_of(w->s, &q, err);
-    for (size_t i = 0; i < w->links->n && !rc; i++)
-        rc = note_row(q, &w->links->link[i], old, new, err);
+    for (size_t i = 0; i < w->links->n && !rc; i++) {
+        const struct foreign_link *f = &w->links->link[i];
+        if ((f->out ? f->child : f->parent)->id == t->id)
+            rc = note_row(q, f, old, new, err);
+    }
     return rc;
 }
 

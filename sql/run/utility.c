@@ -330,6 +330,10 @@ static enum rc declare(struct utility *u, const PgQuery__DeclareCursorStmt *d, s
     enum rc rc = stmt_new_inner(s, u->script, d->query, NULL, 0, &st, err);
     if (rc)
         return rc;
+    if (plan_writes(st->planned->plan) > 0) {
+        stmt_unref(st);
+        return err_set(err, RC_UNSUPPORTED, "DECLARE CURSOR must not contain data-modifying statements in WITH");
+    }
     struct named_portal *c = calloc(1, sizeof *c + strlen(d->portalname) + 1);
     rc = c ? portal_new(s, st, NULL, &p, err) : err_set(err, RC_NOMEM, "out of memory for a cursor");
     if (!rc)
