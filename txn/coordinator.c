@@ -8,8 +8,11 @@
 #include "txn/coordinator.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "txn/site_internal.h"
+
+enum { EARLY_VOTES_MAX = 256 };
 
 #define TO(s) (1u << COORD_##s)
 static const struct {
@@ -216,6 +219,50 @@ static void commit_reader(struct site *s, struct coord *c, const struct txn_fact
     coord_free(s, c);
 }
 
+/* ---- votes that came too early --------------------------------------------------------------------------------------------- */
+
+static void early_free(struct site *s, struct early_vote *v) {
+    ilist_del(&v->link);
+    s->early_count--;
+    free(v);
+}
+
+void coord_drop_early(struct site *s, size_t keep) {
+    while (s->early_count > keep)
+        early_free(s, ilist_first(&s->early, struct early_vote, link));
+}
+
+static void early_put(struct site *s, const struct txn_msg *m) {
+    size_t start = m->span.start.n, end = m->span.end.n;
+    struct early_vote *v = calloc(1, sizeof *v + start + end);
+    if (!v)
+        return; /* as if it had been lost */
+    *v = (struct early_vote){.id = m->ref.id, .window = {m->s_min, m->s_allowed}};
+    if (start)
+        memcpy(v->bytes, m->span.start.p, start);
+    if (end)
+        memcpy(v->bytes + start, m->span.end.p, end);
+    v->span = (struct txn_span){{v->bytes, start}, {v->bytes + start, end}};
+    ilist_init(&v->link);
+    ilist_push_back(&s->early, &v->link);
+    s->early_count++;
+    coord_drop_early(s, EARLY_VOTES_MAX);
+}
+
+/* Those for c count as if they came now. */
+static void early_take(struct site *s, struct coord *c) {
+    ilist_for_each(it, &s->early) {
+        struct early_vote *v = ilist_entry(it, struct early_vote, link);
+        if (!txn_id_eq(&v->id, &c->ref.id))
+            continue;
+        if (c->need.count > 0 && spans_subtract(&c->need, &v->span) == RC_OK) {
+            c->votes = ts_meet(c->votes, v->window);
+            site_probe(s, "txn: a vote came before its commit");
+        }
+        early_free(s, v);
+    }
+}
+
 /* Copies what the message says, and freezes the own part. False: c->why. */
 static bool take_commit(struct site *s, struct coord *c, const struct txn_msg *m, const struct txn_facts *f) {
     struct part *p = part_find(s, &m->ref.id);
@@ -284,6 +331,7 @@ void coord_on_commit(struct site *s, const struct txn_msg *m, const struct txn_f
         coord_abort(s, c, &why, f);
         return;
     }
+    early_take(s, c);
     if (c->need.count == 0) {
         buf_reset(&s->buf, SIZE_MAX);
         s->init.writes(s->init.ctx, &c->ref.id, &s->buf);
@@ -302,8 +350,10 @@ void coord_on_vote(struct site *s, const struct txn_msg *m, const struct txn_fac
         tell_outcome(s, o, &m->span);
         return;
     }
+    if (!c && m->verdict == TXN_COMMITTED && !done_find(s, &m->ref.id))
+        early_put(s, m); /* the commit message is still under way */
     if (!c || c->state != COORD_PREPARING)
-        return; /* the commit message is still under way; it asks again */
+        return;
     if (m->verdict != TXN_COMMITTED) {
         coord_abort(s, c, &m->why, f);
         return;

@@ -44,6 +44,18 @@ struct coord {
     struct txn_why why; /* of an abort */
 };
 
+/* A yes from a participant that heard of the commit before we did: it may be nearer to the gateway than we are. Kept for a while, else
+ * the commit would wait for the vote to be asked for again. */
+struct early_vote {
+    struct ilist link;
+    struct txn_id id;
+    struct txn_window window;
+    struct txn_span span; /* into bytes */
+    uint8_t bytes[];
+};
+
+/* Forgets all but the youngest `keep` of them. */
+void coord_drop_early(struct site *s, size_t keep);
 struct coord *coord_find(const struct site *s, const struct txn_id *id);
 void coord_free(struct site *s, struct coord *c);
 void coord_move(struct site *s, struct coord *c, enum coord_state to);

@@ -243,6 +243,7 @@ enum rc site_new(const struct site_init *init, struct site **ret) {
     ilist_init(&s->all_coords);
     ilist_init(&s->all_done);
     ilist_init(&s->resend);
+    ilist_init(&s->early);
     ilist_init(&s->out);
     arena_init(&s->scratch, 0);
     arena_init(&s->effect, 0);
@@ -351,6 +352,7 @@ void site_lead_end(struct site *s) {
     if (!s->leads)
         return;
     s->leads = s->splitting = false;
+    coord_drop_early(s, 0);
     ilist_for_each(it, &s->all_coords)
         coord_free(s, ilist_entry(it, struct coord, all));
     ilist_for_each(it, &s->all_parts) {

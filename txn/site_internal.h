@@ -41,6 +41,8 @@ struct site {
     struct lock_table *locks;
     struct map parts, coords, done;
     struct ilist all_parts, voted, all_coords, all_done, resend;
+    struct ilist early; /* votes that came before their commit message: struct early_vote, the oldest first */
+    size_t early_count;
     int64_t done_horizon; /* marks of attempts that began before it may have been dropped */
     bool splitting;
     int64_t forget_ns, forget_full_ns;

@@ -559,8 +559,9 @@ void pgconn_describe(struct pgconn *c, struct rd *m) {
     }
     if (what == 'P') {
         const struct pgportal *p = portal_find(c, name);
-        if (p)
-            row_description(c, p->stmt->stmt, p);
+        const struct sess_stmt *cursor = !p && ops_of(c)->cursor ? ops_of(c)->cursor(c->sess, name) : NULL;
+        if (p || cursor)
+            row_description(c, p ? p->stmt->stmt : cursor, p);
         else
             err_sql(&err, "34000", "portal \"%.64s\" does not exist", name);
     } else {

@@ -709,6 +709,13 @@ static void print_set(struct out *o, const struct query *q, const struct plan_co
     print_operand(o, q->right, as, n, q->set_all);
 }
 
+/* Arrays of what is equal exactly if its bytes are. */
+static bool equal_as_bytes(const struct col *type) {
+    struct col elem = col_of(type->elem);
+    int class = type->type == COL_ARRAY ? plan_class(&elem) : 0;
+    return class != 0 && class != COL_NUMERIC && class != COL_FLOAT8 && class != COL_CHAR && class < 10000;
+}
+
 static void print_targets(struct out *o, const struct query *q, const struct plan_column *as, bool distinct) {
     uint32_t n = 0;
     for (uint32_t i = 0; i < q->targets; i++) {
@@ -718,7 +725,7 @@ static void print_targets(struct out *o, const struct query *q, const struct pla
         const struct col *type = as ? &as[n].type : &t->expr->type;
         out_puts(o, n ? ", " : "");
         print_as(o, t->expr, type);
-        if (distinct && plan_class(type) == 0)
+        if (distinct && plan_class(type) == 0 && !equal_as_bytes(type))
             no_order(o, t->expr);
         if (distinct && plan_class(type) == COL_NUMERIC)
             out_puts(o, " COLLATE pgnum");

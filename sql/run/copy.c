@@ -16,7 +16,7 @@
 #include <strings.h>
 
 #include "sql/parse/utf8.h"
-#include "sql/run/copytext.h"
+#include "sql/run/copybin.h"
 #include "sql/run/foreign.h"
 #include "sql/run/lanes.h"
 
@@ -42,7 +42,7 @@ struct copy {
     struct utility *u;
     struct sess *s;
     struct copytext format;
-    bool freeze;
+    bool binary, freeze;
     struct cat_table *table;
     uint16_t *column; /* places in the table */
     size_t columns;
@@ -66,7 +66,7 @@ static enum rc one_char(const PgQuery__DefElem *o, char *ret, struct err *err) {
     return RC_OK;
 }
 
-static enum rc take_format(const PgQuery__CopyStmt *x, bool *ret_csv, struct err *err) {
+static enum rc take_format(struct copy *c, const PgQuery__CopyStmt *x, bool *ret_csv, struct err *err) {
     *ret_csv = false;
     for (size_t i = 0; i < x->n_options; i++) {
         const PgQuery__DefElem *o = x->options[i]->def_elem;
@@ -76,7 +76,7 @@ static enum rc take_format(const PgQuery__CopyStmt *x, bool *ret_csv, struct err
         if (strcasecmp(f, "csv") == 0)
             *ret_csv = true;
         else if (strcasecmp(f, "binary") == 0)
-            return err_set(err, RC_UNSUPPORTED, "COPY in binary format is not supported");
+            c->binary = true;
         else if (strcasecmp(f, "text") != 0)
             return err_sql(err, "22023", "COPY format \"%.40s\" not recognized", f);
     }
@@ -88,6 +88,11 @@ static enum rc take(struct copy *c, const PgQuery__DefElem *o, struct err *err) 
     const char *n = o->defname, *text = sess_def_text(o);
     if (strcmp(n, "format") == 0)
         return RC_OK;
+    if (c->binary && (strcmp(n, "delimiter") == 0 || strcmp(n, "null") == 0 || strcmp(n, "header") == 0))
+        return err_sql(err, strcmp(n, "header") == 0 ? "0A000" : "42601", "cannot specify %s in BINARY mode",
+                       strcmp(n, "header") == 0 ? "HEADER"
+                       : strcmp(n, "null") == 0 ? "NULL"
+                                                : "DELIMITER");
     if (strcmp(n, "delimiter") == 0)
         return one_char(o, &f->delimiter, err);
     if (strcmp(n, "freeze") == 0) {
@@ -129,7 +134,7 @@ static enum rc take(struct copy *c, const PgQuery__DefElem *o, struct err *err) 
 
 static enum rc options(struct copy *c, const PgQuery__CopyStmt *x, struct err *err) {
     bool csv;
-    enum rc rc = take_format(x, &csv, err);
+    enum rc rc = take_format(c, x, &csv, err);
     if (rc)
         return rc;
     c->format = copytext_defaults(csv);
@@ -384,9 +389,11 @@ static enum rc on_row(void *ctx, const struct copytext_field *f, size_t n, struc
             v[i] = value_null();
             continue;
         }
-        if (!utf8_valid(f[i].p, f[i].bytes, &bad) || memchr(f[i].p, 0, f[i].bytes))
+        bool text = !c->binary || (col_kind(type) == VALUE_TEXT && type->type != COL_NUMERIC);
+        if (text && (!utf8_valid(f[i].p, f[i].bytes, &bad) || memchr(f[i].p, 0, f[i].bytes)))
             return in_line(c, i, err_sql(err, "22021", "invalid byte sequence for encoding \"UTF8\""), err);
-        enum rc rc = type_parse(&c->s->types, type, f[i].p, f[i].bytes, &b->a, &v[i], err);
+        enum rc rc = c->binary ? type_recv(type, f[i].p, f[i].bytes, &b->a, &v[i], err)
+                               : type_parse(&c->s->types, type, f[i].p, f[i].bytes, &b->a, &v[i], err);
         if (!rc)
             rc = type_limit(type, &b->a, &v[i], err);
         if (!rc)
@@ -401,6 +408,7 @@ static enum rc on_row(void *ctx, const struct copytext_field *f, size_t n, struc
 static enum rc copy_from(struct copy *c, struct err *err) {
     struct sess *s = c->s;
     struct copytext_reader r;
+    struct copybin_reader bin;
     enum rc rc = sess_may_write(s, "COPY FROM", err);
     if (!rc)
         rc = sess_txn(s, NULL, err);
@@ -415,6 +423,10 @@ static enum rc copy_from(struct copy *c, struct err *err) {
     c->batch_rows = c->batch_rows < 1 ? 1 : c->batch_rows > BATCH_ROWS ? BATCH_ROWS : c->batch_rows;
     if (copytext_reader_init(&r, &c->format) != RC_OK)
         return err_set(err, RC_NOMEM, "out of memory for COPY");
+    if (copybin_reader_init(&bin, c->columns) != RC_OK) {
+        copytext_reader_done(&r);
+        return err_set(err, RC_NOMEM, "out of memory for COPY");
+    }
     lanes_init(&c->lanes, s->e->reactor, one_lane(c) ? 1 : OWN_LANES);
     rc = next_batch(c, err);
     if (!rc)
@@ -422,19 +434,21 @@ static enum rc copy_from(struct copy *c, struct err *err) {
     s->sent = true;
     s->block_statements++;
     if (!rc)
-        rc = s->client->copy_in(s->ctx, false, c->columns, err);
+        rc = s->client->copy_in(s->ctx, c->binary, c->columns, err);
     for (bool end = false; !rc && !end;) {
         const void *data = NULL;
         size_t bytes = 0;
         rc = s->client->copy_read(s->ctx, &data, &bytes, err);
         end = bytes == 0;
         if (!rc)
-            rc = copytext_feed(&r, data, bytes, end, on_row, c, err);
+            rc = c->binary ? copybin_feed(&bin, data, bytes, end, on_row, c, err)
+                           : copytext_feed(&r, data, bytes, end, on_row, c, err);
     }
     if (!rc)
         rc = flush(c, err);
     rc = lanes_end(&c->lanes, rc, err);
     copytext_reader_done(&r);
+    copybin_reader_done(&bin);
     enum rc awake = foreign_wait(s, false, rc ? NULL : err);
     if (!rc)
         rc = awake;
@@ -460,9 +474,26 @@ static enum rc out_flush(struct out *o, struct err *err) {
     return rc;
 }
 
+static enum rc out_binary(struct out *o, const struct value *v, struct err *err) {
+    enum rc rc = RC_OK;
+    buf_put_u16be(&o->b, (uint16_t)o->st->columns);
+    for (size_t i = 0; i < o->st->columns && !rc; i++) {
+        size_t at = o->b.len;
+        buf_put_u32be(&o->b, UINT32_MAX);
+        if (v[i].kind == VALUE_NULL)
+            continue;
+        rc = type_send(&o->st->column[i].type, &v[i], &o->b, err);
+        if (!rc && !buf_rc(&o->b))
+            set_u32be(o->b.data + at, (uint32_t)(o->b.len - at - 4));
+    }
+    return rc ? rc : out_flush(o, err);
+}
+
 static enum rc out_row(void *ctx, const struct value *v, struct err *err) {
     struct out *o = ctx;
     enum rc rc = RC_OK;
+    if (o->c->binary)
+        return out_binary(o, v, err);
     buf_reset(&o->text, 1 << 20);
     for (size_t i = 0; i < o->st->columns && !rc; i++) {
         o->at[i] = o->text.len;
@@ -529,14 +560,18 @@ static enum rc copy_to(struct copy *c, const PgQuery__CopyStmt *x, struct err *e
         rc = portal_open(p, false, err);
     if (!rc) {
         s->sent = true;
-        rc = s->client->copy_out(s->ctx, false, st->pub.columns, err);
+        rc = s->client->copy_out(s->ctx, c->binary, st->pub.columns, err);
     }
+    if (!rc && c->binary)
+        copybin_put_header(&o.b);
     if (!rc && c->format.header) {
         out_header(&o);
         rc = out_flush(&o, err);
     }
     if (!rc)
         rc = portal_pull(p, 0, out_row, &o, &c->total, &more, err);
+    if (!rc && c->binary)
+        copybin_put_end(&o.b);
     if (!rc)
         rc = out_flush(&o, err);
     if (!rc)

@@ -331,5 +331,6 @@ const struct sess_ops sess_engine_ops = {
     .execute = portal_execute,
     .implicit_block = engine_implicit_block,
     .sync = engine_sync,
+    .cursor = sess_cursor,
     .cancel = engine_cancel,
 };

@@ -63,7 +63,8 @@ static const struct def defs[] = {
     {"idle_session_timeout", INT, 0, "0", "ms", 0, INT_LIMIT, "Accepted and without effect."},
     {"in_hot_standby", BOOL, REPORT | INTERNAL, "off", NULL, 0, 0, "Shows whether hot standby is currently active."},
     {"integer_datetimes", BOOL, REPORT | INTERNAL, "on", NULL, 0, 0, "Shows whether datetimes are integer based."},
-    {"IntervalStyle", ENUM, REPORT, "postgres", "postgres", 0, 0, "Sets the display format for interval values."},
+    {"IntervalStyle", ENUM, REPORT, "postgres", "postgres postgres_verbose sql_standard iso_8601", 0, 0,
+     "Sets the display format for interval values."},
     {"is_superuser", BOOL, REPORT | INTERNAL, "off", NULL, 0, 0, "Shows whether the current user is a superuser."},
     {"jit", BOOL, 0, "off", NULL, 0, 0, "Accepted and without effect."},
     {"lc_collate", STRING, INTERNAL, "C", NULL, 0, 0, "Shows the collation order locale."},
@@ -315,7 +316,7 @@ static enum rc string_read(const struct def *d, const char *value, char *ret, si
     squeeze(value, word, sizeof word);
     if (strcmp(d->name, "client_encoding") == 0) {
         if (strcmp(word, "utf8") != 0 && strcmp(word, "unicode") != 0)
-            return err_sql(err, "0A000", "the client encoding can only be UTF8, not \"%.40s\"", value);
+            return err_sql(err, "0A000", "conversion between %.40s and UTF8 is not supported", value);
         value = "UTF8";
     } else if (strcmp(d->name, "DateStyle") == 0) {
         if (strcmp(word, "iso") != 0 && strcmp(word, "isomdy") != 0 && strcmp(word, "mdy") != 0 &&

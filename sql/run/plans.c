@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * plans.c: the cache of plans of a store: by text, database, search path, time zone (constants are computed when a statement is
- * analysed) and parameter types; for one version of the catalog. The least recently used one goes first.
+ * plans.c: the cache of plans of a store: by text, database, search path, time zone and styles (constants are computed when a
+ * statement is analysed) and parameter types; for one version of the catalog. The least recently used one goes first.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +63,7 @@ static enum rc key_make(struct sess *s, const char *text, size_t bytes, const ui
         buf_put_u32le(to, oid[i]);
     buf_puts(to, zone_name(s->types.zone));
     buf_putc(to, 0);
+    buf_putc(to, (uint8_t)(s->types.interval_style << 1 | s->types.bytea_escape));
     buf_put(to, text, bytes);
     return buf_rc(to) ? err_set(err, RC_NOMEM, "out of memory for a statement") : RC_OK;
 }
@@ -152,8 +153,8 @@ static enum rc make(struct sess *s, struct sess_script *script, const PgQuery__N
     if (!rc) {
         rc = analyse_statement(&in, node, &analysed, err);
         *ret_passing = analysed.passing;
-        if (!rc)
-            rc = plan_make(&a, &analysed, ret, err);
+        if (!rc && (rc = plan_make(&a, &analysed, ret, err)) != RC_OK && err && err->position > 0)
+            err_position(err, sess_position(script, err->position - 1)); /* the planner counts bytes */
     }
     arena_done(&a);
     return rc;

@@ -116,6 +116,9 @@ struct sess_ops {
     void (*implicit_block)(struct sess *s);
     /* The end of a request: commits the implicit transaction, or ends it with ROLLBACK if something failed. */
     enum rc (*sync)(struct sess *s, bool failed, struct err *err) WAITS;
+    /* What a cursor (DECLARE) of that name returns; NULL: there is none. Protocol and SQL name portals alike. Good until the next
+     * call. NULL: there are no cursors. */
+    const struct sess_stmt *(*cursor)(struct sess *s, const char *name);
     /* A cancel request for a session of another node. NULL: there is no other. */
     void (*cancel)(void *engine, uint32_t pid, uint32_t secret) WAITS;
 };

@@ -335,6 +335,7 @@ struct utility {
     struct sess_done *done;
 };
 
+const struct sess_stmt *sess_cursor(struct sess *s, const char *name);
 /* Columns that a utility statement returns; false: none. */
 enum rc utility_columns(struct sess *s, struct stmt *st, struct err *err) WAITS;
 enum rc utility_run(struct utility *u, struct err *err) WAITS;

@@ -81,6 +81,13 @@ enum rc sess_setting(struct sess *s, const char *name, const char *value, enum s
     return rc ? rc : sess_settings(s, err);
 }
 
+static enum interval_style interval_style_named(const char *name) {
+    return strcmp(name, "iso_8601") == 0           ? INTERVAL_ISO
+           : strcmp(name, "postgres_verbose") == 0 ? INTERVAL_VERBOSE
+           : strcmp(name, "sql_standard") == 0     ? INTERVAL_STANDARD
+                                                   : INTERVAL_POSTGRES;
+}
+
 enum rc sess_settings(struct sess *s, struct err *err) {
     if (s->settings_seen == guc_changes(s->gucs) + 1)
         return RC_OK;
@@ -88,6 +95,7 @@ enum rc sess_settings(struct sess *s, struct err *err) {
     if (!z)
         return err_set(err, RC_NOMEM, "the time zone could not be read");
     s->types.zone = z;
+    s->types.interval_style = interval_style_named(guc_get(s->gucs, "IntervalStyle"));
     s->types.bytea_escape = strcmp(guc_get(s->gucs, "bytea_output"), "escape") == 0;
     s->statement_timeout_ns = guc_int(s->gucs, "statement_timeout") * 1000000;
     s->lock_timeout_ns = guc_int(s->gucs, "lock_timeout") * 1000000;

@@ -84,6 +84,11 @@ static struct named_portal *cursor_find(struct sess *s, const char *name) {
     return NULL;
 }
 
+const struct sess_stmt *sess_cursor(struct sess *s, const char *name) {
+    const struct named_portal *c = cursor_find(s, name);
+    return c ? &c->portal->stmt->pub : NULL;
+}
+
 static enum rc no_prepared(const char *name, struct err *err) {
     return err_sql(err, "26000", "prepared statement \"%.63s\" does not exist", name);
 }
@@ -510,7 +515,6 @@ static const char *statement_name(const PgQuery__Node *n) {
         const char *name;
     } names[] = {{PG_QUERY__NODE__NODE_LISTEN_STMT, "LISTEN"},
                  {PG_QUERY__NODE__NODE_NOTIFY_STMT, "NOTIFY"},
-                 {PG_QUERY__NODE__NODE_UNLISTEN_STMT, "UNLISTEN"},
                  {PG_QUERY__NODE__NODE_DO_STMT, "DO"},
                  {PG_QUERY__NODE__NODE_CALL_STMT, "CALL"},
                  {PG_QUERY__NODE__NODE_CREATE_FUNCTION_STMT, "CREATE FUNCTION"},
@@ -597,6 +601,8 @@ enum rc utility_run(struct utility *u, struct err *err) {
         return vacuum(u, n->vacuum_stmt, err);
     case PG_QUERY__NODE__NODE_CHECK_POINT_STMT:
         return nothing(u, "CHECKPOINT");
+    case PG_QUERY__NODE__NODE_UNLISTEN_STMT:
+        return nothing(u, "UNLISTEN"); /* nobody listens */
     case PG_QUERY__NODE__NODE_REINDEX_STMT:
         return nothing(u, "REINDEX");
     case PG_QUERY__NODE__NODE_CONSTRAINTS_SET_STMT:

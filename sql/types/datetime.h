@@ -20,11 +20,14 @@
 #include "sql/types/zone.h"
 #include "truetime/base/buf.h"
 
+enum interval_style { INTERVAL_POSTGRES, INTERVAL_VERBOSE, INTERVAL_STANDARD, INTERVAL_ISO };
+
 /* What reading and printing need to know of a session. */
 struct type_session {
     const struct zone *zone; /* TimeZone; never NULL */
     int64_t now;             /* start of the transaction, microseconds since 2000-01-01 UTC */
     bool bytea_escape;       /* bytea_output = escape */
+    enum interval_style interval_style;
     /* A zone by its name (lower case may differ from the file's), or NULL. May be NULL: no names are known. */
     const struct zone *(*find_zone)(void *ctx, const char *name);
     void *ctx;
@@ -67,6 +70,7 @@ enum { INTERVAL_BYTES = 16 };
 enum rc interval_parse(const char *text, size_t bytes, int32_t typmod, struct interval *ret,
                        struct err *err) MUST_CHECK;
 void interval_print(const struct interval *i, struct buf *out);
+void interval_print_style(const struct interval *i, enum interval_style style, struct buf *out);
 /* The stored form, which is also PostgreSQL's binary one. */
 void interval_store(const struct interval *i, uint8_t to[static INTERVAL_BYTES]);
 struct interval interval_load(const void *p);

@@ -5,6 +5,7 @@
  * the same digits are lost.
  */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -552,6 +553,136 @@ void interval_print(const struct interval *i, struct buf *out) {
         n--;
     buf_putc(out, '.');
     buf_put(out, digits, (size_t)n);
+}
+
+/* ---- the other styles -------------------------------------------------------------------------------------------------- */
+
+/* The parts of an interval: all of one sign where they come from one number. */
+struct parts {
+    int64_t year, month, day, hour, minute, second, fraction;
+};
+
+static struct parts parts_of(const struct interval *i) {
+    return (struct parts){.year = i->months / MONTHS,
+                          .month = i->months % MONTHS,
+                          .day = i->days,
+                          .hour = i->us / HOUR_US,
+                          .minute = i->us / MINUTE_US % 60,
+                          .second = i->us / US % 60,
+                          .fraction = i->us % US};
+}
+
+/* Seconds without their sign. */
+static void print_seconds(const struct parts *p, int width, struct buf *out) {
+    long long f = llabs(p->fraction);
+    char digits[8];
+    buf_printf(out, "%0*lld", width, (long long)llabs(p->second));
+    if (!f)
+        return;
+    snprintf(digits, sizeof digits, "%06lld", f);
+    for (size_t n = 6; digits[n - 1] == '0';)
+        digits[--n] = '\0';
+    buf_printf(out, ".%s", digits);
+}
+
+/* "@ 1 day 2 hours ago": the first part's sign is everybody's, others show theirs against it. */
+static void print_verbose(const struct parts *p, struct buf *out) {
+    const struct {
+        int64_t n;
+        const char *unit;
+    } part[] = {{p->year, "year"}, {p->month, "mon"}, {p->day, "day"}, {p->hour, "hour"}, {p->minute, "min"}};
+    bool zero = true, before = false;
+    buf_puts(out, "@");
+    for (size_t i = 0; i < ARRAY_LEN(part); i++) {
+        if (!part[i].n)
+            continue;
+        if (zero)
+            before = part[i].n < 0;
+        long long n = before ? -part[i].n : part[i].n;
+        buf_printf(out, " %lld %s%s", n, part[i].unit, n == 1 ? "" : "s");
+        zero = false;
+    }
+    if (p->second || p->fraction) {
+        bool negative = p->second < 0 || p->fraction < 0;
+        if (zero)
+            before = negative;
+        buf_puts(out, negative != before ? " -" : " ");
+        print_seconds(p, 1, out);
+        buf_puts(out, llabs(p->second) != 1 || p->fraction ? " secs" : " sec");
+        zero = false;
+    }
+    buf_puts(out, zero ? " 0" : "");
+    buf_puts(out, before ? " ago" : "");
+}
+
+static void print_iso(const struct parts *p, struct buf *out) {
+    const struct {
+        int64_t n;
+        char unit;
+    } date[] = {{p->year, 'Y'}, {p->month, 'M'}, {p->day, 'D'}}, clock[] = {{p->hour, 'H'}, {p->minute, 'M'}};
+    size_t before = out->len;
+    buf_puts(out, "P");
+    for (size_t i = 0; i < ARRAY_LEN(date); i++)
+        if (date[i].n)
+            buf_printf(out, "%lld%c", (long long)date[i].n, date[i].unit);
+    bool seconds = p->second || p->fraction;
+    if (p->hour || p->minute || seconds)
+        buf_puts(out, "T");
+    for (size_t i = 0; i < ARRAY_LEN(clock); i++)
+        if (clock[i].n)
+            buf_printf(out, "%lld%c", (long long)clock[i].n, clock[i].unit);
+    if (seconds) {
+        buf_puts(out, p->second < 0 || p->fraction < 0 ? "-" : "");
+        print_seconds(p, 1, out);
+        buf_puts(out, "S");
+    }
+    if (out->len == before + 1)
+        buf_puts(out, "T0S");
+}
+
+/* SQL knows years and months, or days and a time, of one sign; what is neither shows the sign of each of the three. */
+static void print_standard(const struct interval *i, struct parts p, struct buf *out) {
+    bool negative = i->months < 0 || i->days < 0 || i->us<0, positive = i->months> 0 || i->days > 0 || i->us > 0;
+    bool long_part = i->months != 0, short_part = i->days != 0 || i->us != 0;
+    long long year = llabs(p.year), month = llabs(p.month), day = llabs(p.day), hour = llabs(p.hour),
+              minute = llabs(p.minute);
+    if (!negative && !positive) {
+        buf_puts(out, "0");
+        return;
+    }
+    if ((negative && positive) || (long_part && short_part)) {
+        buf_printf(out, "%c%lld-%lld %c%lld %c%lld:%02lld:", i->months < 0 ? '-' : '+', year, month,
+                   i->days < 0 ? '-' : '+', day, i->us < 0 ? '-' : '+', hour, minute);
+        print_seconds(&p, 2, out);
+        return;
+    }
+    buf_puts(out, negative ? "-" : "");
+    if (long_part) {
+        buf_printf(out, "%lld-%lld", year, month);
+        return;
+    }
+    if (day)
+        buf_printf(out, "%lld ", day);
+    buf_printf(out, "%lld:%02lld:", hour, minute);
+    print_seconds(&p, 2, out);
+}
+
+void interval_print_style(const struct interval *i, enum interval_style style, struct buf *out) {
+    struct parts p = parts_of(i);
+    switch (style) {
+    case INTERVAL_VERBOSE:
+        print_verbose(&p, out);
+        break;
+    case INTERVAL_STANDARD:
+        print_standard(i, p, out);
+        break;
+    case INTERVAL_ISO:
+        print_iso(&p, out);
+        break;
+    case INTERVAL_POSTGRES:
+    default:
+        interval_print(i, out);
+    }
 }
 
 void interval_store(const struct interval *i, uint8_t to[static INTERVAL_BYTES]) {

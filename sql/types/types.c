@@ -272,7 +272,7 @@ enum rc type_print(const struct type_session *s, const struct col *c, const stru
         return RC_OK;
     case COL_INTERVAL:
         iv = interval_load(v->p);
-        interval_print(&iv, out);
+        interval_print_style(&iv, s ? s->interval_style : INTERVAL_POSTGRES, out);
         return RC_OK;
     case COL_ARRAY: {
         struct col elem = array_elem(c);

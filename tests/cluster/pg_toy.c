@@ -274,7 +274,7 @@ static enum rc sync_(struct sess *s, bool failed, struct err *err) {
 
 static const struct sess_ops ops = {role,    sess_open,      sess_close, state,     types, parse,
                                     count,   script_free,    prepare,    stmt_free, bind,  portal_free,
-                                    execute, implicit_block, sync_,      NULL};
+                                    execute, implicit_block, sync_,      NULL,      NULL};
 
 /* ---- the process -------------------------------------------------------------------------------------------------------- */
 

@@ -2,6 +2,7 @@
 # shellcheck shell=bash disable=SC2154
 # Sourced by tests/run and geo-sim/demo: makes sure that Debian packages are there.
 #
+#   unpack_packages           takes those of the group "unpacked" apart in build/unpacked; fails silently, for they are optional.
 #   need_packages GROUP...    groups of tests/packages; installs what is missing, without starting any service.
 #                             Not root and something missing: prints the apt-get line and returns 1.
 
@@ -56,4 +57,21 @@ need_packages() {
         return 1
     fi
     rm -f "$log"
+}
+
+unpack_packages() {
+    local to="$root/build/unpacked" all mark p
+    all=$(packages_of unpacked)
+    mark="$to/packages"
+    [ -f "$mark" ] && [ "$(cat "$mark")" = "$all" ] && return 0
+    command -v apt-get >/dev/null && command -v dpkg >/dev/null || return 0
+    mkdir -p "$to/deb"
+    for p in $all; do
+        (cd "$to/deb" && apt-get download "$p") >/dev/null 2>&1 || { rm -rf "$to/deb"; return 0; }
+    done
+    for p in "$to"/deb/*.deb; do
+        dpkg -x "$p" "$to" || return 0
+    done
+    rm -rf "$to/deb"
+    echo "$all" >"$mark"
 }

@@ -556,6 +556,47 @@ static void escalate_and_cancel(void) {
     kit_free(k);
 }
 
+/* A participant may be nearer to the gateway than the coordinator: its vote is not lost, and is as good as one that came later. */
+static void a_vote_overtakes_the_commit(void) {
+    struct kit *k = kit_new();
+    k->writes = true;
+    OK(!request(k, 1, 'b', LOCK_EXCLUSIVE));
+    struct txn_msg m = about(1, TXN_MSG_VOTE, true);
+    m.verdict = TXN_COMMITTED;
+    m.s_min = T0 + 300 * MS;
+    m.s_allowed = T0 + 400 * MS;
+    message(k, &m);
+    OK(k->outs == 0);
+    m = about(2, TXN_MSG_COMMIT, true); /* somebody else's commit does not take it */
+    OK(!request(k, 2, 'c', LOCK_EXCLUSIVE));
+    message(k, &m);
+    OK(!proposed(k, TXN_REC_COMMIT));
+    m = about(1, TXN_MSG_COMMIT, true);
+    message(k, &m);
+    struct out *p = proposed(k, TXN_REC_COMMIT);
+    OK(p && p->rec.s == T0 + 300 * MS && p->rec.n_parts == 1);
+    kit_free(k);
+    k = kit_new(); /* what it allowed binds */
+    k->writes = true;
+    m = about(1, TXN_MSG_VOTE, true);
+    m.verdict = TXN_COMMITTED;
+    m.s_min = T0 - 300 * MS;
+    m.s_allowed = T0 - 100 * MS;
+    message(k, &m);
+    OK(!request(k, 1, 'b', LOCK_EXCLUSIVE));
+    m = about(1, TXN_MSG_COMMIT, true);
+    message(k, &m);
+    OK(!proposed(k, TXN_REC_COMMIT) && proposed(k, TXN_REC_ABORT));
+    kit_free(k);
+    k = kit_new(); /* a flood of them is bounded */
+    for (unsigned n = 1; n < 2000; n++) {
+        m = about(n, TXN_MSG_VOTE, true);
+        m.verdict = TXN_COMMITTED;
+        message(k, &m);
+    }
+    kit_free(k);
+}
+
 int main(void) {
     RUN(outcomes_are_bounded);
     RUN(escalate_and_cancel);
@@ -565,6 +606,7 @@ int main(void) {
     RUN(an_abort_overtakes_the_prepare);
     RUN(lost_locks_mean_no);
     RUN(the_commit_time);
+    RUN(a_vote_overtakes_the_commit);
     RUN(the_lease_must_reach);
     RUN(a_forwarded_wound_aborts);
     RUN(horizons);
