@@ -95,9 +95,20 @@ static const struct virt_def *def_at(size_t i) {
     return NULL;
 }
 
+/* Two relations of one number would be taken for each other. */
+static void check_numbers(void) {
+    for (size_t i = 0; i < virtual_count(); i++)
+        for (size_t k = 0; k < i; k++)
+            CHECKF(def_at(i)->id != def_at(k)->id, "%s and %s have one number", def_at(i)->name, def_at(k)->name);
+}
+
 const struct cat_table *virtual_at(struct sess_engine *e, size_t i) {
-    if (!e->virtuals && !(e->virtuals = calloc(virtual_count(), sizeof(struct cat_table *))))
-        return NULL;
+    if (!e->virtuals) {
+        check_numbers();
+        e->virtuals = calloc(virtual_count(), sizeof(struct cat_table *));
+        if (!e->virtuals)
+            return NULL;
+    }
     struct cat_table *t = e->virtuals[i];
     if (!t && describe(def_at(i), &t) == RC_OK)
         e->virtuals[i] = t;

@@ -423,16 +423,16 @@ static const struct virt_def defs[] = {
              "application_name text"),
     MERIDIAN(12307, "locks", locks,
              "tablet int8, pid int4, mode text, span text, node int4, token text, granted bool, state text"),
-    MERIDIAN(12320, "sessions", sessions,
+    MERIDIAN(12330, "sessions", sessions,
              "node int4, store int4, pid int4, user_name text, database_name text, application_name text, client text, "
              "opened timestamptz, statement_began timestamptz, state text, query text"),
-    MERIDIAN(12321, "statements", statements,
+    MERIDIAN(12331, "statements", statements,
              "node int4, store int4, pid int4, user_name text, database_name text, application_name text, client text, "
              "began timestamptz, query text"),
-    MERIDIAN(12322, "replicas", replicas,
+    MERIDIAN(12332, "replicas", replicas,
              "tablet int8, node int4, store int4, region text, leads bool, generation int8, slot int8, votes bool"),
-    MERIDIAN(12323, "leases", leases, "tablet int8, node int4, store int4, region text, ends_ns int8, left_ms int8"),
-    MERIDIAN(12324, "regions", regions, "region text, nodes int4, replicas int8, leaders int8"),
+    MERIDIAN(12333, "leases", leases, "tablet int8, node int4, store int4, region text, ends_ns int8, left_ms int8"),
+    MERIDIAN(12334, "regions", regions, "region text, nodes int4, replicas int8, leaders int8"),
 };
 
 const struct virt_table virt_activity = {defs, ARRAY_LEN(defs)};
