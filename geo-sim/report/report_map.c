@@ -31,19 +31,26 @@ static void place_regions(struct page *p) {
     }
 }
 
-/* A line that bends upwards; *ret_x, *ret_y: its middle. */
-static void put_arc(struct buf *out, double x1, double y1, double x2, double y2, double *ret_x, double *ret_y) {
-    double dx = x2 - x1, dy = y2 - y1, length = sqrt(dx * dx + dy * dy), bend = 0.16 * length;
-    double cx = (x1 + x2) / 2, cy = (y1 + y2) / 2 - bend - 8;
+/* A line that bends upwards: a quadratic curve. */
+struct arc {
+    double x1, y1, cx, cy, x2, y2;
+};
+
+static struct arc arc_of(double x1, double y1, double x2, double y2) {
+    double dx = x2 - x1, dy = y2 - y1, bend = 0.16 * sqrt(dx * dx + dy * dy);
+    return (struct arc){x1, y1, (x1 + x2) / 2, (y1 + y2) / 2 - bend - 8, x2, y2};
+}
+
+static void put_arc(struct buf *out, const struct arc *a) {
     buf_printf(out,
                "<path d=\"M%.1f %.1fQ%.1f %.1f %.1f %.1f\" fill=\"none\" stroke=\"var(--faint)\" stroke-width=\"1.4\" "
                "stroke-linecap=\"round\" />\n",
-               x1, y1, cx, cy, x2, y2);
-    *ret_x = (x1 + 2 * cx + x2) / 4;
-    *ret_y = (y1 + 2 * cy + y2) / 4;
+               a->x1, a->y1, a->cx, a->cy, a->x2, a->y2);
 }
 
 struct label {
+    struct arc arc[2]; /* the second one where the line leaves the map and comes in again */
+    unsigned arcs;
     double x, y;
     char text[32];
 };
@@ -51,23 +58,78 @@ struct label {
 /* The line between two regions; over the edge of the map where that is the shorter way. */
 static void put_link(struct page *p, unsigned a, unsigned b, double ms, struct label *ret) {
     const struct page_region *from = &p->region[a], *to = &p->region[b];
-    double unused_x, unused_y;
     if (from->x > to->x) {
         const struct page_region *swap = from;
         from = to;
         to = swap;
     }
     if (from->on_map && to->on_map && to->x - from->x > PAGE_WIDTH / 2.0) {
-        put_arc(p->out, to->x - PAGE_WIDTH, to->y, from->x, from->y, &ret->x, &ret->y);
-        put_arc(p->out, to->x, to->y, from->x + PAGE_WIDTH, from->y, &unused_x, &unused_y);
-        if (ret->x < 30) {
-            ret->x = unused_x;
-            ret->y = unused_y;
-        }
+        ret->arc[0] = arc_of(to->x - PAGE_WIDTH, to->y, from->x, from->y);
+        ret->arc[1] = arc_of(to->x, to->y, from->x + PAGE_WIDTH, from->y);
+        ret->arcs = 2;
     } else {
-        put_arc(p->out, from->x, from->y, to->x, to->y, &ret->x, &ret->y);
+        ret->arc[0] = arc_of(from->x, from->y, to->x, to->y);
+        ret->arcs = 1;
     }
+    for (unsigned i = 0; i < ret->arcs; i++)
+        put_arc(p->out, &ret->arc[i]);
     snprintf(ret->text, sizeof ret->text, ms < 10 ? "%.1f ms" : "%.0f ms", ms);
+}
+
+/* ---- where labels go ------------------------------------------------------------------------------------------------ */
+
+struct box {
+    double x1, y1, x2, y2;
+};
+
+static bool boxes_meet(struct box a, struct box b) {
+    return a.x1 < b.x2 && b.x1 < a.x2 && a.y1 < b.y2 && b.y1 < a.y2;
+}
+
+static struct box label_box(const struct label *l) {
+    return (struct box){l->x - 25, l->y - 7, l->x + 25, l->y + 7};
+}
+
+static bool names_left(const struct page_region *r) {
+    return r->x > PAGE_WIDTH - 170;
+}
+
+/* The dot, the name and the figures below it. */
+static struct box region_box(const struct page_region *r) {
+    double width = 24 + 8.5 * (double)(strlen(r->name) > 12 ? strlen(r->name) : 12);
+    return names_left(r) ? (struct box){r->x - width, r->y - 12, r->x + 12, r->y + 36}
+                         : (struct box){r->x - 12, r->y - 12, r->x + width, r->y + 36};
+}
+
+static bool is_free(const struct page *p, const struct label *all, unsigned before) {
+    struct box own = label_box(&all[before]);
+    if (own.x1 < 2 || own.x2 > PAGE_WIDTH - 2 || own.y1 < 2 || own.y2 > HEIGHT - 2)
+        return false;
+    for (unsigned i = 0; i < p->regions; i++)
+        if (boxes_meet(own, region_box(&p->region[i])))
+            return false;
+    for (unsigned i = 0; i < before; i++)
+        if (boxes_meet(own, label_box(&all[i])))
+            return false;
+    return true;
+}
+
+/* On its line, as near to the middle as nothing else is written; above it where there is no such place. */
+static void place_label(const struct page *p, struct label *all, unsigned i) {
+    static const double tries[] = {0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.18, 0.82};
+    struct label *l = &all[i];
+    for (int lift = 0; lift <= 32; lift += 16)
+        for (unsigned k = 0; k < l->arcs; k++)
+            for (size_t n = 0; n < ARRAY_LEN(tries); n++) {
+                const struct arc *a = &l->arc[k];
+                double t = tries[n], u = 1 - t;
+                l->x = u * u * a->x1 + 2 * u * t * a->cx + t * t * a->x2;
+                l->y = u * u * a->y1 + 2 * u * t * a->cy + t * t * a->y2 - lift;
+                if (is_free(p, all, i))
+                    return;
+            }
+    l->x = (l->arc[0].x1 + 2 * l->arc[0].cx + l->arc[0].x2) / 4;
+    l->y = (l->arc[0].y1 + 2 * l->arc[0].cy + l->arc[0].y2) / 4;
 }
 
 /* Whose region led last. */
@@ -91,7 +153,7 @@ static void put_region(struct page *p, unsigned i, bool leads) {
     const struct page_region *r = &p->region[i];
     struct buf *out = p->out;
     double write = median_of(p, r->name, "write"), stale = median_of(p, r->name, "stale read");
-    bool left = r->x > PAGE_WIDTH - 170;
+    bool left = names_left(r);
     double tx = left ? r->x - 14 : r->x + 14;
     char text[32];
     if (leads)
@@ -138,9 +200,11 @@ void chart_map(struct page *p) {
         double asked = json_number(json_get(j, "asked_ms"), 0);
         put_link(p, (unsigned)a, (unsigned)b, json_number(json_get(j, "measured_ms"), asked), &label[labels++]);
     }
-    for (unsigned i = 0; i < labels; i++)
+    for (unsigned i = 0; i < labels; i++) {
+        place_label(p, label, i);
         buf_printf(p->out, "<text class=\"small soft mid num halo\" x=\"%.1f\" y=\"%.1f\">%s</text>\n", label[i].x,
                    label[i].y + 4, label[i].text);
+    }
     for (unsigned i = 0; i < p->regions; i++)
         put_region(p, i, (int)i == leader);
     buf_puts(p->out, "</g>\n</svg>\n");
