@@ -7,6 +7,7 @@
  *     cluster 1 STORES PROGRAM DATA
  *     node NAME PLACE INDEX PID BORN RPC SQL-PORT HTTP-PORT PAUSED
  *     master REGION K UNIT PID BORN OFFSET-NS
+ *     chronyd REGION PID BORN
  *
  * It is written before anything is started (so that down knows data and units), and after each change.
  */
@@ -26,6 +27,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "geo-sim/netns/chrony.h"
 #include "geo-sim/report/json.h"
 
 enum {
@@ -209,6 +211,8 @@ enum rc geo_cluster_save(const struct geo_cluster *c, struct err *err) {
         buf_printf(&b, "master %u %u %d %d %" PRIu64 " %" PRId64 "\n", m->region, m->k, m->unit, (int)m->pid, m->born,
                    m->offset_ns);
     }
+    for (unsigned i = 0; i < c->chronyds; i++)
+        buf_printf(&b, "chronyd %u %d %" PRIu64 "\n", c->chronyd[i].region, (int)c->chronyd[i].pid, c->chronyd[i].born);
     path_in(c, "cluster", "", path);
     enum rc rc = buf_rc(&b) ? err_set(err, RC_NOMEM, "out of memory") : sys_write_file(path, b.data, b.len, err);
     buf_done(&b);
@@ -234,6 +238,13 @@ static bool load_line(struct geo_cluster *c, const char *line) {
         c->masters < ARRAY_LEN(c->master) && m.region < TOPO_REGIONS_MAX) {
         m.pid = pid;
         c->master[c->masters++] = m;
+        return true;
+    }
+    struct geo_chronyd d = {.region = 0};
+    if (sscanf(line, "chronyd %u %d %" SCNu64, &d.region, &pid, &d.born) == 3 && c->chronyds < ARRAY_LEN(c->chronyd) &&
+        d.region < TOPO_REGIONS_MAX) {
+        d.pid = pid;
+        c->chronyd[c->chronyds++] = d;
         return true;
     }
     return false;
@@ -367,6 +378,48 @@ static enum rc plan_masters(struct geo_cluster *c, struct err *err) {
     return rc;
 }
 
+/* ---- chronyd --------------------------------------------------------------------------------------------------------- */
+
+static void chronyd_dir(const struct geo_cluster *c, unsigned region, char to[SYS_PATH_BYTES]) {
+    snprintf(to, SYS_PATH_BYTES, "%s/chrony-%s", c->data, c->world->topo->region[region].name);
+}
+
+/* In the region's first place. It takes its masters' samples out of shared memory, which has no namespace of its own here. */
+static enum rc start_chronyd(struct geo_cluster *c, unsigned region, struct err *err) {
+    char program[SYS_PATH_BYTES], dir[SYS_PATH_BYTES], conf[SYS_PATH_BYTES + 8], name[64], log[SYS_PATH_BYTES];
+    struct chrony_master master[TOPO_MASTERS_MAX];
+    struct geo_chronyd d = {.region = region};
+    const struct topo_region *r = &c->world->topo->region[region];
+    unsigned masters = 0;
+    for (unsigned i = 0; i < c->masters && masters < TOPO_MASTERS_MAX; i++)
+        if (c->master[i].region == region)
+            master[masters++] = (struct chrony_master){c->master[i].unit, r->master_err_ns};
+    chronyd_dir(c, region, dir);
+    enum rc rc = chrony_program(program, err);
+    if (!rc && !masters)
+        rc = err_set(err, RC_INVAL, "region %s has no time masters for a chronyd to listen to", r->name);
+    if (!rc)
+        rc = chrony_configure(dir, master, masters, err);
+    if (rc)
+        return rc;
+    snprintf(conf, sizeof conf, "%s/conf", dir);
+    snprintf(name, sizeof name, "chronyd-%s", r->name);
+    path_in(c, name, ".log", log);
+    char *words[] = {program, "-x", "-d", "-f", conf, geteuid() == 0 ? NULL : "-U", NULL};
+    rc = spawn(c, (int)r->first_place, words, log, log, NULL, 0, &d.pid, &d.born, err);
+    if (!rc)
+        c->chronyd[c->chronyds++] = d;
+    return rc;
+}
+
+static enum rc start_chronyds(struct geo_cluster *c, struct err *err) {
+    enum rc rc = RC_OK;
+    for (unsigned r = 0; r < c->world->topo->regions && !rc; r++)
+        if (c->world->topo->region[r].chronyd)
+            rc = start_chronyd(c, r, err);
+    return rc || !c->chronyds ? rc : geo_cluster_save(c, err);
+}
+
 /* ---- nodes ----------------------------------------------------------------------------------------------------------- */
 
 static void note_port(struct geo_cluster *c, unsigned port) {
@@ -427,6 +480,12 @@ static void clock_of(const struct geo_cluster *c, unsigned region, char *to, siz
     size_t at = 0;
     unsigned count = 0;
     to[0] = '\0';
+    if (c->world->topo->region[region].chronyd) {
+        char dir[SYS_PATH_BYTES];
+        chronyd_dir(c, region, dir);
+        snprintf(to, bytes, "chrony:%s/s", dir);
+        return;
+    }
     for (unsigned i = 0; i < c->masters && at < bytes; i++)
         if (c->master[i].region == region) {
             at += (size_t)snprintf(to + at, bytes - at, "%sshm:%d,err=%" PRId64 "ns", count++ ? ";" : "",
@@ -720,6 +779,8 @@ enum rc geo_cluster_up(const struct geo_world *w, const char *data, unsigned sto
         rc = geo_cluster_save(c, err);
     for (unsigned i = 0; i < c->masters && !rc; i++)
         rc = start_master(c, &c->master[i], err);
+    if (!rc)
+        rc = start_chronyds(c, err);
     struct geo_launcher l = {.name = "node", .start = launch_seat, .stop = recall_seat, .ctx = c};
     if (!rc)
         rc = geo_launch(w->name, w->topo, &l, err);

@@ -50,6 +50,13 @@ struct geo_master {
     int64_t offset_ns; /* the time that it tells is off by so much */
 };
 
+/* A region's chronyd, where its nodes ask one (chrony.h). */
+struct geo_chronyd {
+    unsigned region;
+    pid_t pid;
+    uint64_t born;
+};
+
 struct geo_cluster {
     const struct geo_world *world;
     char program[SYS_PATH_BYTES]; /* meridian */
@@ -58,6 +65,8 @@ struct geo_cluster {
     unsigned other_port[GEO_OTHER_PORTS_MAX]; /* of other worlds, whose nodes may be dead at the moment */
     struct geo_node node[GEO_NODES_MAX];
     struct geo_master master[TOPO_REGIONS_MAX * TOPO_MASTERS_MAX];
+    struct geo_chronyd chronyd[TOPO_REGIONS_MAX];
+    unsigned chronyds;
 };
 
 /* data: NULL = a directory of this user's under /var/tmp; removed by down. w outlives the cluster. */

@@ -18,7 +18,7 @@ static const char help_text[] =
     "meridian geo: a database over regions on this machine, with the distances between them\n"
     "\n"
     "usage: meridian geo up TOPOLOGY [--backend auto|netem|tun|loopback] [--stores N] [--data DIR] [--no-nodes]\n"
-    "                      [--no-verify] [--print]\n"
+    "                      [--clocks masters|chronyd] [--no-verify] [--print]\n"
     "       meridian geo status [--json]\n"
     "       meridian geo links\n"
     "       meridian geo set SET SET ATTRIBUTE=VALUE... [--one-way]\n"
@@ -43,6 +43,9 @@ static const char help_text[] =
     "and\n"
     "           cuts; no jitter, loss or rate); auto: the first of these that works. --no-nodes: only the network.\n"
     "           --print only shows the commands.\n"
+    "           --clocks chronyd: nodes ask a chronyd of their region, which follows the time masters; masters: they "
+    "read\n"
+    "           the masters' memory themselves (default: what the topology says)\n"
     "status     who is where, SQL and HTTP ports on this host's loopback, who leads, and the delays as they are now\n"
     "links      each direction: what is asked for, and the round trip as it is at this moment\n"
     "set        changes links while they are used: rtt=120ms delay=60ms jitter=1% loss=0.5% reorder=0.1% rate=20mbit;\n"
@@ -221,6 +224,12 @@ static int run_up(const struct options *o, const char *self) {
         topo_free(t);
         return code;
     }
+    if (o->clocks && strcmp(o->clocks, "chronyd") != 0 && strcmp(o->clocks, "masters") != 0) {
+        topo_free(t);
+        return geo_misused("--clocks wants masters or chronyd, not", o->clocks);
+    }
+    for (unsigned i = 0; i < t->regions && o->clocks; i++)
+        t->region[i].chronyd = strcmp(o->clocks, "chronyd") == 0;
     if (choose_backend(o, &b, &why, &err)) {
         topo_free(t);
         return geo_complain(&err);

@@ -62,6 +62,11 @@ void geo_print_nodes(const struct geo_world *w) {
     if (c->masters)
         printf("\n");
     print_masters(c);
+    for (unsigned i = 0; i < c->chronyds; i++) {
+        const struct geo_chronyd *d = &c->chronyd[i];
+        printf("%-24s a chronyd, pid %d, %s\n", w->topo->region[d->region].name, (int)d->pid,
+               geo_process_alive(d->pid, d->born) ? "runs" : "DEAD");
+    }
     printf("\npsql -h 127.0.0.1 -p PORT -U meridian meridian      data: %s\n", c->data);
     geo_cluster_free(c);
 }
@@ -90,6 +95,12 @@ void geo_json_nodes(const struct geo_world *w) {
         printf("%s{\"region\":\"%s\",\"unit\":%d,\"pid\":%d,\"alive\":%s,\"offset_ns\":%" PRId64 "}", i ? "," : "",
                w->topo->region[m->region].name, m->unit, (int)m->pid,
                geo_process_alive(m->pid, m->born) ? "true" : "false", m->offset_ns);
+    }
+    printf("],\"chronyds\":[");
+    for (unsigned i = 0; i < c->chronyds; i++) {
+        const struct geo_chronyd *d = &c->chronyd[i];
+        printf("%s{\"region\":\"%s\",\"pid\":%d,\"alive\":%s}", i ? "," : "", w->topo->region[d->region].name,
+               (int)d->pid, geo_process_alive(d->pid, d->born) ? "true" : "false");
     }
     printf("]");
     geo_cluster_free(c);

@@ -83,9 +83,10 @@ static bool region_equal(const struct topo_region *a, const struct topo_region *
     bool same = strcmp(a->name, b->name) == 0 && a->number == b->number && a->zones == b->zones &&
                 a->nodes == b->nodes && a->first_place == b->first_place && a->on_map == b->on_map &&
                 fabs(a->latitude - b->latitude) < 1e-6 && fabs(a->longitude - b->longitude) < 1e-6 &&
-                a->clock_offset_ns == b->clock_offset_ns && a->clock_drift_ppb == b->clock_drift_ppb &&
-                a->masters == b->masters && a->master_period_ns == b->master_period_ns &&
-                a->master_jitter_ns == b->master_jitter_ns && a->master_err_ns == b->master_err_ns;
+                a->chronyd == b->chronyd && a->clock_offset_ns == b->clock_offset_ns &&
+                a->clock_drift_ppb == b->clock_drift_ppb && a->masters == b->masters &&
+                a->master_period_ns == b->master_period_ns && a->master_jitter_ns == b->master_jitter_ns &&
+                a->master_err_ns == b->master_err_ns;
     for (unsigned z = 0; z < a->zones && same; z++)
         same = strcmp(a->zone[z], b->zone[z]) == 0;
     return same;
@@ -149,6 +150,8 @@ static void put_clock(struct buf *out, const struct topo_region *r) {
         put_duration(out, "offset", r->clock_offset_ns);
         buf_printf(out, " drift %" PRId64 "ppb\n", r->clock_drift_ppb);
     }
+    if (r->chronyd)
+        buf_printf(out, "clock %s by chronyd\n", r->name);
     if (r->masters) {
         buf_printf(out, "master %s %u", r->name, r->masters);
         put_duration(out, "period", r->master_period_ns);

@@ -62,6 +62,7 @@ struct topo_region {
     bool on_map;
     double latitude, longitude;
     int64_t clock_offset_ns, clock_drift_ppb;
+    bool chronyd; /* its machines ask a chronyd that listens to the masters, instead of reading their memory */
     unsigned masters;
     int64_t master_period_ns, master_jitter_ns, master_err_ns;
 };

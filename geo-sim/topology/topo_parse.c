@@ -585,6 +585,12 @@ static enum rc parse_clock(struct parse *p) {
         const struct word *w = &p->word[p->next++], *value = peek(p);
         if (is(w, "offset")) {
             rc = take_duration(p, "offset", -CLOCK_NS_MAX, CLOCK_NS_MAX, &r->clock_offset_ns);
+        } else if (is(w, "by")) {
+            const struct word *v;
+            rc = take(p, "chronyd or masters", &v);
+            if (!rc && !is(v, "chronyd") && !is(v, "masters"))
+                return WRONG(p, v, "by: chronyd or masters is wanted, not \"%.*s\"", shown(v), v->at);
+            r->chronyd = !rc && is(v, "chronyd");
         } else if (is(w, "drift")) {
             const struct word *v;
             int64_t n = 0;

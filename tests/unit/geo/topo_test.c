@@ -22,7 +22,7 @@ static const char world[] = "format 1\n"
                             "default jitter 1% rate 1gbit\n"
                             "oneway us-east.b eu-west delay 60ms\n"
                             "cut ap us-east.a oneway\n"
-                            "clock ap offset -250ms drift -150ppm\n"
+                            "clock ap offset -250ms drift -150ppm by chronyd\n"
                             "master ap 3 period 1s jitter 1ms err 5ms\n"
                             "master us-east 2\n";
 
@@ -73,6 +73,7 @@ static void all_statements(void) {
     OK(t->link[3][0].cut && !t->link[0][3].cut && !t->link[3][1].cut);
     EQ_INT(t->region[2].clock_offset_ns, -250 * MS);
     EQ_INT(t->region[2].clock_drift_ppb, -150000);
+    OK(t->region[2].chronyd && !t->region[0].chronyd);
     EQ_INT(t->region[2].masters, 3);
     EQ_INT(t->region[2].master_period_ns, 1000 * MS);
     EQ_INT(t->region[0].master_err_ns, 500 * US);
@@ -155,6 +156,7 @@ static void refusals(void) {
         {"format 1\nregion a 1\nclock b offset 1ms\n", "w.topo:3:7: there is no region \"b\""},
         {"format 1\nregion a 1\nclock a drift 1001ppm\n", "w.topo:3:15: drift: up to 1000ppm"},
         {"format 1\nregion a 1\nclock a drift ppm\n", "w.topo:3:15: drift: up to 1000ppm"},
+        {"format 1\nregion a 1\nclock a by sundial\n", "w.topo:3:12: by: chronyd or masters"},
         {"format 1\nregion a 1\nmaster a 9\n", "w.topo:3:10: how many: a number from 1 to 8"},
         {"format 1\nregion a 1\nmaster a 1 err 0\n", "w.topo:3:16: err: a duration"},
         {"format 1\nregion a 1\nmaster a 1\nmaster a 1\n", "w.topo:4:8: the masters of a are named twice"},
