@@ -180,6 +180,11 @@ static enum rc try_start(struct px_group *g, const struct px_now *now, const str
         return RC_UNSUPPORTED;
     if (!tt_is_known(now->tt))
         return RC_UNSYNCED;
+    /* P-13: a store that asks for no support would win, serve nothing for want of a lease, and keep a fit one from leading. */
+    if (support_paused(g->support) && !sole_voter(g) && !chaos_mutant(g->chaos, "P-13: an unfit store campaigns")) {
+        campaign_soon(g, now, g->limits.election_ns);
+        return RC_BUSY;
+    }
     int64_t until = refuse_until(g, now, g->self, ticket);
     if (until) {
         campaign_soon(g, now, until == INT64_MAX ? g->limits.election_ns : until - now->tt.earliest);

@@ -348,6 +348,10 @@ void support_pause(struct px_support *s, bool pause) {
     s->paused = pause;
 }
 
+bool support_paused(const struct px_support *s) {
+    return s->paused;
+}
+
 /* T, no further than as if it had been asked for a renewal after the last answer. A supporter that hears us, and that we do not
  * hear, is not bound by requests that can do us no good: it is free a lease after the line broke, not a lease after we give up.
  * Once nothing is left of the lease the request is a question only: its answer says that the line is there again. */

@@ -79,6 +79,7 @@ void support_message(struct px_support *s, const struct px_now *now, const struc
 int64_t support_tick(struct px_support *s, const struct px_now *now, const struct support_out *out);
 /* While paused no support is asked for: a hung log, a lost clock, a late reactor (P-13). Leases end by themselves. */
 void support_pause(struct px_support *s, bool pause);
+bool support_paused(const struct px_support *s);
 
 /* ---- what groups ask ---- */
 

@@ -114,6 +114,7 @@ static enum rc store_open(struct store_run *s, struct err *err) {
                                 .on_change = node_tablet_changed,
                                 .on_dead = on_dead,
                                 .unfit = node_clocks_unfit,
+                                .contradicts = node_clocks_contradicts,
                                 .ctx = s};
     conf.replicas.starts = n->id.starts;
     if (!rc)

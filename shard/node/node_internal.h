@@ -88,6 +88,7 @@ void node_clocks_init(struct store_run *s);
 void node_clocks_done(struct store_run *s);
 void node_clocks_heard(void *ctx, uint32_t node, int64_t earliest, int64_t latest);
 const char *node_clocks_unfit(void *ctx);
+bool node_clocks_contradicts(void *ctx, px_store store);
 
 /* node_serve.c */
 enum rc node_register(struct store_run *s, struct err *err);

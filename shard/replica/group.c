@@ -628,9 +628,15 @@ void replicas_on_batch(void *ctx, struct rpc_request *q) {
     arena_reset(&rs->in_arena);
     struct support_out out = support_driver_out(rs);
     bool refused = false;
+    bool doubted = rs->conf.contradicts && rs->conf.contradicts(rs->conf.ctx, from) &&
+                   !env_mutant(rs->env, "C-4: a contradicting clock's support counts");
     for (size_t i = 0; i < b->n_support; i++) {
         struct support_msg m;
         struct px_now now = replicas_now(rs);
+        if (doubted && b->support[i]->type == SUPPORT_GRANT) {
+            env_probe(rs->env, "replica: support by a clock that contradicts ours was not taken");
+            continue;
+        }
         if (replica_in_support(b->support[i], from, rs->self, b->incarnation, &m))
             support_message(rs->support, &now, &m, &out);
         else

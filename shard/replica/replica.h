@@ -140,6 +140,9 @@ struct replicas_conf {
     /* Why this store should not lead just now, or NULL: support is not asked for meanwhile. Asked with each renewal. May be
      * NULL. */
     const char *(*unfit)(void *ctx);
+    /* Whether this store's last message was from later than our clock holds possible (C-4): then what it grants is no ground for a
+     * lease, for that would end there before it ends here. May be NULL. */
+    bool (*contradicts)(void *ctx, px_store store);
     void *ctx;
 };
 

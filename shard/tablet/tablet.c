@@ -385,6 +385,11 @@ static const char *unfit(void *ctx) {
     return ts->conf.unfit ? ts->conf.unfit(ts->conf.ctx) : NULL;
 }
 
+static bool contradicts(void *ctx, px_store store) {
+    struct tablets *ts = ctx;
+    return ts->conf.contradicts && ts->conf.contradicts(ts->conf.ctx, store);
+}
+
 static void dead(void *ctx, enum rc rc, const char *why) {
     struct tablets *ts = ctx;
     if (ts->conf.on_dead)
@@ -524,6 +529,7 @@ enum rc tablets_open(struct reactor *r, const struct tablets_conf *conf, struct 
     rc_conf->create = learner;
     rc_conf->on_dead = dead;
     rc_conf->unfit = unfit;
+    rc_conf->contradicts = contradicts;
     rc_conf->ctx = ts;
     int n = snprintf(ts->dir, sizeof ts->dir, "%s/tablets", conf->dir);
     enum rc rc =

@@ -51,6 +51,7 @@ struct tablets_conf {
     /* See replicas_conf. */
     void (*on_dead)(void *ctx, enum rc rc, const char *why);
     const char *(*unfit)(void *ctx);
+    bool (*contradicts)(void *ctx, px_store store);
     void *ctx;
 };
 

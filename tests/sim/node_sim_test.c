@@ -277,6 +277,13 @@ static bool all_serve(void *ctx) {
     return true;
 }
 
+static int voters(const struct px_config *c) {
+    int n = 0;
+    for (uint32_t i = 0; i < c->count; i++)
+        n += px_is_voter(&c->member[i]);
+    return n;
+}
+
 /* Three voters each, everywhere. */
 static bool all_grown(void *ctx) {
     struct world *w = ctx;
@@ -289,10 +296,7 @@ static bool all_grown(void *ctx) {
             if (!t)
                 return false;
             tablet_info(t, &info);
-            uint32_t voters = 0;
-            for (uint32_t k = 0; k < info.config.count; k++)
-                voters += px_is_voter(&info.config.member[k]);
-            if (info.empty || info.config.joint || voters < NODES)
+            if (info.empty || info.config.joint || voters(&info.config) < NODES)
                 return false;
         }
     return true;
@@ -449,18 +453,27 @@ static bool leads_anything(const struct wnode *n) {
     return false;
 }
 
-/* C-4: a node whose clock the two others contradict, though its own source sees nothing wrong, leads nothing. */
+static struct wnode *somebody_who_leads(struct world *w) {
+    for (int i = NODES; i > 1; i--)
+        if (leads_anything(&w->n[i]))
+            return &w->n[i];
+    return &w->n[1];
+}
+
+static void kill_node(struct wnode *n) {
+    n->node = NULL;
+    sim_node_crash(n->sim, SIM_KILL);
+}
+
+/* C-4: a node whose clock the two others contradict, though its own source sees nothing wrong, leads nothing, nor does it stand
+ * in the way of one that does: P-13. */
 static void a_contradicted_clock_does_not_lead(void) {
     struct world *w = calloc(1, sizeof *w);
     CHECK(w);
     grow(w, 9);
     OKF(!w->broken[0], "%s", w->broken);
-    struct wnode *n = &w->n[1];
-    for (int i = 2; i <= NODES; i++)
-        if (leads_anything(&w->n[i]))
-            n = &w->n[i];
-    n->node = NULL;
-    sim_node_crash(n->sim, SIM_KILL);
+    struct wnode *n = somebody_who_leads(w);
+    kill_node(n);
     sim_run(w->sim, sim_now(w->sim) + 2 * SECOND);
     sim_truth(n->sim, 0)->lie_ns = -3 * SECOND; /* what it served before is later: it waits that long to speak */
     start(w, n);
@@ -473,6 +486,53 @@ static void a_contradicted_clock_does_not_lead(void) {
     }
     EQ_INT(led, 0);
     OK(n->node && counter_get(&replicas_stats(tablets_replicas(node_store(n->node, 0)->tablets))->support_paused) > 0);
+    /* Nor when there is nobody else to lead. */
+    kill_node(somebody_who_leads(w));
+    for (int i = 0; i < 80 && n->node; i++) { /* as long as it remembers what the dead one said */
+        sim_run(w->sim, sim_now(w->sim) + SECOND / 10);
+        led += leads_anything(n);
+    }
+    EQ_INT(led, 0);
+    OKF(!w->broken[0], "%s", w->broken);
+    finish(w);
+    free(w);
+}
+
+static int leases_of(const struct wnode *n) {
+    int count = 0;
+    for (uint64_t id = 1; id <= 2 && n->node; id++) {
+        struct tablet *t = tablets_find(node_store(n->node, 0)->tablets, id);
+        count += t && tablet_replica(t) && replica_leads(tablet_replica(t));
+    }
+    return count;
+}
+
+/* C-4: with one other node nobody can say whose clock is wrong. But the one whose clock is behind holds no lease by the other's
+ * support, for that would end for the supporter first. */
+static void a_clock_that_is_behind_holds_no_lease(void) {
+    struct world *w = calloc(1, sizeof *w);
+    CHECK(w);
+    grow(w, 5);
+    OKF(!w->broken[0], "%s", w->broken);
+    struct wnode *n = somebody_who_leads(w), *third = n == &w->n[1] ? &w->n[2] : &w->n[1];
+    kill_node(n);
+    kill_node(third);
+    sim_run(w->sim, sim_now(w->sim) + 4 * SECOND);
+    sim_truth(n->sim, 0)->lie_ns = -SECOND; /* by less than a lease, so what it asks for can be granted */
+    start(w, n);
+    int leases = 0, others = 0;
+    for (int i = 0; i < 200; i++) {
+        sim_run(w->sim, sim_now(w->sim) + SECOND / 10);
+        leases += leases_of(n);
+    }
+    start(w, third);
+    for (int i = 0; i < 200; i++) {
+        sim_run(w->sim, sim_now(w->sim) + SECOND / 10);
+        leases += leases_of(n);
+        others += leases_of(third) + leases_of(&w->n[6 - n->number - third->number]);
+    }
+    EQ_INT(leases, 0);
+    OK(others > 0);
     OKF(!w->broken[0], "%s", w->broken);
     finish(w);
     free(w);
@@ -546,6 +606,7 @@ int main(void) {
     RUN(a_hung_disk_loses_the_leadership);
     RUN(a_cut_off_leader_stops_in_time);
     RUN(a_contradicted_clock_does_not_lead);
+    RUN(a_clock_that_is_behind_holds_no_lease);
     RUN(nothing_acknowledged_is_lost);
     RUN(replays);
     return tap_done();
