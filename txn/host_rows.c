@@ -192,7 +192,7 @@ enum rc guest_encode(struct guest *g, const struct txn_span *range, struct buf *
 
 /* ---- taking effect --------------------------------------------------------------------------------------------------- */
 
-static enum rc put_table(struct mvcc *m, struct rd *r, struct err *err) {
+static enum rc put_table(struct mvcc *m, int64_t ts, struct rd *r, struct err *err) {
     struct mvcc_bytes bytes;
     struct table *t;
     enum rc rc = command_bytes(r, TABLE_BYTES_MAX, &bytes, err);
@@ -200,6 +200,7 @@ static enum rc put_table(struct mvcc *m, struct rd *r, struct err *err) {
         rc = table_decode(bytes.p, bytes.n, &t, err);
     if (rc)
         return rc;
+    t->since = ts; /* not shared yet */
     rc = mvcc_put_table(m, t, err);
     table_unref(t);
     return rc;
@@ -248,7 +249,7 @@ static enum rc take_images(struct txn_host *h, int64_t ts, struct txn_bytes imag
     drops = r;
     for (uint64_t i = 0; i < changes && !rc; i++) {
         if (rd_u8(&r) == CHANGE_PUT)
-            rc = put_table(m, &r, err);
+            rc = put_table(m, ts, &r, err);
         else
             (void)varint_get(&r);
         if (!rc && r.bad)

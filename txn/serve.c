@@ -150,6 +150,8 @@ static enum rc check_change(const struct exec *e, const struct write *w, struct 
     const struct table *is = mvcc_table(tablet_mvcc(e->h->tablet), w->table_id);
     if (!is)
         return RC_OK;
+    if (table_same(is, w->table))
+        return RC_OK; /* confirmed: from then on it counts as it is */
     if (is->version >= w->table->version)
         return err_set(err, RC_STALE, "table %llu has version %u already", (unsigned long long)w->table_id,
                        is->version);
@@ -462,6 +464,11 @@ static enum rc on_read_batch(struct mvcc_bytes batch, bool last, void *ctx, stru
 static enum rc read_only(struct exec *e, struct err *err) {
     const struct exec_ask *ask = e->ask;
     struct fragment_result result = {0};
+    struct fragment_table *tables = arena_array(&e->a, ask->n_tables + 1, sizeof *tables);
+    if (!tables)
+        return err_set(err, RC_NOMEM, "out of memory");
+    for (size_t i = 0; i < ask->n_tables; i++)
+        tables[i] = (struct fragment_table){ask->tables[i].id, ask->tables[i].version};
     struct tablet_read how = {.mode = ask->mode,
                               .ts = ask->ts,
                               .generation = ask->generation,
@@ -471,6 +478,8 @@ static enum rc read_only(struct exec *e, struct err *err) {
                                       .batch_bytes = ask->batch_bytes,
                                       .batch_rows = ask->batch_rows,
                                       .rows_max = ask->rows_max,
+                                      .tables = tables, /* checked already; but it may wait before it reads */
+                                      .n_tables = ask->n_tables,
                                       .on_batch = on_read_batch,
                                       .ctx = e}};
     if (ask->n_spans) { /* from the first to the last: what lies between costs a wait at worst */

@@ -265,12 +265,38 @@ static enum form choose_form(const struct running *x, const struct tabview *tv) 
     return FORM_VIEW;
 }
 
+/* A plan is for one definition of a table, and a definition for the time from its change on. */
+static enum rc check_version(const struct running *x, const struct table *is, struct err *err) {
+    const struct fragment_run *run = x->run;
+    size_t i = 0;
+    while (i < run->n_tables && run->tables[i].id != is->id)
+        i++;
+    if (i == run->n_tables)
+        return RC_OK;
+    struct env *env = x->m->s->env;
+    if (is->version != run->tables[i].version && !env_mutant(env, "H-4: versions are not looked at in the snapshot"))
+        return err_set(err, RC_STALE, "table %" PRIu64 " has version %u on tablet %" PRIu64 ", not %u", is->id,
+                       is->version, x->m->state.tablet, run->tables[i].version);
+    if (run->ts >= is->since || env_mutant(env, "INV-H1: the past is read as it never was"))
+        return RC_OK;
+    err_set(err, RC_TOO_OLD, "a table was changed after the time that is to be read");
+    err_detail(err, "timestamp %" PRId64 ", table %" PRIu64 " is as it is since %" PRId64, run->ts, is->id, is->since);
+    err_hint(err, "Read at a later time.");
+    return RC_TOO_OLD;
+}
+
 static enum rc choose_forms(struct running *x, struct err *err) {
     for (size_t i = 0; i < x->t->n_tables; i++) {
         const struct tabview *tv = conn_table(x->c, x->t->tables[i]);
+        if (!tv && x->run->n_tables > 0) /* it was there when the request came */
+            return err_set(err, RC_STALE, "table %" PRIu64 " is gone from tablet %" PRIu64, x->t->tables[i],
+                           x->m->state.tablet);
         if (!tv)
             return err_set(err, RC_INVAL, "no table %" PRIu64 " in tablet %" PRIu64, x->t->tables[i],
                            x->m->state.tablet);
+        enum rc rc = check_version(x, tv->desc, err);
+        if (rc)
+            return rc;
         if (x->t->versions[i] != tv->desc->version) {
             drop_variants(x->c, x->t);
             x->t->versions[i] = tv->desc->version;

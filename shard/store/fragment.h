@@ -46,6 +46,12 @@ struct fragment {
     bool simple;
 };
 
+/* A table as it was when the fragment was planned. */
+struct fragment_table {
+    uint64_t id;
+    uint32_t version;
+};
+
 enum fragment_where { FRAGMENT_ANY, FRAGMENT_READER }; /* FRAGMENT_READER: known to be long */
 
 struct fragment_run {
@@ -56,7 +62,11 @@ struct fragment_run {
     enum fragment_where where;
     uint32_t batch_bytes, batch_rows; /* 0 = the defaults */
     uint64_t rows_max;                /* then it ends; 0 = no limit */
-    int32_t form;                     /* tests: enum form + 1 for every table where it is correct; 0 = as it is best */
+    /* What it was planned for. In the snapshot: RC_STALE for another version, RC_TOO_OLD where ts is before the table became so. A
+     * table that is not named may be as it likes. */
+    const struct fragment_table *tables;
+    size_t n_tables;
+    int32_t form; /* tests: enum form + 1 for every table where it is correct; 0 = as it is best */
     /* The snapshot is pinned (slot: its applied slot): a last check, without a wait. May be NULL. */
     enum rc (*on_pin)(int64_t slot, void *ctx, struct err *err);
     /* A batch; it may wait (the reader's snapshot stays pinned meanwhile, so not for long). bytes live until it returns. The

@@ -164,7 +164,7 @@ struct mvcc_probe {
 };
 /* It waits at its beginning only, if the file must be opened: the answers are true when it returns. RC_STALE. */
 enum rc mvcc_rows_there(struct mvcc *m, struct mvcc_probe *probes, size_t n, struct err *err) WAITS MUST_CHECK;
-/* Makes the table, or takes it to a later version. */
+/* Makes the table, or takes it to a later version; one that is the same takes on t->since. */
 enum rc mvcc_put_table(struct mvcc *m, const struct table *t, struct err *err) MUST_CHECK;
 /* Removes the table with all its versions. A missing one is fine. */
 enum rc mvcc_drop_table(struct mvcc *m, uint64_t id, struct err *err) MUST_CHECK;

@@ -259,6 +259,22 @@ void table_encode(const struct table *t, struct buf *to) {
         varint_put(to, t->ancestors[i].table);
         varint_put(to, t->ancestors[i].n_key);
     }
+    if (t->since)
+        varint_put(to, (uint64_t)t->since);
+}
+
+bool table_same(const struct table *a, const struct table *b) {
+    struct table x = *a, y = *b;
+    struct buf p, q;
+    buf_init(&p, TABLE_BYTES_MAX);
+    buf_init(&q, TABLE_BYTES_MAX);
+    x.since = y.since = 0;
+    table_encode(&x, &p);
+    table_encode(&y, &q);
+    bool same = !buf_rc(&p) && !buf_rc(&q) && p.len == q.len && memcmp(p.data, q.data, p.len) == 0;
+    buf_done(&p);
+    buf_done(&q);
+    return same;
 }
 
 /* A count, at most max, of things that take at least a byte each. */
@@ -341,6 +357,8 @@ static void get_all(struct rd *r, struct arena *a, struct table *t, bool *nomem)
         ancestors[i].table = varint_get(r);
         ancestors[i].n_key = (uint16_t)(get_u32(r) & UINT16_MAX);
     }
+    if (rd_left(r) > 0) /* older ones end here */
+        t->since = (int64_t)varint_get(r);
 }
 
 enum rc table_decode(const void *bytes, size_t n, struct table **ret, struct err *err) {

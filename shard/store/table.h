@@ -81,6 +81,7 @@ struct table {
     const struct table_part *key;
     const struct table_index *indexes;
     const struct table_ancestor *ancestors; /* from the root down, the table itself not among them */
+    int64_t since;                          /* on a tablet: when it became so, by a transaction; 0 = not known */
 };
 
 /* A counted copy of *from (its layout is computed). RC_INVAL: it does not hold together; RC_NOMEM. */
@@ -95,6 +96,8 @@ enum rc table_decode(const void *bytes, size_t n, struct table **ret, struct err
 
 /* May `to` follow `from` (the same table, a higher version, columns kept in place, the same key)? RC_INVAL. */
 enum rc table_follows(const struct table *from, const struct table *to, struct err *err) MUST_CHECK;
+/* Are they the same but for `since`? */
+bool table_same(const struct table *a, const struct table *b);
 
 /* The place of a column, or -1. */
 int table_find_col(const struct table *t, uint32_t id);

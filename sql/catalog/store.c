@@ -357,6 +357,11 @@ size_t cat_change_size(const struct cat_change *ch) {
     return ch ? ch->n : 0;
 }
 
+const struct cat_object *cat_change_at(const struct cat_change *ch, size_t i) {
+    CHECK(i < ch->n);
+    return ch->v[i];
+}
+
 void cat_change_cut(struct cat_change *ch, size_t size) {
     while (ch && ch->n > size)
         cat_object_unref(ch->v[--ch->n]);

@@ -47,6 +47,8 @@ enum rc cat_change_id(struct cat_change *ch, uint32_t *ret, struct err *err) WAI
 /* Back to what it was when size was told: after txn_rollback_to. */
 size_t cat_change_size(const struct cat_change *ch);
 void cat_change_cut(struct cat_change *ch, size_t size);
+/* The i-th change, in the order made: the last one of an object's id counts. */
+const struct cat_object *cat_change_at(const struct cat_change *ch, size_t i);
 /* Its transaction has ended: the copy learns of it if it was committed. Frees ch; NULL is fine. */
 void cat_change_end(struct cat_change *ch, bool committed);
 

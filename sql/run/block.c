@@ -63,7 +63,9 @@ enum rc sess_txn(struct sess *s, const struct plan *alone, struct err *err) {
     if (s->txn)
         return RC_OK;
     o.single = alone && plan_single_scan(alone);
-    if ((alone && plan_read_only(alone)) || s->read_only) {
+    if (s->read_now) {
+        o.mode = TXN_READ_STRONG;
+    } else if ((alone && plan_read_only(alone)) || s->read_only) {
         enum rc rc = sess_staleness(s, guc_get(s->gucs, "meridian.read_staleness"), &o, err);
         if (rc)
             return rc;
@@ -135,7 +137,7 @@ static void ended(struct sess *s, bool committed) {
     guc_end(s->gucs, committed);
     forget_orphans(s, !committed);
     s->state = SESS_IDLE;
-    s->read_only = s->reads_only_now = s->implicit_began = false;
+    s->read_only = s->reads_only_now = s->implicit_began = s->read_now = false;
     s->block_statements = 0;
     if (!s->closing)
         (void)sess_settings(s, NULL); /* it cannot say anything new of values that were good before */
@@ -151,14 +153,17 @@ enum rc sess_commit(struct sess *s, struct err *err) {
     enum rc rc = RC_OK;
     ilist_for_each(it, &s->portals)
         portal_stop(container_of(it, struct sess_portal, link));
-    if (s->txn && !s->reads_only_now) {
+    bool writes = s->txn && !s->reads_only_now;
+    if (writes)
         rc = foreign_commit(s, err);
-        if (!rc)
-            rc = txn_commit(s->txn, &ts, err);
-    }
+    if (writes && !rc)
+        rc = ddl_confirm(s, err);
+    bool asked = writes && !rc;
+    if (asked)
+        rc = txn_commit(s->txn, &ts, err);
     if (rc) {
         /* Unless it surely has not happened, what it made may be somebody's. */
-        if (rc != RC_ABORTED)
+        if (rc != RC_ABORTED && asked)
             forget_orphans(s, false);
         /* An aborted one may be repeated by whoever began it; otherwise it is over. */
         if (rc != RC_ABORTED || sess_in_block(s))

@@ -45,6 +45,11 @@ enum rc sess_engine_new(const struct sess_engine_conf *conf, struct sess_engine 
     return RC_OK;
 }
 
+enum rc sess_engine_start(struct sess_engine *e, struct err *err) {
+    enum rc rc = janitor_start(e);
+    return rc ? err_set(err, rc, "the SQL engine's janitor could not be started: %s", rc_text(rc)) : RC_OK;
+}
+
 void sess_engine_free(struct sess_engine *e) {
     if (!e)
         return;

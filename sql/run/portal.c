@@ -250,6 +250,24 @@ static enum rc attempt_once(struct attempt *a, struct err *err) {
     return attempt_finish(a, err);
 }
 
+/* A table was changed after the time that would have been read. Where the session leaves the time to us there is a later one. */
+static bool read_later(struct attempt *a, enum rc rc, int tries) {
+    struct sess *s = a->p->s;
+    if (rc != RC_TOO_OLD || s->sent || !a->alone || a->p->finished || tries >= SESS_RETRIES_MAX || !s->txn ||
+        s->savepoints > 0 || fiber_cancelled(s->e->reactor))
+        return false;
+    enum txn_mode mode = txn_mode(s->txn);
+    if (mode != TXN_READ_STRONG && mode != TXN_READ_MAX && mode != TXN_READ_SINCE)
+        return false;
+    portal_stop(a->p);
+    a->p->started = false;
+    txn_free(s->txn);
+    s->txn = NULL;
+    s->read_now = true;
+    counter_inc(&s->e->stats.retried);
+    return true;
+}
+
 /* May it be tried again, and what must be done before? RC_OK: go on. */
 static enum rc again(struct attempt *a, enum rc rc, size_t mark, int tries, struct err *err) {
     struct sess *s = a->p->s;
@@ -289,7 +307,7 @@ enum rc portal_query(struct sess_portal *p, uint64_t max, bool final, struct ses
     struct sess *s = p->s;
     struct attempt a = {.p = p,
                         .max = max,
-                        .ends = final && !sess_in_block(s),
+                        .ends = final && !sess_in_block(s) && !s->change,
                         .alone = s->block_statements == 0 && !p->started,
                         .ret = ret};
     enum rc rc = p->started ? RC_OK : stmt_replan(p->stmt, false, err);
@@ -300,12 +318,13 @@ enum rc portal_query(struct sess_portal *p, uint64_t max, bool final, struct ses
             s->txn && txn_mode(s->txn) == TXN_READ_WRITE && txn_phase(s->txn) == TXN_OPEN ? txn_savepoint(s->txn) : 0;
         struct err why = {0};
         rc = attempt_once(&a, &why);
+        if (!rc && final && !sess_in_block(s) && s->change && s->txn && !ret->suspended)
+            rc = sess_commit(s, &why);
         if (rc && why.rc != rc)
             err_set(&why, rc, "%s", rc_text(rc));
-        if (rc)
-            rc = again(&a, rc, mark, tries, &why);
-        else
+        if (!rc)
             break;
+        rc = read_later(&a, rc, tries) ? RC_OK : again(&a, rc, mark, tries, &why);
         if (rc) {
             if (err)
                 *err = why;

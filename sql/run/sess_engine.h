@@ -30,6 +30,8 @@ struct sess_engine_stats {
 
 /* conf is copied. */
 enum rc sess_engine_new(const struct sess_engine_conf *conf, struct sess_engine **ret, struct err *err) MUST_CHECK;
+/* What it does by itself, until its reactor stops: on a node. */
+enum rc sess_engine_start(struct sess_engine *e, struct err *err) MUST_CHECK;
 void sess_engine_free(struct sess_engine *e); /* no session is left; NULL is fine */
 const struct sess_engine_stats *sess_engine_stats(const struct sess_engine *e);
 

@@ -137,6 +137,7 @@ struct sess {
     enum sess_state state;
     bool implicit;                  /* several statements of one request share a transaction */
     bool implicit_began;            /* one of them has run */
+    bool read_now;                  /* not the past: tables have changed since */
     bool read_only, reads_only_now; /* BEGIN READ ONLY; the transaction was begun as a read-only one */
     struct txn *txn;
     struct foreign_queue *foreign; /* NULL: no statement has touched a foreign key */
@@ -353,6 +354,10 @@ bool sess_def_int(const PgQuery__DefElem *d, int64_t *ret);
 /* All keys of a table. */
 enum rc ddl_table_span(struct arena *a, const struct table *t, struct span *ret, struct err *err);
 void ddl_drop_orphan(struct sess *s, const struct table *t) WAITS;
+/* Before the commit: what was made on the tablets early counts as made with it. */
+enum rc ddl_confirm(struct sess *s, struct err *err) WAITS;
+/* Looks for tables on tablets that no catalog names, for as long as the store serves. */
+enum rc janitor_start(struct sess_engine *e);
 /* Was it made by the transaction under way, so that nobody else knows it? */
 bool ddl_is_new_store(const struct sess *s, uint64_t id);
 enum rc ddl_run(struct utility *u, bool *ret_known, struct err *err) WAITS;

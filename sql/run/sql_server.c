@@ -51,6 +51,8 @@ static enum rc store_open(void *ctx, struct node_store *s, void **ret, struct er
     enum rc rc = add_functions(q, s, err);
     if (!rc)
         rc = sess_engine_new(&engine, &q->engine, err);
+    if (!rc)
+        rc = sess_engine_start(q->engine, err);
     if (!rc && server->conf.tls)
         rc = s->env->ops->tls_new(s->env, server->conf.tls, &q->tls, err);
     if (!rc) {
