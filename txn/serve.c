@@ -34,7 +34,7 @@ struct exec {
     struct write *w;
     size_t n_writes;
     int64_t deadline;
-    bool in_request, looked_again;
+    bool in_request;
     exec_on_batch *on_batch;
     void *ctx;
 };
@@ -452,15 +452,6 @@ static enum rc in_transaction(struct exec *e, struct err *err) {
     return rc;
 }
 
-/* The replica may have been behind when the request came, and have waited: a table that was changed before the read's timestamp is
- * another one now. */
-static enum rc on_read_batch(struct mvcc_bytes batch, bool last, void *ctx, struct err *err) {
-    struct exec *e = ctx;
-    enum rc rc = e->looked_again ? RC_OK : check_tables(e, err);
-    e->looked_again = true;
-    return rc ? rc : on_batch(batch, last, ctx, err);
-}
-
 static enum rc read_only(struct exec *e, struct err *err) {
     const struct exec_ask *ask = e->ask;
     struct fragment_result result = {0};
@@ -469,19 +460,20 @@ static enum rc read_only(struct exec *e, struct err *err) {
         return err_set(err, RC_NOMEM, "out of memory");
     for (size_t i = 0; i < ask->n_tables; i++)
         tables[i] = (struct fragment_table){ask->tables[i].id, ask->tables[i].version};
-    struct tablet_read how = {.mode = ask->mode,
-                              .ts = ask->ts,
-                              .generation = ask->generation,
-                              .wait_ns = ask->wait_ns,
-                              .run = {.fragment = ask->fragment,
-                                      .params = ask->params,
-                                      .batch_bytes = ask->batch_bytes,
-                                      .batch_rows = ask->batch_rows,
-                                      .rows_max = ask->rows_max,
-                                      .tables = tables, /* checked already; but it may wait before it reads */
-                                      .n_tables = ask->n_tables,
-                                      .on_batch = on_read_batch,
-                                      .ctx = e}};
+    struct tablet_read how = {
+        .mode = ask->mode,
+        .ts = ask->ts,
+        .generation = ask->generation,
+        .wait_ns = ask->wait_ns,
+        .run = {.fragment = ask->fragment,
+                .params = ask->params,
+                .batch_bytes = ask->batch_bytes,
+                .batch_rows = ask->batch_rows,
+                .rows_max = ask->rows_max,
+                .tables = tables, /* checked already; but a replica that is behind waits before it reads */
+                .n_tables = ask->n_tables,
+                .on_batch = on_batch,
+                .ctx = e}};
     if (ask->n_spans) { /* from the first to the last: what lies between costs a wait at worst */
         how.start = (struct mvcc_bytes){ask->spans[0].start.p, ask->spans[0].start.bytes};
         how.end = (struct mvcc_bytes){ask->spans[ask->n_spans - 1].end.p, ask->spans[ask->n_spans - 1].end.bytes};

@@ -46,8 +46,7 @@ static int64_t pick(struct sqlclient *c, int64_t n) {
 
 static void setup(struct sqlclient *c) {
     static const char *const ddl[] = {
-        "CREATE TABLE IF NOT EXISTS t (id int8 PRIMARY KEY, a int8 NOT NULL, b int8, e int8 NOT NULL, c int8 NOT NULL "
-        "DEFAULT 0)",
+        "CREATE TABLE IF NOT EXISTS t (id int8 PRIMARY KEY, a int8, b int8, e int8, c int8 DEFAULT 0)",
         "CREATE TABLE IF NOT EXISTS meta (one int8 PRIMARY KEY, gen int8 NOT NULL, truncs int8 NOT NULL)",
         "INSERT INTO meta VALUES (1, 0, 0) ON CONFLICT DO NOTHING",
         "SELECT meridian.split('t', 500)",
