@@ -252,36 +252,96 @@ static enum rc table_span(const struct table *tab, struct arena *a, struct span 
     return rc;
 }
 
-/* The change goes to every tablet that has keys of the table: one pending write for each, at its first key. */
-static enum rc change_everywhere(struct txn *t, const struct table *table, bool drop, struct span all, struct arena *a,
-                                 struct err *err) {
+/* The change as one pending write, at a key. */
+static enum rc put_change(struct txn *t, const struct table *table, bool drop, struct key at, struct err *err) {
     struct buf b, d;
-    struct key at = all.start;
-    enum rc rc = RC_OK;
     buf_init(&b, 0);
     buf_init(&d, 0);
-    table_encode(table, &d);
-    while (!rc) {
-        struct route r = {0};
-        rc = route_find(t->c, at, 0, txn_deadline(t), a, &r, err);
-        if (rc)
-            break;
-        buf_reset(&b, 1 << 12);
-        varint_put(&b, t->seq + 1);
-        buf_putc(&b, drop ? WRITE_DROP : WRITE_TABLE);
-        if (drop)
-            varint_put(&b, table->id);
-        else
-            command_put_bytes(&b, (struct mvcc_bytes){d.data, d.len});
-        rc = buf_rc(&d) ? err_set(err, buf_rc(&d), "out of memory") : put(t, at, &b, t->seq + 1, err);
-        t->seq += !rc;
-        if (rc || !r.range.end.bytes || key_compare(r.range.end, all.end) >= 0)
-            break;
-        at = r.range.end;
+    varint_put(&b, t->seq + 1);
+    buf_putc(&b, drop ? WRITE_DROP : WRITE_TABLE);
+    if (drop) {
+        varint_put(&b, table->id);
+    } else {
+        table_encode(table, &d);
+        command_put_bytes(&b, (struct mvcc_bytes){d.data, d.len});
     }
+    enum rc rc = buf_rc(&d) || buf_rc(&b) ? err_set(err, RC_NOMEM, "out of memory") : put(t, at, &b, t->seq + 1, err);
+    t->seq += !rc;
     buf_done(&b);
     buf_done(&d);
     return rc;
+}
+
+enum { TABLE_TABLETS_MAX = 16384 };
+
+/* Keys that a change was sent to, ascending. */
+struct told {
+    struct key at[TABLE_TABLETS_MAX];
+    size_t n;
+};
+
+/* Where k is, or belongs. */
+static size_t told_place(const struct told *told, struct key k, bool *ret_there) {
+    size_t low = 0, high = told->n;
+    *ret_there = false;
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        int c = key_compare(told->at[mid], k);
+        if (c < 0) {
+            low = mid + 1;
+        } else {
+            *ret_there |= c == 0;
+            high = mid;
+        }
+    }
+    return low;
+}
+
+/* A pending write for each tablet that has not been told: the locks that are held say which there are. */
+static enum rc tell_others(struct txn *t, const struct table *table, bool drop, struct span all, struct told *told,
+                           struct arena *a, struct err *err) {
+    struct key at = all.start;
+    for (;;) {
+        const struct visit *v = visit_find(t, at);
+        if (!v)
+            return txn_fail(t, err_set(err, RC_ABORTED, "a lock on a table that is to change is gone"), err);
+        struct txn_key end = visit_span(v).end;
+        bool there;
+        size_t place = told_place(told, at, &there);
+        if (!there) {
+            if (told->n == TABLE_TABLETS_MAX)
+                return err_set(err, RC_LIMIT, "a table on more than %d tablets cannot be changed", TABLE_TABLETS_MAX);
+            enum rc rc = put_change(t, table, drop, at, err);
+            if (rc)
+                return rc;
+            memmove(&told->at[place + 1], &told->at[place], (told->n++ - place) * sizeof *told->at);
+            told->at[place] = at;
+        }
+        if (!end.n || txn_key_cmp(end, (struct txn_key){all.end.p, all.end.bytes}) >= 0)
+            return RC_OK;
+        at = key_of(arena_copy(a, end.p, end.n), end.n);
+        if (!at.p)
+            return err_set(err, RC_NOMEM, "out of memory");
+    }
+}
+
+/* The change goes to every tablet that has keys of the table, each at its first key. One that has been split since its lock was
+ * given says so when the write comes, and then the other half is to be told as well; one that is split later hands what it has to
+ * both halves. */
+static enum rc change_everywhere(struct txn *t, const struct table *table, bool drop, struct span all, struct arena *a,
+                                 struct err *err) {
+    struct told *told = arena_new(a, struct told);
+    if (!told)
+        return err_set(err, RC_NOMEM, "out of memory");
+    for (;;) {
+        size_t before = told->n;
+        enum rc rc = tell_others(t, table, drop, all, told, a, err);
+        if (rc || told->n == before)
+            return rc;
+        rc = txn_flush_checked(t, NULL, err);
+        if (rc || env_mutant(t->c->env, "H-4: half of a split tablet is told of a change"))
+            return rc;
+    }
 }
 
 enum rc txn_schema(struct txn *t, const struct table *table, bool drop, struct err *err) {
@@ -301,8 +361,6 @@ enum rc txn_schema(struct txn *t, const struct table *table, bool drop, struct e
         rc = txn_lock_spans(t, &all, 1, LOCK_EXCLUSIVE, err);
     if (!rc)
         rc = change_everywhere(t, table, drop, all, &a, err);
-    if (!rc)
-        rc = txn_flush_checked(t, NULL, err);
     if (rc && t->phase == TXN_OPEN)
         undo(t, before);
     arena_done(&a);

@@ -530,6 +530,8 @@ static void crash_seed(uint64_t seed) {
 
 static void without_faults(void) {
     simkit_seeds("sql_ddl_sim_test", 1, calm_seed);
+    if (!getenv("SIM_SEED") && !getenv("SIM_FIRST"))
+        calm_seed(78); /* a tablet is split between a change's lock and the change: one half was never told */
     report("calm");
 }
 
