@@ -6,8 +6,11 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "geo-sim/netns/verbs.h"
@@ -250,6 +253,38 @@ static int run_up(const struct options *o, const char *self) {
         fprintf(stderr,
                 "meridian geo: the network is not as asked for, and was removed again (--no-verify keeps it)\n");
     return code;
+}
+
+/* up takes seconds and makes a lot: a child does it, so that whoever interrupts it finds nothing left of it. */
+static int run_up_or_nothing(const struct options *o, const char *self) {
+    sigset_t events, before;
+    bool was_there = !geo_world_valid(o->world) || geo_world_exists(o->world), interrupted = false;
+    int status = 0;
+    sigemptyset(&events);
+    sigaddset(&events, SIGINT);
+    sigaddset(&events, SIGTERM);
+    sigaddset(&events, SIGHUP);
+    sigaddset(&events, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &events, &before);
+    pid_t child = was_there || o->print ? -1 : fork();
+    if (child == 0)
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (child <= 0) { /* also without a child: then an interrupt leaves something for `down` */
+        sigprocmask(SIG_SETMASK, &before, NULL);
+        return run_up(o, self);
+    }
+    while (waitpid(child, &status, WNOHANG) == 0) {
+        int sig = sigwaitinfo(&events, NULL);
+        if (sig <= 0 || sig == SIGCHLD)
+            continue;
+        interrupted = true;
+        kill(child, SIGKILL); /* what it leaves is found by its name */
+    }
+    if (!interrupted && WIFEXITED(status))
+        return WEXITSTATUS(status);
+    take_down(o->world);
+    fprintf(stderr, "meridian geo: interrupted; what was made of world %s was removed again\n", o->world);
+    return EXIT_FAILED;
 }
 
 /* ---- status ------------------------------------------------------------------------------------------------------ */
@@ -558,7 +593,7 @@ int main(int argc, char **argv) {
     if (bad)
         return bad;
     if (strcmp(verb, "up") == 0)
-        return run_up(&o, "/proc/self/exe");
+        return run_up_or_nothing(&o, "/proc/self/exe");
     if (strcmp(verb, "status") == 0)
         return run_status(&o);
     if (strcmp(verb, "set") == 0)

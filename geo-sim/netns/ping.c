@@ -17,8 +17,10 @@
 
 #define MS INT64_C(1000000)
 #define ROUND_NS (20 * MS)
+#define LOOK_NS MS
+#define STALL_NS (3 * MS)
 
-enum { MAGIC = 0x6d67656f, CAME_MIN = 3 };
+enum { MAGIC = 0x6d67656f, CAME_MIN = 3, ATTEMPTS = 4, STALLS_MAX = 256 };
 
 struct payload {
     uint32_t magic;
@@ -36,6 +38,13 @@ struct prober {
     struct ping_matrix *m;
     int fd[TOPO_PLACES_MAX];
     uint16_t ident;
+    unsigned under_way;
+    bool picky; /* voids probes; the last attempt takes what there is */
+    int64_t looked_ns;
+    unsigned stalls;
+    struct {
+        int64_t from_ns, to_ns; /* CLOCK_REALTIME, as probes are stamped */
+    } stall[STALLS_MAX];        /* the last ones */
 };
 
 static int64_t real_now(void) {
@@ -51,6 +60,27 @@ static uint16_t checksum(const void *data, size_t bytes) {
     while (sum >> 16)
         sum = (sum & 0xffff) + (sum >> 16);
     return (uint16_t)~sum;
+}
+
+/* ---- stalls ------------------------------------------------------------------------------------------------------- */
+
+/* Called each LOOK_NS: if it was not, nothing ran here meanwhile. */
+static void look(struct prober *p) {
+    int64_t now = real_now();
+    if (now - p->looked_ns > LOOK_NS + STALL_NS) {
+        unsigned i = p->stalls++ % STALLS_MAX;
+        p->stall[i].from_ns = p->looked_ns;
+        p->stall[i].to_ns = now;
+    }
+    p->looked_ns = now;
+}
+
+static bool stalled(const struct prober *p, int64_t from_ns, int64_t to_ns) {
+    unsigned n = p->stalls < STALLS_MAX ? p->stalls : STALLS_MAX;
+    for (unsigned i = 0; i < n; i++)
+        if (p->stall[i].from_ns < to_ns && from_ns < p->stall[i].to_ns)
+            return true;
+    return false;
 }
 
 /* ---- sockets ----------------------------------------------------------------------------------------------------- */
@@ -107,8 +137,10 @@ static void send_one(struct prober *p, unsigned a, unsigned b, unsigned round) {
     e.head.checksum = htons(checksum(&e, sizeof e));
     struct ping_pair *pair = &p->m->pair[a][b];
     /* A full queue loses it, as a line does. */
-    if (sendto(p->fd[a], &e, sizeof e, 0, (struct sockaddr *)&to, sizeof to) == sizeof e)
-        pair->sent++;
+    if (sendto(p->fd[a], &e, sizeof e, 0, (struct sockaddr *)&to, sizeof to) != sizeof e)
+        return;
+    pair->sent++;
+    p->under_way++;
 }
 
 static int64_t stamp_of(struct msghdr *msg) {
@@ -131,8 +163,13 @@ static void take(struct prober *p, unsigned place, const uint8_t *data, size_t b
         e.body.a != place || e.body.b >= p->t->places || e.body.b <= e.body.a)
         return;
     struct ping_pair *pair = &p->m->pair[e.body.a][e.body.b];
-    if (pair->came < PING_ROUNDS_MAX)
+    p->under_way -= p->under_way > 0;
+    if (p->picky && stalled(p, e.body.sent_ns, came_ns)) {
+        pair->voided++;
+        pair->sent--;
+    } else if (pair->came < PING_ROUNDS_MAX) {
         pair->rtt_ns[pair->came++] = came_ns - e.body.sent_ns;
+    }
 }
 
 static void hear(struct prober *p, unsigned place) {
@@ -149,18 +186,19 @@ static void hear(struct prober *p, unsigned place) {
     }
 }
 
-static void hear_until(struct prober *p, int64_t until_ns) {
+/* all: until nothing is under way any more, if that is sooner. */
+static void hear_until(struct prober *p, int64_t until_ns, bool all) {
     struct pollfd fds[TOPO_PLACES_MAX];
     for (unsigned i = 0; i < p->t->places; i++)
         fds[i] = (struct pollfd){p->fd[i], POLLIN, 0};
-    for (;;) {
+    while (!all || p->under_way) {
         int64_t left = until_ns - sys_now_ns();
-        struct timespec ts = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
         if (left <= 0)
             return;
-        if (ppoll(fds, p->t->places, &ts, NULL) <= 0)
-            continue;
-        for (unsigned i = 0; i < p->t->places; i++)
+        struct timespec ts = {.tv_nsec = left < LOOK_NS ? left : LOOK_NS};
+        int n = ppoll(fds, p->t->places, &ts, NULL);
+        look(p);
+        for (unsigned i = 0; i < p->t->places && n > 0; i++)
             if (fds[i].revents)
                 hear(p, i);
     }
@@ -182,6 +220,31 @@ static int by_value(const void *x, const void *y) {
     return a < b ? -1 : a > b;
 }
 
+static void one_attempt(struct prober *p, unsigned rounds) {
+    int64_t began = sys_now_ns();
+    p->looked_ns = real_now();
+    p->under_way = 0;
+    for (unsigned round = 0; round < rounds; round++) {
+        for (unsigned a = 0; a < p->t->places; a++)
+            for (unsigned b = a + 1; b < p->t->places; b++)
+                send_one(p, a, b, round);
+        look(p);
+        hear_until(p, began + (round + 1) * ROUND_NS, false);
+    }
+    hear_until(p, sys_now_ns() + patience_ns(p->t), true);
+}
+
+/* No pair lacks probes only because the prober stood still. */
+static bool enough(const struct prober *p, unsigned rounds) {
+    for (unsigned a = 0; a < p->t->places; a++)
+        for (unsigned b = a + 1; b < p->t->places; b++) {
+            const struct ping_pair *pair = &p->m->pair[a][b];
+            if (pair->voided && pair->came < (rounds + 1) / 2)
+                return false;
+        }
+    return true;
+}
+
 enum rc ping_measure(const char *world, const struct topo *t, unsigned rounds, struct ping_matrix *ret,
                      struct err *err) {
     struct prober p = {.t = t, .m = ret, .ident = (uint16_t)(getpid() ^ getpid() >> 16)};
@@ -193,14 +256,12 @@ enum rc ping_measure(const char *world, const struct topo *t, unsigned rounds, s
     enum rc rc = open_sockets(&p, world, err);
     if (rc)
         return rc;
-    int64_t began = sys_now_ns();
-    for (unsigned round = 0; round < rounds; round++) {
-        for (unsigned a = 0; a < t->places; a++)
-            for (unsigned b = a + 1; b < t->places; b++)
-                send_one(&p, a, b, round);
-        hear_until(&p, began + (round + 1) * ROUND_NS);
+    for (int attempt = 1; attempt <= ATTEMPTS; attempt++) {
+        p.picky = attempt < ATTEMPTS;
+        one_attempt(&p, rounds);
+        if (enough(&p, rounds))
+            break;
     }
-    hear_until(&p, sys_now_ns() + patience_ns(t));
     close_sockets(&p, t->places);
     for (unsigned a = 0; a < t->places; a++)
         for (unsigned b = a + 1; b < t->places; b++)

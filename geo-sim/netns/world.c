@@ -335,6 +335,16 @@ static enum rc build(struct geo_world *w, const char *self, struct err *err) {
     return rc;
 }
 
+bool geo_world_exists(const char *name) {
+    struct geo_world w;
+    char path[SYS_PATH_BYTES];
+    struct err ignored = {0};
+    if (begin(name, &w, &ignored))
+        return false;
+    path_in(w.dir, "world.topo", path);
+    return access(path, F_OK) == 0 || (geteuid() == 0 && count_namespaces(name) > 0);
+}
+
 enum rc geo_world_up(const char *name, struct topo *t, enum geo_backend b, const char *self, struct geo_world *ret,
                      struct err *err) {
     struct geo_world w;

@@ -39,6 +39,8 @@ enum rc geo_world_probe_netem(const char *name, struct err *err) MUST_CHECK;
  * up, or something of it is left. */
 enum rc geo_world_up(const char *name, struct topo *t, enum geo_backend b, const char *self, struct geo_world *ret,
                      struct err *err) MUST_CHECK;
+/* It is up, or something of it is left. */
+bool geo_world_exists(const char *name);
 /* Opens one that is up. for_change: waits for whoever works on it, and keeps others away. RC_NOTFOUND. */
 enum rc geo_world_open(const char *name, bool for_change, struct geo_world *ret, struct err *err) MUST_CHECK;
 void geo_world_close(struct geo_world *w); /* the world stays */

@@ -101,6 +101,21 @@ for (["region us 1\nlink us mars rtt 1ms\n", qr/links:2: two regions or zones ar
 }
 ok(!-e "$dir/none", 'before anything is made');
 
+# Ctrl-C in the middle: nothing stays.
+my $up = fork // die;
+if (!$up) {
+    open STDOUT, '>', "$dir/interrupted";
+    open STDERR, '>&', \*STDOUT;
+    exec $bin, 'up', '--world', $world, "$dir/small.topo", '--backend', 'loopback', '--data', "$dir/data" or exit 9;
+}
+ok(poll(sub { ours() > 9 }), 'a world is being made') or diag `cat $dir/interrupted`;
+kill 'INT', $up;
+waitpid $up, 0;
+is($? >> 8, 1, 'interrupted');
+like(`cat $dir/interrupted`, qr/interrupted; what was made of world $world was removed again/, 'and says what became of it');
+is(scalar ours(), 0, 'no process is left');
+ok(!-e "$dir/data/geo-$world", 'nor its data');
+
 is(geo('up', "$dir/small.topo", '--backend', 'loopback', '--data', "$dir/data"), 0, 'up') or diag($out, $err, map { `tail -n 5 $_` } glob "/run/meridian-geo/$world/*.log");
 like($out, qr/plain loopback: the nodes hold back what they send/, 'says how distances are made');
 like($out, qr/3 nodes serve, every tablet has its voters/, 'and that it is there');
