@@ -4,8 +4,9 @@
  *
  * The kernel of each namespace answers ICMP echo requests by itself, so the prober needs no partner: one raw socket in each
  * namespace, all in one process. Arrivals are stamped by the kernel, so that a busy machine spoils them less. And the prober looks
- * at its own clock each millisecond: a probe during whose flight it did not run (a virtual machine that stood still, an overloaded
- * one) says nothing about the network and is void; where too many are, it goes on for up to four times as long.
+ * at its own clock each millisecond: a probe at one of whose ends it did not run (a virtual machine that stood still, an
+ * overloaded one) says nothing about the network. Where a verdict is not good, such probes are void, and others are sent
+ * for up to ten times as long.
  *
  * Promise     The verdict is strict where it can be: the median is off by no more than 1 ms or 2 % of the asked-for round trip,
  *             whichever is more, plus three standard errors of a median where the topology asks for jitter; pairs that are cut
@@ -21,7 +22,7 @@
 enum { PING_ROUNDS_MAX = 101, PING_ROUNDS = 21 };
 
 struct ping_pair {
-    unsigned sent, came, voided; /* voided: came, while the prober stood still; in neither of the others */
+    unsigned sent, came, voided;     /* voided: came, while the prober stood still; in neither of the others */
     int64_t rtt_ns[PING_ROUNDS_MAX]; /* of those that came, sorted */
 };
 
