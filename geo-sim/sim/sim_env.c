@@ -389,6 +389,7 @@ const struct env_ops sim_ops = {
     .stream_close = sim_stream_close,
     .tls_new = sim_tls_new,
     .tls_free = sim_tls_free,
+    .tls_binding = sim_tls_binding,
     .stream_tls = sim_stream_tls,
     .page_map = sim_page_map,
     .page_unmap = sim_page_unmap,

@@ -207,6 +207,7 @@ void sim_stream_move(struct env_stream *, struct env *, env_on_accept *, void *)
 void sim_stream_close(struct env_stream *);
 enum rc sim_tls_new(struct env *, const struct env_tls_conf *, struct env_tls **, struct err *);
 void sim_tls_free(struct env_tls *);
+size_t sim_tls_binding(struct env_tls *, uint8_t *);
 enum rc sim_stream_tls(struct env_stream *, struct env_tls *, bool, struct err *);
 enum rc sim_frame_listen(struct env *, const char *, env_on_frame *, void *, struct err *);
 void sim_frame_send(struct env *, const char *, uint16_t, const struct iovec *, int);

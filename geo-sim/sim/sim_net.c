@@ -785,6 +785,11 @@ void sim_tls_free(struct env_tls *tls) {
     (void)tls;
 }
 
+size_t sim_tls_binding(struct env_tls *tls, uint8_t *to) {
+    (void)tls, (void)to;
+    return 0;
+}
+
 enum rc sim_stream_tls(struct env_stream *s, struct env_tls *tls, bool server, struct err *err) {
     (void)s, (void)tls, (void)server;
     return err_set(err, RC_UNSUPPORTED, "the simulator has no TLS");

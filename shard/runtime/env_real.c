@@ -439,6 +439,7 @@ static const struct env_ops real_ops = {
     .stream_close = real_stream_close,
     .tls_new = real_tls_new,
     .tls_free = real_tls_free,
+    .tls_binding = real_tls_binding,
     .stream_tls = real_stream_tls,
     .page_map = real_page_map,
     .page_unmap = real_page_unmap,

@@ -90,6 +90,7 @@ void real_stream_move(struct env_stream *, struct env *, env_on_accept *, void *
 void real_stream_close(struct env_stream *);
 enum rc real_tls_new(struct env *, const struct env_tls_conf *, struct env_tls **, struct err *);
 void real_tls_free(struct env_tls *);
+size_t real_tls_binding(struct env_tls *, uint8_t *);
 enum rc real_stream_tls(struct env_stream *, struct env_tls *, bool, struct err *);
 
 #endif

@@ -670,6 +670,17 @@ void real_tls_free(struct env_tls *tls) {
     free(tls);
 }
 
+/* The hash of the certificate's signature, but nothing weaker than SHA-256. */
+size_t real_tls_binding(struct env_tls *tls, uint8_t *to) {
+    X509 *cert = SSL_CTX_get0_certificate(tls->ctx);
+    int digest = NID_undef;
+    unsigned n = 0;
+    if (!cert || OBJ_find_sigid_algs(X509_get_signature_nid(cert), &digest, NULL) != 1 || digest == NID_undef)
+        return 0;
+    const EVP_MD *md = digest == NID_md5 || digest == NID_sha1 ? EVP_sha256() : EVP_get_digestbynid(digest);
+    return md && EVP_MD_get_size(md) <= ENV_TLS_BINDING_BYTES && X509_digest(cert, md, to, &n) == 1 ? n : 0;
+}
+
 enum rc real_stream_tls(struct env_stream *s, struct env_tls *tls, bool server, struct err *err) {
     CHECK(!s->ssl);
     if (s->state != OPEN)

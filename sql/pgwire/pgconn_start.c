@@ -21,6 +21,7 @@ struct start {
     const char *setting[2 * SETTINGS_MAX];
     size_t settings;
     struct sess_role role;
+    bool tls;
     enum rc rc;
     struct err err;
 };
@@ -213,6 +214,7 @@ static bool packet_read(struct start *st) {
             if (yes && fiber_stream_tls(&c->fs, c->w->conf.tls, true, DEADLINE_NONE, &err) != RC_OK)
                 return false;
             tls |= yes;
+            st->tls = tls;
             continue;
         }
         if (code >> 16 != 3) {
@@ -241,13 +243,17 @@ static void role_work(void *arg) {
     st->rc = st->c->w->conf.ops->role(st->c->w->conf.engine, st->user, &st->role, &st->err);
 }
 
-static void sasl(struct pgconn *c, uint32_t step, const char *text) {
+static void sasl(struct pgconn *c, uint32_t step, bool plus, const char *text) {
     size_t at = pg_begin(&c->out, 'R');
     buf_put_u32be(&c->out, step);
-    if (step == 10)
-        pg_puts(&c->out, "SCRAM-SHA-256"), buf_putc(&c->out, 0);
-    else
+    if (step == 10) {
+        if (plus)
+            pg_puts(&c->out, "SCRAM-SHA-256-PLUS");
+        pg_puts(&c->out, "SCRAM-SHA-256");
+        buf_putc(&c->out, 0);
+    } else {
         buf_puts(&c->out, text);
+    }
     pg_end(&c->out, at);
 }
 
@@ -267,13 +273,16 @@ static enum rc scram_exchange(struct start *st, struct err *err) {
     struct rd m;
     uint8_t nonce[SCRAM_NONCE_BYTES], seed[SCRAM_SALT_BYTES];
     char answer[SCRAM_MESSAGE_BYTES_MAX];
-    sasl(c, 10, NULL);
+    struct scram_channel channel = {0};
+    channel.bytes = st->tls ? env_tls_binding(c->w->env, c->w->conf.tls, channel.hash) : 0;
+    sasl(c, 10, channel.bytes > 0, NULL);
     enum rc rc = password_read(c, &m, err);
     if (rc)
         return rc;
     const char *mechanism = pg_text(&m);
     int32_t bytes = (int32_t)rd_u32be(&m);
-    if (!mechanism || strcmp(mechanism, "SCRAM-SHA-256") != 0)
+    channel.plus = mechanism && channel.bytes > 0 && strcmp(mechanism, "SCRAM-SHA-256-PLUS") == 0;
+    if (!mechanism || (!channel.plus && strcmp(mechanism, "SCRAM-SHA-256") != 0))
         return err_set(err, RC_PROTOCOL, "client selected an invalid SASL authentication mechanism");
     if (m.bad || bytes < 0 || (size_t)bytes != rd_left(&m))
         return err_set(err, RC_PROTOCOL, "malformed SASL initial response");
@@ -281,11 +290,11 @@ static enum rc scram_exchange(struct start *st, struct err *err) {
     uint64_t h = hash_str(st->user, 1), h2 = hash_str(st->user, 2);
     memcpy(seed, &h, 8);
     memcpy(seed + 8, &h2, 8);
-    rc = scram_first(&s, st->role.login ? st->role.verifier : "", seed, m.at, rd_left(&m), nonce, answer, sizeof answer,
-                     err);
+    rc = scram_first(&s, st->role.login ? st->role.verifier : "", seed, &channel, m.at, rd_left(&m), nonce, answer,
+                     sizeof answer, err);
     if (rc)
         return rc;
-    sasl(c, 11, answer);
+    sasl(c, 11, false, answer);
     rc = password_read(c, &m, err);
     if (rc)
         return rc;
@@ -296,7 +305,7 @@ static enum rc scram_exchange(struct start *st, struct err *err) {
         err_state(err, "28P01");
     }
     if (!rc)
-        sasl(c, 12, answer);
+        sasl(c, 12, false, answer);
     return rc;
 }
 

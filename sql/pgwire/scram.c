@@ -123,19 +123,48 @@ static bool text_of(const void *message, size_t bytes, char *to, size_t cap) {
     return true;
 }
 
-enum rc scram_first(struct scram *s, const char *verifier, const uint8_t seed[SCRAM_SALT_BYTES], const void *message,
-                    size_t bytes, const uint8_t nonce[SCRAM_NONCE_BYTES], char *ret, size_t cap, struct err *err) {
+/*
+ * The header says what the client thinks of channel binding: that it cannot ("n"), that we cannot ("y"), or how ("p="). Somebody in the
+ * middle who hides our offer is found out by the "y".
+ */
+static bool take_header(struct scram *s, const struct scram_channel *channel, char *text, const char **ret_bare,
+                        struct err *err) {
+    static const char bound[] = "p=tls-server-end-point,,";
+    bool can = channel && channel->bytes > 0, plus = can && channel->plus;
+    size_t n = 3;
+    if (text[0] == 'p') {
+        n = sizeof bound - 1;
+        if (!plus || strncmp(text, bound, n) != 0)
+            return malformed(err, "It asks for a channel binding that is not offered.") == RC_OK;
+        memcpy(s->binding, channel->hash, channel->bytes);
+        s->binding_bytes = channel->bytes;
+    } else if ((text[0] != 'n' && text[0] != 'y') || text[1] != ',' || text[2] != ',') {
+        return malformed(err, "Its header is not \"n,,\", \"y,,\" or \"p=...,,\".") == RC_OK;
+    } else if (plus) {
+        return malformed(err, "SCRAM-SHA-256-PLUS without channel binding.") == RC_OK;
+    } else if (text[0] == 'y' && can) {
+        err_sql(err, "28000", "SCRAM channel binding negotiation error");
+        err_detail(err,
+                   "The client supports SCRAM channel binding but thinks the server does not. However, this server "
+                   "does support channel binding.");
+        return false;
+    }
+    memcpy(s->gs2, text, n);
+    *ret_bare = text + n;
+    return true;
+}
+
+enum rc scram_first(struct scram *s, const char *verifier, const uint8_t seed[SCRAM_SALT_BYTES],
+                    const struct scram_channel *channel, const void *message, size_t bytes,
+                    const uint8_t nonce[SCRAM_NONCE_BYTES], char *ret, size_t cap, struct err *err) {
     char text[SCRAM_MESSAGE_BYTES_MAX], ours[SCRAM_NONCE_BYTES / 3 * 4 + 1];
     struct parsed p;
     *s = (struct scram){0};
     if (!text_of(message, bytes, text, sizeof text))
         return malformed(err, "It is too long or no text.");
-    if (text[0] == 'p')
-        return err_set(err, RC_UNSUPPORTED, "channel binding is not supported");
-    if ((text[0] != 'n' && text[0] != 'y') || text[1] != ',' || text[2] != ',')
-        return malformed(err, "Its header is not \"n,,\" or \"y,,\".");
-    memcpy(s->gs2, text, 3);
-    const char *bare = text + 3;
+    const char *bare;
+    if (!take_header(s, channel, text, &bare, err))
+        return err ? err->rc : RC_PROTOCOL;
     if (strncmp(bare, "n=", 2) != 0)
         return malformed(err, "The name is missing.");
     const char *r = strchr(bare, ',');
@@ -164,11 +193,15 @@ enum rc scram_first(struct scram *s, const char *verifier, const uint8_t seed[SC
 
 /* "c=BASE64,r=NONCE,p=PROOF": where the proof's part begins, or NULL. */
 static const char *final_check(const struct scram *s, const char *text, struct err *err) {
-    char c[16] = "c=";
-    base64((const uint8_t *)s->gs2, strlen(s->gs2), c + 2);
+    uint8_t bound[sizeof s->gs2 + sizeof s->binding];
+    char c[2 + sizeof bound * 2] = "c=";
+    size_t header = strlen(s->gs2);
+    memcpy(bound, s->gs2, header);
+    memcpy(bound + header, s->binding, s->binding_bytes);
+    base64(bound, header + s->binding_bytes, c + 2);
     size_t n = strlen(c);
     if (strncmp(text, c, n) != 0 || strncmp(text + n, ",r=", 3) != 0) {
-        malformed(err, "Its channel binding is not what it began with.");
+        err_sql(err, "28000", "SCRAM channel binding check failed");
         return NULL;
     }
     const char *r = text + n + 3;
@@ -187,7 +220,7 @@ enum rc scram_final(struct scram *s, const void *message, size_t bytes, char *re
         return malformed(err, "It is too long or no text.");
     const char *p = final_check(s, text, err);
     if (!p)
-        return RC_PROTOCOL;
+        return err ? err->rc : RC_PROTOCOL;
     if (unbase64(p + 3, strlen(p + 3), proof, sizeof proof) != SCRAM_KEY_BYTES)
         return malformed(err, "Its proof is not 32 bytes.");
     int n = snprintf(auth, sizeof auth, "%s,%s,%.*s", s->first_bare, s->server_first, (int)(p - text), text);

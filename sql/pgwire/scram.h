@@ -31,8 +31,10 @@ struct scram {
     char first_bare[SCRAM_MESSAGE_BYTES_MAX];
     char server_first[SCRAM_MESSAGE_BYTES_MAX];
     uint8_t stored_key[SCRAM_KEY_BYTES], server_key[SCRAM_KEY_BYTES];
-    char gs2[8];
-    bool doomed; /* a verifier that nobody has */
+    char gs2[32]; /* the header that the client began with */
+    uint8_t binding[64];
+    size_t binding_bytes; /* it binds the exchange to the TLS channel by this; 0: it does not */
+    bool doomed;          /* a verifier that nobody has */
 };
 
 /* "SCRAM-SHA-256$4096:SALT$STORED:SERVER" for a password. RC_LIMIT: too long a password. */
@@ -42,10 +44,17 @@ enum rc scram_verifier(const char *password, const uint8_t salt[SCRAM_SALT_BYTES
 bool scram_is_verifier(const char *text);
 
 /* verifier "" or not one: the exchange is bound to fail; its salt then comes from `seed`, the same for the same role.
- * ret: server-first. 08P01: malformed; 0A000: asks for channel binding. */
-enum rc scram_first(struct scram *s, const char *verifier, const uint8_t seed[SCRAM_SALT_BYTES], const void *message,
-                    size_t bytes, const uint8_t nonce[SCRAM_NONCE_BYTES], char *ret, size_t cap,
-                    struct err *err) MUST_CHECK;
+ * channel: the hash of the server's certificate where TLS is on, else of no bytes; plus: the client chose to be bound to it
+ * (SCRAM-SHA-256-PLUS). ret: server-first. 08P01: malformed; 28000: what the client believes of the channel is not so. */
+struct scram_channel {
+    uint8_t hash[64];
+    size_t bytes;
+    bool plus;
+};
+
+enum rc scram_first(struct scram *s, const char *verifier, const uint8_t seed[SCRAM_SALT_BYTES],
+                    const struct scram_channel *channel, const void *message, size_t bytes,
+                    const uint8_t nonce[SCRAM_NONCE_BYTES], char *ret, size_t cap, struct err *err) MUST_CHECK;
 /* RC_PERMISSION (28P01): the wrong password. */
 enum rc scram_final(struct scram *s, const void *message, size_t bytes, char *ret, size_t cap,
                     struct err *err) MUST_CHECK;

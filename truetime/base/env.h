@@ -140,6 +140,8 @@ typedef void env_on_accept(void *ctx, struct env_stream *stream); /* takes strea
 typedef void env_on_frame(void *ctx, const char *from, uint16_t to_store, const void *frame, size_t bytes);
 typedef void env_on_name(void *ctx, const char *name);
 
+enum { ENV_TLS_BINDING_BYTES = 64 };
+
 struct env_tls_conf {
     const char *cert_file, *key_file; /* PEM; both NULL for a client without a certificate */
     const char *ca_file;              /* PEM; NULL: the peer is not verified */
@@ -185,6 +187,7 @@ struct env_ops {
     void (*stream_close)(struct env_stream *s);
     enum rc (*tls_new)(struct env *env, const struct env_tls_conf *conf, struct env_tls **ret, struct err *err);
     void (*tls_free)(struct env_tls *tls);
+    size_t (*tls_binding)(struct env_tls *tls, uint8_t to[ENV_TLS_BINDING_BYTES]);
     enum rc (*stream_tls)(struct env_stream *s, struct env_tls *tls, bool server, struct err *err);
 
     enum rc (*page_map)(struct env *env, const char *path, size_t bytes, bool writer, struct env_page **ret,
@@ -494,6 +497,11 @@ static inline enum rc env_tls_new(struct env *env, const struct env_tls_conf *co
 static inline void env_tls_free(struct env *env, struct env_tls *tls) {
     if (tls)
         env->ops->tls_free(tls);
+}
+
+/* The hash of the own certificate as RFC 5929's tls-server-end-point wants it; 0: there is none. */
+static inline size_t env_tls_binding(struct env *env, struct env_tls *tls, uint8_t to[ENV_TLS_BINDING_BYTES]) {
+    return tls ? env->ops->tls_binding(tls, to) : 0;
 }
 
 /* From now on s speaks TLS: no plain byte may have been read beyond what the peer sent before. on_open follows. */
