@@ -44,6 +44,9 @@ struct exec_env {
     const struct fn_env *fn;
     struct exec_virtual virtuals;
     size_t memory_max; /* 0 = 64 MiB */
+    /* About how many rows the table has, -1: who knows. NULL: nobody does. */
+    double (*rows)(void *ctx, const struct table *t);
+    void *rows_ctx;
     /* Files for what is sorted and grouped beyond the memory, at most temp_max bytes (0: no limit). NULL: all is in memory. */
     struct scratch *scratch;
     int64_t temp_max;

@@ -10,6 +10,7 @@
  *
  * idxNum 1: by equality, idxStr names the columns, in the order of the arguments; 0: all rows.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -262,15 +263,44 @@ static bool right_collation(const struct source *s, sqlite3_index_info *info, in
     return got && strcmp(got, want) == 0;
 }
 
+/* The place of a key's column among those looked up by, or -1. */
+static int place_among(const struct source *src, uint16_t part, const char *columns) {
+    const struct table *t = src->table->store;
+    int place = 0;
+    for (const char *at = columns; *at; place++) {
+        char *end;
+        unsigned long col = strtoul(at, &end, 10);
+        if (col < src->table->columns && src->table->column[col].id == t->cols[t->key[part].col].id)
+            return place;
+        at = *end ? end + 1 : end;
+    }
+    return -1;
+}
+
 /* What SQLite knows nothing of: the conditions that the tablets check. */
 static double rows_guess(const struct vsource *s) {
     const struct source *src = s->source;
-    double rows = 100000;
+    const struct exec_env *env = s->stage->e->env;
+    double known = env->rows && !src->virtual_rows ? env->rows(env->rows_ctx, src->table->store) : -1;
+    double rows = known < 0 ? 100000 : known < 10 ? 10 : known;
     for (uint32_t i = 0; i < src->equalities && rows > 100; i++)
         rows /= 20;
     for (uint32_t i = 0; i < src->filters && rows > 100; i++)
         rows /= 3;
     return rows;
+}
+
+/* A look by key costs one request for many; any other one that all rows are read and kept first. That is paid once, and SQLite counts
+ * it for each look: it grows faster than the rows, so that of two tables the smaller one is kept. */
+static void guess_look(const struct vsource *s, const char *columns, sqlite3_index_info *info) {
+    const struct source *src = s->source;
+    uint16_t parts = 0;
+    if (!src->virtual_rows && src->point[0].sql)
+        while (parts < src->table->store->n_key && place_among(src, parts, columns) >= 0)
+            parts++;
+    double rows = rows_guess(s), hashed = 1 + rows * sqrt(rows) / 1000, most = 1 + rows / 10;
+    info->estimatedRows = parts > 0 && parts == src->table->store->n_key ? 1 : 10;
+    info->estimatedCost = parts > 0 ? 5 : hashed < most ? hashed : most;
 }
 
 static int on_best_index(sqlite3_vtab *vt, sqlite3_index_info *info) {
@@ -286,10 +316,12 @@ static int on_best_index(sqlite3_vtab *vt, sqlite3_index_info *info) {
         info->aConstraintUsage[i].argvIndex = ++n;
     }
     info->idxNum = n > 0;
-    info->estimatedRows = n > 0 ? 10 : s->few ? 10 : (sqlite3_int64)rows_guess(s);
-    info->estimatedCost = n > 0 ? 20 : s->few ? 20 : rows_guess(s);
-    if (n == 0)
+    if (n == 0) {
+        info->estimatedRows = s->few ? 10 : (sqlite3_int64)rows_guess(s);
+        info->estimatedCost = s->few ? 20 : rows_guess(s);
         return SQLITE_OK;
+    }
+    guess_look(s, columns, info);
     info->idxStr = sqlite3_mprintf("%s", columns);
     info->needToFreeIdxStr = 1;
     return info->idxStr ? SQLITE_OK : SQLITE_NOMEM;
@@ -382,20 +414,6 @@ static int stream_next(struct vcursor *c) {
     }
     enum rc rc = feed_next(&c->feed, s->stage->e, &c->row, &s->stage->err);
     return rc ? fail(s, rc) : SQLITE_OK;
-}
-
-/* The place of a key's column among those looked up by, or -1. */
-static int place_among(const struct source *src, uint16_t part, const char *columns) {
-    const struct table *t = src->table->store;
-    int place = 0;
-    for (const char *at = columns; *at; place++) {
-        char *end;
-        unsigned long col = strtoul(at, &end, 10);
-        if (col < src->table->columns && src->table->column[col].id == t->cols[t->key[part].col].id)
-            return place;
-        at = *end ? end + 1 : end;
-    }
-    return -1;
 }
 
 /* How many of the key's first columns are known, with values that they can have. -1: a value that no row has. */

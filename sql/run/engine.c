@@ -37,6 +37,8 @@ enum rc sess_engine_new(const struct sess_engine_conf *conf, struct sess_engine 
         rc = gather_register(e, err);
     if (!rc)
         rc = make_scratch(e, err);
+    if (!rc && counts_new(conf->store, conf->txns, &e->counts))
+        rc = err_set(err, RC_NOMEM, "out of memory for the SQL engine");
     if (rc) {
         sess_engine_free(e);
         return rc;
@@ -50,6 +52,15 @@ enum rc sess_engine_start(struct sess_engine *e, struct err *err) {
     return rc ? err_set(err, rc, "the SQL engine's janitor could not be started: %s", rc_text(rc)) : RC_OK;
 }
 
+void sess_engine_stop(struct sess_engine *e) {
+    if (e)
+        counts_stop(e->counts);
+}
+
+bool sess_engine_idle(const struct sess_engine *e) {
+    return !e || counts_idle(e->counts);
+}
+
 void sess_engine_free(struct sess_engine *e) {
     if (!e)
         return;
@@ -60,6 +71,7 @@ void sess_engine_free(struct sess_engine *e) {
     cat_cache_free(e->catalog);
     zone_cache_free(e->zones);
     scratch_free(e->scratch);
+    counts_free(e->counts);
     free(e);
 }
 

@@ -117,6 +117,10 @@ void portal_close(struct sess_portal *p) {
     free(p);
 }
 
+static double rows_of(void *ctx, const struct table *t) {
+    return counts_rows(ctx, t);
+}
+
 enum rc portal_open(struct sess_portal *p, bool last, struct err *err) {
     struct sess *s = p->s;
     p->planned = planned_ref(p->stmt->planned);
@@ -126,6 +130,8 @@ enum rc portal_open(struct sess_portal *p, bool last, struct err *err) {
                                .virtuals = {virtual_rows, s},
                                .memory_max = s->work_bytes,
                                .scratch = s->e->scratch,
+                               .rows = rows_of,
+                               .rows_ctx = s->e->counts,
                                .temp_max = s->temp_bytes,
                                .watch = foreign_watch(&p->foreign, s, p->planned),
                                .last = last && !p->planned->foreign};

@@ -28,10 +28,12 @@ struct sess_engine_stats {
     struct gauge sessions, plans;
 };
 
-/* conf is copied. */
+/* conf is copied. It is to be idle before it is freed: stop ends what it does by itself. */
 enum rc sess_engine_new(const struct sess_engine_conf *conf, struct sess_engine **ret, struct err *err) MUST_CHECK;
 /* What it does by itself, until its reactor stops: on a node. */
 enum rc sess_engine_start(struct sess_engine *e, struct err *err) MUST_CHECK;
+void sess_engine_stop(struct sess_engine *e); /* NULL is fine */
+bool sess_engine_idle(const struct sess_engine *e);
 void sess_engine_free(struct sess_engine *e); /* no session is left; NULL is fine */
 const struct sess_engine_stats *sess_engine_stats(const struct sess_engine *e);
 

@@ -21,6 +21,7 @@
 #include "sql/exec/exec.h"
 #include "sql/functions/pgx.h"
 #include "sql/parse/parse.h"
+#include "sql/run/counts.h"
 #include "sql/run/guc.h"
 #include "sql/run/sess_engine.h"
 #include "sql/types/zonecache.h"
@@ -74,6 +75,7 @@ struct sess_engine {
     struct cat_cache *catalog;
     struct zone_cache *zones;
     struct scratch *scratch;
+    struct counts *counts;
     struct fn_regexes *regexes; /* NULL: patterns are compiled each time */
     struct plans plans;
     struct cat_table **virtuals; /* descriptors of relations that are no tables, made when they are first asked for */

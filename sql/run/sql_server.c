@@ -88,11 +88,12 @@ static void store_stop(void *above) {
     struct sql_store *q = above;
     if (q->wire)
         pgwire_stop(q->wire);
+    sess_engine_stop(q->engine);
 }
 
 static bool store_idle(void *above) {
     const struct sql_store *q = above;
-    return !q->wire || pgwire_idle(q->wire);
+    return (!q->wire || pgwire_idle(q->wire)) && sess_engine_idle(q->engine);
 }
 
 void sql_server_init(struct sql_server *server, const struct sql_server_conf *conf) {

@@ -553,7 +553,39 @@ static enum rc nothing(struct utility *u, const char *tag) {
     return RC_OK;
 }
 
+/* ANALYZE: how many rows there are, for this store's planner and for pg_class. */
+static enum rc count_table(struct sess *s, const struct cat_table *t, struct err *err) {
+    struct table *store = table_ref((struct table *)(uintptr_t)t->store);
+    enum rc rc = counts_take(s->e->counts, store, TXN_READ_STRONG, s->deadline, err);
+    table_unref(store);
+    return rc == RC_STALE ? RC_OK : rc; /* somebody changes it: another time */
+}
+
+static enum rc count_tables(struct sess *s, struct err *err) {
+    struct cat_view v = sess_view(s);
+    struct cat_list l;
+    size_t n = 0;
+    enum rc rc = cat_view_list(&v, CAT_OBJECT_TABLE, 0, &l, err);
+    if (rc)
+        return rc;
+    const struct cat_table **t = arena_array(&s->scratch, l.n + 1, sizeof *t);
+    for (size_t i = 0; i < l.n && t; i++)
+        if (l.v[i]->database == s->database && l.v[i]->table->store)
+            t[n++] = cat_table_ref(l.v[i]->table);
+    cat_list_done(&l);
+    if (!t)
+        return err_set(err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
+    for (size_t i = 0; i < n; i++) {
+        rc = rc ? rc : count_table(s, t[i], err);
+        cat_table_unref(t[i]);
+    }
+    return rc;
+}
+
 static enum rc vacuum(struct utility *u, const PgQuery__VacuumStmt *v, struct err *err) {
+    bool analyzes = !v->is_vacuumcmd;
+    for (size_t i = 0; i < v->n_options; i++)
+        analyzes |= strcmp(v->options[i]->def_elem->defname, "analyze") == 0;
     enum rc rc = v->is_vacuumcmd ? sess_no_block(u->s, "VACUUM", err) : RC_OK;
     for (size_t i = 0; i < v->n_rels && !rc; i++) {
         const PgQuery__RangeVar *r = v->rels[i]->vacuum_relation->relation;
@@ -561,7 +593,11 @@ static enum rc vacuum(struct utility *u, const PgQuery__VacuumStmt *v, struct er
         rc = sess_relation(u->s, r->catalogname, r->schemaname, r->relname, &o, err);
         if (!rc && !o)
             rc = err_sql(err, "42P01", "relation \"%.63s\" does not exist", r->relname);
+        if (!rc && analyzes && o->kind == CAT_OBJECT_TABLE && o->table->store)
+            rc = count_table(u->s, o->table, err);
     }
+    if (!rc && analyzes && v->n_rels == 0)
+        rc = count_tables(u->s, err);
     return rc ? rc : nothing(u, v->is_vacuumcmd ? "VACUUM" : "ANALYZE");
 }
 

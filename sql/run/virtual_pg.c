@@ -116,6 +116,7 @@ struct class_of {
     char kind;
     uint16_t columns, checks;
     bool indexes, triggers;
+    double rows; /* -1: nobody has counted */
 };
 
 static bool class_row(struct virt *x, const struct class_of *r) {
@@ -129,7 +130,7 @@ static bool class_row(struct virt *x, const struct class_of *r) {
     virt_int(x, r->oid);
     virt_int(x, 0);
     virt_int(x, 0);
-    virt_real(x, -1);
+    virt_real(x, (double)(float)r->rows);
     virt_int(x, 0);
     virt_int(x, 0);
     virt_bool(x, r->indexes);
@@ -154,7 +155,7 @@ static bool class_row(struct virt *x, const struct class_of *r) {
 }
 
 static bool class_indexes(struct virt *x, const struct cat_table *t) {
-    struct class_of r = {.schema = t->schema, .owner = t->owner, .am = OID_BTREE, .kind = 'i'};
+    struct class_of r = {.schema = t->schema, .owner = t->owner, .am = OID_BTREE, .kind = 'i', .rows = -1};
     if (t->key_name) {
         r.oid = virt_pkey_oid(t);
         r.name = t->key_name;
@@ -204,7 +205,8 @@ static void classes(struct virt *x) {
                              .columns = visible_columns(t),
                              .checks = t->checks,
                              .triggers = t->foreign_keys || is_referred_to(&l, t->id),
-                             .indexes = t->key_name || t->indexes};
+                             .indexes = t->key_name || t->indexes,
+                             .rows = t->store ? counts_known(x->s->e->counts, t->store->id) : -1};
         more = class_row(x, &r) && class_indexes(x, t);
     }
     cat_list_done(&l);
@@ -216,6 +218,7 @@ static void classes(struct virt *x) {
                              .owner = q.v[i]->owner,
                              .name = q.v[i]->name,
                              .kind = 'S',
+                             .rows = -1,
                              .columns = 3};
         more = class_row(x, &r);
     }
@@ -229,7 +232,8 @@ static void classes(struct virt *x) {
                              .owner = t->owner,
                              .name = t->name,
                              .kind = t->schema == CAT_ID_PG_CATALOG ? 'r' : 'v',
-                             .columns = t->columns};
+                             .columns = t->columns,
+                             .rows = -1};
         more = class_row(x, &r);
     }
 }

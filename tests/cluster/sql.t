@@ -118,6 +118,12 @@ says("copy cp from stdin;\nx\ty\n\\.\n", qr/22P02: invalid input syntax for type
 says("begin; truncate cp; copy cp from stdin with (freeze on);\n7\tseven\n\\.\ncommit; select * from cp", '7|seven', 'COPY FREEZE');
 says("begin; truncate cp; copy cp from stdin with (freeze on);\n8\teight\n\\.\nrollback; select * from cp", '7|seven', 'and rolled back');
 
+# Statistics.
+says("create table st (a int primary key, b text); insert into st select x, 'x' from generate_series(1, 1234) x; analyze st", '', 'ANALYZE');
+says("select reltuples from pg_class where relname in ('st', 'pg_class') order by 1", "-1\n1234", 'pg_class knows what was counted');
+says("delete from st where a > 1000; vacuum (analyze) st; select reltuples from pg_class where relname = 'st'", '1000', 'VACUUM ANALYZE');
+says('analyze nosuch', qr/42P01: relation "nosuch" does not exist/, 'ANALYZE of nothing');
+
 # What does not fit into memory.
 my $rows = "(select repeat(md5(i::text), 30) x from generate_series(1, 20000) i) q";
 says("set work_mem = '256kB'; select count(*), max(n) from (select x, row_number() over (order by x) n from $rows) z", '20000|20000',
