@@ -294,7 +294,7 @@ static struct query *plain_select(struct an *an, struct scope *outer, const PQ(S
         return NULL;
     if (to_text && !unknown_targets_to_text(an, q))
         return NULL;
-    return locking(&s, st) && check_grouping(&s) ? q : NULL;
+    return locking(&s, st) && check_grouping(&s) && use_hidden_columns(&s) ? q : NULL;
 }
 
 static struct query *values_query(struct an *an, struct scope *outer, const PQ(SelectStmt) * st) {

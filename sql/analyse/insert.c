@@ -85,7 +85,9 @@ static struct expr *next_value(struct scope *s, const struct cat_column *c) {
 static struct expr *column_default(struct scope *s, const struct cat_column *c) {
     struct an *an = s->an;
     struct expr *e;
-    if (c->sequence)
+    if (c->generated_sql)
+        e = const_null(an, c->type);
+    else if (c->sequence)
         e = next_value(s, c);
     else if (c->default_sql)
         e = catalog_expression(s, NULL, c->default_sql, PLACE_DEFAULT, false);
@@ -109,13 +111,22 @@ static bool rules(struct scope *s, bool checks) {
     struct an *an = s->an;
     struct query *q = s->q;
     const struct cat_table *t = q->into->table;
-    size_t most = (size_t)t->checks + t->indexes;
+    size_t most = (size_t)t->checks + t->indexes + t->columns;
     q->rule = an_new(an, most + 1, sizeof *q->rule);
     const struct cat_check **check = an_new(an, (size_t)t->checks + 1, sizeof *check);
     if (!q->rule || !check)
         return false;
     for (uint16_t i = 0; i < t->checks; i++)
         check[i] = &t->check[i];
+    for (uint16_t i = 0; i < t->columns && checks; i++) {
+        const struct cat_column *c = &t->column[i];
+        if (!c->generated_sql || c->dropped)
+            continue;
+        struct expr *e = catalog_expression(s, q->into, c->generated_sql, PLACE_CHECK, false);
+        if (!e || !(e = assign_to_column(an, e, c, -1)))
+            return false;
+        q->rule[q->rules++] = (struct row_rule){.name = c->name, .expr = e, .computes = true, .col = i};
+    }
     qsort(check, t->checks, sizeof *check, by_name); /* PostgreSQL's order */
     for (uint16_t i = 0; i < t->checks && checks; i++) {
         struct expr *e = catalog_expression(s, q->into, check[i]->sql, PLACE_CHECK, true);
@@ -414,6 +425,70 @@ static bool conflict_by_name(struct scope *s, const PQ(InferClause) * f, struct 
     return fail(s->an, -1, "42704", "constraint \"%s\" for table \"%s\" does not exist", f->conname, t->name);
 }
 
+/* The hidden column that an index on this expression made; *ret -1: there is none. */
+static bool hidden_column(struct scope *s, struct rel *r, const struct expr *e, int *ret) {
+    const struct cat_table *t = r->table;
+    *ret = -1;
+    for (uint16_t i = 0; i < t->columns && *ret < 0; i++) {
+        const struct cat_column *c = &t->column[i];
+        if (!c->hidden || c->dropped || !c->generated_sql)
+            continue;
+        struct expr *own = catalog_expression(s, r, c->generated_sql, PLACE_CHECK, false);
+        if (!own)
+            return false;
+        if (expr_equal(own, e))
+            *ret = i;
+    }
+    return true;
+}
+
+struct rewriting {
+    struct rel *rel;
+    struct expr **own; /* by column; NULL: no expression's */
+};
+
+static bool as_hidden_column(void *ctx, struct expr *e, uint32_t levels) {
+    const struct rewriting *w = ctx;
+    if (levels > 0 || e->kind == EXPR_COL || e->kind == EXPR_CONST)
+        return true;
+    for (uint16_t i = 0; i < w->rel->table->columns; i++) {
+        if (!w->own[i] || !expr_equal(w->own[i], e))
+            continue;
+        int32_t location = e->location;
+        struct col type = e->type;
+        *e = (struct expr){.kind = EXPR_COL, .type = type, .location = location};
+        e->col.rel = w->rel;
+        e->col.col = i;
+        break;
+    }
+    return true;
+}
+
+bool use_hidden_columns(struct scope *s) {
+    struct query *q = s->q;
+    for (uint32_t k = 0; k < q->rels; k++) {
+        struct rewriting w = {.rel = q->rel[k]};
+        if (w.rel->kind != REL_TABLE)
+            continue;
+        const struct cat_table *t = w.rel->table;
+        for (uint16_t i = 0; i < t->columns; i++) {
+            const struct cat_column *c = &t->column[i];
+            if (!c->hidden || c->dropped || !c->generated_sql)
+                continue;
+            if (!w.own && !(w.own = an_new(s->an, t->columns, sizeof *w.own)))
+                return false;
+            if (!(w.own[i] = catalog_expression(s, w.rel, c->generated_sql, PLACE_CHECK, false)))
+                return false;
+        }
+        if (!w.own)
+            continue;
+        (void)expr_walk(q->where, 0, as_hidden_column, &w);
+        for (uint32_t i = 0; i < q->rels; i++)
+            (void)expr_walk(q->rel[i]->on, 0, as_hidden_column, &w);
+    }
+    return true;
+}
+
 static bool conflict_by_columns(struct scope *s, const PQ(InferClause) * f, struct on_conflict *c) {
     struct an *an = s->an;
     const struct cat_table *t = s->q->into->table;
@@ -422,10 +497,15 @@ static bool conflict_by_columns(struct scope *s, const PQ(InferClause) * f, stru
         return false;
     for (size_t i = 0; i < f->n_index_elems; i++) {
         const PQ(IndexElem) *e = f->index_elems[i]->index_elem;
-        if (e->expr || !e->name || !*e->name)
-            return unsupported(an, f->location, "ON CONFLICT with an expression is not supported");
-        int at = cat_column_find(t, e->name);
-        if (at < 0 || t->column[at].hidden)
+        int at = e->expr ? -1 : cat_column_find(t, e->name);
+        if (e->expr) {
+            struct expr *x = expression_at(s, e->expr, PLACE_INDEX_WHERE);
+            if (!x || !hidden_column(s, s->q->into, x, &at))
+                return false;
+            if (at < 0)
+                return fail(an, -1, "42P10",
+                            "there is no unique or exclusion constraint matching the ON CONFLICT specification");
+        } else if (at < 0 || t->column[at].hidden)
             return fail(an, f->location, "42703", "column \"%s\" does not exist", e->name);
         col[i] = (uint16_t)at;
     }
@@ -626,7 +706,8 @@ static bool update(struct scope *s, const PQ(UpdateStmt) * st) {
     if (st->where_clause && !(q->where = boolean_at(s, st->where_clause, PLACE_WHERE, "WHERE")))
         return false;
     return returning_list(s, st->returning_list, st->n_returning_list) &&
-           set_clause(s, st->target_list, st->n_target_list, &q->set_list, &q->set_lists) && rules(s, true);
+           set_clause(s, st->target_list, st->n_target_list, &q->set_list, &q->set_lists) && rules(s, true) &&
+           use_hidden_columns(s);
 }
 
 static bool delete_rows(struct scope *s, const PQ(DeleteStmt) * st) {
@@ -636,7 +717,7 @@ static bool delete_rows(struct scope *s, const PQ(DeleteStmt) * st) {
         return false;
     if (st->where_clause && !(q->where = boolean_at(s, st->where_clause, PLACE_WHERE, "WHERE")))
         return false;
-    return returning_list(s, st->returning_list, st->n_returning_list) && rules(s, false);
+    return returning_list(s, st->returning_list, st->n_returning_list) && rules(s, false) && use_hidden_columns(s);
 }
 
 bool dml_query(struct an *an, struct scope *outer, const PQ(Node) * n, struct query **ret) {

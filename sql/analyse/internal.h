@@ -155,6 +155,8 @@ struct query *any_query(struct an *an, struct scope *outer, const PQ(Node) * n, 
 int32_t select_location(const PQ(Node) * n);
 bool with_clause(struct scope *s, const PQ(WithClause) * with);
 bool dml_query(struct an *an, struct scope *outer, const PQ(Node) * n, struct query **ret);
+/* WHERE and ON say a hidden column where they have the expression that it is computed by (an index is on it). */
+bool use_hidden_columns(struct scope *s);
 bool returning_list(struct scope *s, PQ(Node) *const *list, size_t n);
 /* A view's query; NULL after an error. */
 const PQ(Node) * parse_catalog_query(struct an *an, const char *sql);

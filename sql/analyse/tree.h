@@ -182,6 +182,8 @@ struct on_conflict {
  * not in the index). Its columns are those of query.into. */
 struct row_rule {
     const char *name;
+    bool computes; /* neither: expr is the value of the generated column col */
+    uint32_t col;
     const struct cat_index *index;
     struct expr *expr;
 };

@@ -91,7 +91,8 @@ static enum rc image(struct exec *e, const struct set_col *set, const struct val
         enum rc rc = RC_OK;
         if (t->column[i].dropped)
             v[i] = value_null();
-        else if (t->column[i].hidden && !old && e->write->kind == QUERY_INSERT && e->fn.random)
+        else if (t->column[i].hidden && !t->column[i].generated_sql && !old && e->write->kind == QUERY_INSERT &&
+                 e->fn.random)
             rc = hidden_key(e, &v[i], err);
         else if (set[i].from == SET_READ)
             v[i] = read[set[i].place];
@@ -99,6 +100,13 @@ static enum rc image(struct exec *e, const struct set_col *set, const struct val
             rc = exec_run_prog(e, set[i].prog, &row, &v[i], err);
         else
             v[i] = set[i].from == SET_KEEP && old ? old[i] : value_null();
+        if (rc)
+            return rc;
+    }
+    struct row_values made = {.new = v};
+    for (uint32_t i = 0; i < e->write->rules; i++) {
+        const struct dml_rule *r = &e->write->rule[i];
+        enum rc rc = r->computes ? exec_run_prog(e, r->prog, &made, &v[r->col], err) : RC_OK;
         if (rc)
             return rc;
     }

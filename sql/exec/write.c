@@ -76,7 +76,8 @@ static enum rc exists(struct exec *e, const struct cat_table *t, const struct wr
     err_clear(err);
     (void)err_sql(err, "23505", "duplicate key value violates unique constraint \"%s\"", name);
     for (uint16_t i = 0; i < n; i++) {
-        buf_printf(&cols, "%s%s", i ? ", " : "", t->column[part[i].col].name);
+        const struct cat_column *k = &t->column[part[i].col];
+        buf_printf(&cols, "%s%s", i ? ", " : "", k->hidden && k->generated_sql ? k->generated_sql : k->name);
         buf_puts(&vals, i ? ", " : "");
         print_value(e, &t->column[part[i].col].type, &o->row[part[i].col], 0, &vals);
     }
@@ -108,7 +109,7 @@ enum rc write_check(struct exec *e, const struct dml *d, const struct value *new
     }
     for (uint32_t i = 0; i < d->rules; i++) {
         struct value ok;
-        if (d->rule[i].index)
+        if (d->rule[i].index || d->rule[i].computes)
             continue;
         enum rc rc = exec_run_prog(e, d->rule[i].prog, &row, &ok, err);
         if (rc)
@@ -143,7 +144,7 @@ static enum rc in_index(struct exec *e, const struct dml *d, const struct cat_in
             *ret = false;
     for (uint32_t i = 0; i < d->rules && *ret; i++) {
         struct value ok;
-        if (d->rule[i].index != x)
+        if (d->rule[i].index != x || d->rule[i].computes)
             continue;
         enum rc rc = exec_run_prog(e, d->rule[i].prog, &values, &ok, err);
         if (rc)

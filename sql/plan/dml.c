@@ -131,8 +131,9 @@ static void make_rules(struct maker *m, const struct query *q, struct dml *d) {
     d->rule = maker_alloc(m, q->rules ? q->rules : 1, sizeof *d->rule);
     struct col boolean = col_of(COL_BOOL);
     for (uint32_t i = 0; i < q->rules && d->rule; i++) {
-        d->rule[i] = (struct dml_rule){.name = q->rule[i].name, .index = q->rule[i].index};
-        d->rule[i].prog = maker_prog(m, q->rule[i].expr, &boolean, &names);
+        const struct row_rule *r = &q->rule[i];
+        d->rule[i] = (struct dml_rule){.name = r->name, .index = r->index, .computes = r->computes, .col = r->col};
+        d->rule[i].prog = maker_prog(m, r->expr, r->computes ? &d->table->column[r->col].type : &boolean, &names);
     }
     d->rules = q->rules;
 }

@@ -202,6 +202,8 @@ struct set_col {
 
 struct dml_rule {
     const char *name;
+    bool computes; /* prog is the value of the generated column col */
+    uint32_t col;
     const struct cat_index *index; /* the WHERE of a partial index; NULL: CHECK */
     struct prog *prog;
 };

@@ -154,13 +154,19 @@ static enum rc columns_of(struct copy *c, const PgQuery__CopyStmt *x, struct err
         int place = cat_column_find(c->table, name);
         if (place < 0)
             return err_sql(err, "42703", "column \"%.63s\" of relation \"%.63s\" does not exist", name, c->table->name);
+        if (c->table->column[place].generated_sql) {
+            enum rc rc = err_sql(err, "42P10", "column \"%.63s\" is a generated column", name);
+            if (err)
+                err_detail(err, "Generated columns cannot be used in COPY.");
+            return rc;
+        }
         for (size_t k = 0; k < c->columns; k++)
             if (c->column[k] == place)
                 return err_sql(err, "42701", "column \"%.63s\" specified more than once", name);
         c->column[c->columns++] = (uint16_t)place;
     }
     for (uint16_t i = 0; i < c->table->columns && !x->n_attlist; i++)
-        if (!c->table->column[i].dropped && !c->table->column[i].hidden)
+        if (!c->table->column[i].dropped && !c->table->column[i].hidden && !c->table->column[i].generated_sql)
             c->column[c->columns++] = i;
     return RC_OK;
 }

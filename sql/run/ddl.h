@@ -132,6 +132,21 @@ enum rc ddl_drop_role(struct ddl *d, const PgQuery__DropRoleStmt *c, struct err 
 /* The role that a RoleSpec names. 42704. */
 enum rc ddl_role(struct ddl *d, const PgQuery__RoleSpec *r, uint32_t *ret, struct err *err);
 
+/* An expression that the catalog keeps: its tree, and how to analyse it (positions mean its own text). */
+enum rc ddl_parse_kept(struct ddl *d, const char *sql, struct analyse_in *in, const PgQuery__Node **ret,
+                       struct err *err) WAITS;
+/* The column is computed from the others of its row. */
+enum rc draft_generate(struct ddl *d, struct draft *f, int place, const PgQuery__Node *node, int32_t location,
+                       struct err *err) WAITS;
+/* *ret: a column that is computed from this one, or -1. */
+enum rc ddl_generated_by(struct ddl *d, const struct cat_table *t, int column, int *ret, struct err *err) WAITS;
+const char *ddl_expression_name(struct ddl *d, const struct cat_column *c);
+/* Elements of an index that are expressions become hidden columns' names; the table is written anew for each that is new. */
+enum rc ddl_index_expressions(struct ddl *d, const PgQuery__RangeVar *r, PgQuery__Node **column, size_t columns,
+                              struct err *err) WAITS;
+/* Writes the table anew with e, over the old columns, as the value of the draft's column at place (an old one or a new last one). */
+enum rc ddl_rewrite(struct ddl *d, struct draft *f, const struct cat_table *from, uint32_t schema, int place,
+                    struct col type, const struct expr *e, struct err *err) WAITS;
 /* ALTER COLUMN TYPE: the draft is the table's, and is written. */
 enum rc ddl_column_type(struct ddl *d, struct draft *f, const struct cat_table *from, uint32_t schema,
                         const PgQuery__AlterTableCmd *c, struct err *err) WAITS;
@@ -141,6 +156,7 @@ enum rc ddl_column_type(struct ddl *d, struct draft *f, const struct cat_table *
 /* column: names of this table's columns. */
 enum rc draft_add_foreign(struct ddl *d, struct draft *f, const PgQuery__Constraint *k, PgQuery__Node *const *column,
                           size_t columns, struct err *err) WAITS;
+enum rc draft_column_generated(struct ddl *d, struct draft *f, const PgQuery__ColumnDef *c, struct err *err) WAITS;
 /* Those that stand behind a column's definition. */
 enum rc draft_column_foreign(struct ddl *d, struct draft *f, const PgQuery__ColumnDef *c, struct err *err) WAITS;
 /* Do the rows that are there keep it? Both tables are locked from now on. 23503. */

@@ -166,6 +166,15 @@ static enum rc add_column(struct alter *a, const PgQuery__AlterTableCmd *c, stru
     if (keys)
         return sess_unsupported(d->u->script, def->location, err,
                                 "ADD COLUMN with a key is not supported: add the column, then the constraint");
+    if (!rc)
+        rc = draft_column_generated(d, f, def, err);
+    if (!rc && column->generated_sql) {
+        rc = any_row(d, a->from, NULL, &rows, err);
+        if (!rc && rows)
+            rc = sess_unsupported(d->u->script, def->location, err,
+                                  "ADD COLUMN of a generated column is not supported for a table with rows");
+        return rc ? rc : finish(a, err);
+    }
     bool given = f->missing[f->t.columns - 1].kind != VALUE_NULL;
     if (!rc && !given && (column->not_null || column->default_sql || f->t.checks > a->from->checks))
         rc = any_row(d, a->from, NULL, &rows, err);
@@ -235,6 +244,20 @@ static enum rc drop_column(struct alter *a, const PgQuery__AlterTableCmd *c, str
     }
     cat_list_done(&views);
     bool any;
+    int user = -1;
+    if (!rc)
+        rc = ddl_generated_by(a->d, a->from, place, &user, err);
+    if (!rc && user >= 0 && a->from->column[user].hidden)
+        rc = err_set(err, RC_UNSUPPORTED, "a column that an index on an expression has used cannot be dropped");
+    else if (!rc && user >= 0) {
+        rc = err_sql(err, "2BP01", "cannot drop column %.63s of table %.63s because other objects depend on it",
+                     c->name, a->from->name);
+        if (err) {
+            err_detail(err, "column %.63s of table %.63s depends on column %.63s of table %.63s",
+                       a->from->column[user].name, a->from->name, c->name, a->from->name);
+            err_hint(err, "Drop that column first.");
+        }
+    }
     if (!rc)
         rc = forget_foreign(a, NULL, place, &any, err);
     if (!rc)
@@ -287,6 +310,9 @@ static enum rc column_default(struct alter *a, const PgQuery__AlterTableCmd *c, 
     struct cat_column *column = &a->f.column[place];
     if (column->identity)
         return err_sql(err, "42601", "column \"%.63s\" of relation \"%.63s\" is an identity column", c->name,
+                       a->from->name);
+    if (column->generated_sql)
+        return err_sql(err, "42601", "column \"%.63s\" of relation \"%.63s\" is a generated column", c->name,
                        a->from->name);
     column->default_sql = NULL;
     if (c->def)
@@ -379,7 +405,7 @@ static enum rc move_rows(struct alter *a, struct cat_table **ret, struct err *er
     struct cat_table *t;
     uint64_t rows;
     for (uint16_t i = 0; i < f->t.columns; i++)
-        if (f->column[i].hidden)
+        if (f->column[i].hidden && !f->column[i].generated_sql)
             f->column[i] =
                 (struct cat_column){.name = "", .id = f->column[i].id, .type = f->column[i].type, .dropped = true};
     uint32_t id;
@@ -760,6 +786,9 @@ static enum rc rename_column(struct ddl *d, const struct cat_object *o, const Pg
     for (uint16_t i = 0; i < a.f.t.indexes && !rc; i++)
         if (a.f.index[i].where_sql)
             rc = rename_expr(d, &a.f.index[i].where_sql, r->subname, r->newname, err);
+    for (uint16_t i = 0; i < a.f.t.columns && !rc; i++)
+        if (a.f.column[i].generated_sql)
+            rc = rename_expr(d, &a.f.column[i].generated_sql, r->subname, r->newname, err);
     if (!rc) {
         a.f.column[place].name = r->newname;
         a.dirty = true;

@@ -52,8 +52,10 @@ static enum rc choose_name(struct ddl *d, struct draft *f, const struct index_sp
         return rc;
     }
     buf_init(&b, 0);
-    for (uint16_t i = 0; i < x->parts; i++)
-        buf_printf(&b, "%s%s", i ? "_" : "", f->column[x->part[i].col].name);
+    for (uint16_t i = 0; i < x->parts; i++) {
+        const struct cat_column *c = &f->column[x->part[i].col];
+        buf_printf(&b, "%s%s", i ? "_" : "", c->hidden && c->generated_sql ? ddl_expression_name(d, c) : c->name);
+    }
     enum rc rc = buf_cstr(&b)
                      ? ddl_free_name(d, f, f->t.name, buf_cstr(&b), spec->constraint ? "key" : "idx", name, err)
                      : ddl_nomem(err);
@@ -177,7 +179,7 @@ static enum rc not_unique(void *ctx, const struct value *row, struct err *err) {
     buf_init(&names, 0);
     for (uint16_t i = 0; i < x->index->parts; i++) {
         const struct cat_column *c = &x->table->column[x->index->part[i].col];
-        buf_printf(&names, "%s%s", i ? ", " : "", c->name);
+        buf_printf(&names, "%s%s", i ? ", " : "", c->hidden && c->generated_sql ? c->generated_sql : c->name);
         if (i)
             buf_puts(&b, ", ");
         if (row[i].kind == VALUE_NULL)
@@ -357,6 +359,16 @@ enum rc ddl_create_index(struct ddl *d, const PgQuery__IndexStmt *x, struct err 
         return RC_OK;
     }
     rc = index_options(d, x, &spec, err);
+    PgQuery__Node **column = arena_array(d->a, x->n_index_params + 1, sizeof *column);
+    if (!rc && !column)
+        rc = ddl_nomem(err);
+    if (rc)
+        return rc;
+    memcpy(column, x->index_params, x->n_index_params * sizeof *column);
+    spec.column = column;
+    rc = ddl_index_expressions(d, r, column, x->n_index_params, err);
+    if (!rc)
+        rc = sess_relation(d->s, r->catalogname, r->schemaname, r->relname, &o, err);
     return rc ? rc : add_to(d, o, &spec, err);
 }
 

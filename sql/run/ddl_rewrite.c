@@ -99,8 +99,8 @@ static enum rc key_twice(void *ctx, const struct value *row, struct err *err) {
     return err_sql(err, "23505", "could not create unique index \"%.63s\"", w->to->key_name);
 }
 
-static enum rc parse_one(struct ddl *d, const char *sql, struct analyse_in *in, const PgQuery__Node **ret,
-                         struct err *err) {
+enum rc ddl_parse_kept(struct ddl *d, const char *sql, struct analyse_in *in, const PgQuery__Node **ret,
+                       struct err *err) {
     PgQuery__ParseResult *tree;
     char *text = ddl_printf(d, "SELECT %s", sql);
     enum rc rc = text ? parse_text(d->s->e->reactor, d->a, text, strlen(text), &tree, err) : ddl_nomem(err);
@@ -126,7 +126,7 @@ static enum rc load_checks(struct rewrite *w, struct err *err) {
         struct expr *e;
         w->check[i] = (struct row_prog){.name = w->to->check[i].name};
         w->checks = i + 1u;
-        rc = parse_one(d, w->to->check[i].sql, &in, &node, err);
+        rc = ddl_parse_kept(d, w->to->check[i].sql, &in, &node, err);
         if (!rc)
             rc = analyse_expression(&in, node, w->to, col_of(COL_BOOL), &e, err);
         if (!rc)
@@ -145,7 +145,7 @@ static enum rc transform(struct ddl *d, const struct cat_table *from, const PgQu
     char *quoted = ddl_quote(d, def->colname);
     enum rc rc = quoted ? RC_OK : ddl_nomem(err);
     if (!rc)
-        rc = node ? ddl_analyse_in(d, &in, err) : parse_one(d, quoted, &in, &node, err);
+        rc = node ? ddl_analyse_in(d, &in, err) : ddl_parse_kept(d, quoted, &in, &node, err);
     if (rc)
         return rc;
     rc = analyse_expression(&in, node, from, type, ret, &why);
@@ -172,7 +172,7 @@ static enum rc default_fits(struct ddl *d, const struct cat_column *c, struct co
     char name[COL_NAME_BYTES];
     if (!c->default_sql)
         return RC_OK;
-    enum rc rc = parse_one(d, c->default_sql, &in, &node, err);
+    enum rc rc = ddl_parse_kept(d, c->default_sql, &in, &node, err);
     if (rc)
         return rc;
     rc = analyse_expression(&in, node, NULL, type, &e, &why);
@@ -184,22 +184,34 @@ static enum rc default_fits(struct ddl *d, const struct cat_column *c, struct co
     return rc;
 }
 
-static enum rc may_rewrite(struct ddl *d, const struct cat_table *t, int place, const PgQuery__ColumnDef *def,
-                           struct err *err) {
-    const struct sess_script *sc = d->u->script;
-    struct cat_object *other = NULL;
-    const struct cat_foreign_key *key;
+/* Can the rows get a table of keys of their own? */
+static enum rc may_move(struct ddl *d, const struct cat_table *t, struct err *err) {
     struct cat_view v = ddl_view(d);
     struct cat_list l;
-    bool children = t->parent != 0, foreign = false;
-    enum rc rc = ddl_column_free(d, t, place, "cannot alter type of a column used by a view or rule", err);
-    if (!rc)
-        rc = cat_view_list(&v, CAT_OBJECT_TABLE, d->s->database, &l, err);
+    bool children = t->parent != 0;
+    enum rc rc = cat_view_list(&v, CAT_OBJECT_TABLE, d->s->database, &l, err);
     if (rc)
         return rc;
     for (size_t i = 0; i < l.n; i++)
         children = children || l.v[i]->table->parent == t->id;
     cat_list_done(&l);
+    if (children)
+        return err_set(err, RC_UNSUPPORTED, "writing interleaved tables anew is not supported");
+    for (uint16_t i = 0; i < t->indexes; i++)
+        if (t->index[i].kind == CAT_INDEX_LOCAL)
+            return err_set(err, RC_UNSUPPORTED, "writing a table with a local index anew is not supported");
+    return RC_OK;
+}
+
+static enum rc may_rewrite(struct ddl *d, const struct cat_table *t, int place, const PgQuery__ColumnDef *def,
+                           struct err *err) {
+    const struct sess_script *sc = d->u->script;
+    struct cat_object *other = NULL;
+    const struct cat_foreign_key *key;
+    bool foreign = false;
+    enum rc rc = ddl_column_free(d, t, place, "cannot alter type of a column used by a view or rule", err);
+    if (rc)
+        return rc;
     for (uint16_t i = 0; i < t->foreign_keys; i++)
         for (uint16_t k = 0; k < t->foreign_key[i].cols; k++)
             foreign = foreign || t->foreign_key[i].col[k] == place;
@@ -207,13 +219,7 @@ static enum rc may_rewrite(struct ddl *d, const struct cat_table *t, int place, 
     if (!rc && (foreign || other))
         rc =
             sess_unsupported(sc, def->location, err, "ALTER COLUMN TYPE of a column in a foreign key is not supported");
-    if (!rc && children)
-        rc = sess_unsupported(sc, def->location, err, "ALTER COLUMN TYPE of interleaved tables is not supported");
     cat_object_unref(other);
-    for (uint16_t i = 0; i < t->indexes && !rc; i++)
-        if (t->index[i].kind == CAT_INDEX_LOCAL)
-            rc = sess_unsupported(sc, def->location, err,
-                                  "ALTER COLUMN TYPE of a table with a local index is not supported");
     if (!rc && t->column[place].generated_sql)
         rc = sess_unsupported(sc, def->location, err, "ALTER COLUMN TYPE of a generated column is not supported");
     return rc;
@@ -244,7 +250,7 @@ static enum rc move(struct ddl *d, struct draft *f, const struct cat_table *from
     if (!rc)
         rc = ddl_copy_rows(d, &c, &rows, err);
     for (uint16_t i = 0; i < t->indexes && !rc; i++)
-        if (has_column(&from->index[i], from->column[w->column].id))
+        if (has_column(&from->index[i], t->column[w->column].id))
             rc = draft_fill_index(d, f, t, &t->index[i], err);
     return rc;
 }
@@ -267,7 +273,7 @@ static enum rc new_table(struct ddl *d, struct draft *f, const struct cat_table 
     f->t.store = NULL; /* nothing of the old descriptor: rows are written whole */
     f->column[place].type = type;
     for (uint16_t i = 0; i < f->t.indexes && !rc; i++) {
-        if (!has_column(&from->index[i], from->column[place].id))
+        if (!has_column(&from->index[i], f->column[place].id))
             continue;
         for (uint16_t k = 0; k < f->index[i].parts && !rc; k++)
             if (f->index[i].part[k].col == place)
@@ -282,20 +288,50 @@ static enum rc new_table(struct ddl *d, struct draft *f, const struct cat_table 
     return rc ? rc : draft_table(d, f, ret, err);
 }
 
+enum rc ddl_rewrite(struct ddl *d, struct draft *f, const struct cat_table *from, uint32_t schema, int place,
+                    struct col type, const struct expr *e, struct err *err) {
+    struct rewrite w = {.d = d, .column = (uint16_t)place};
+    struct cat_table *t = NULL;
+    enum rc rc = may_move(d, from, err);
+    if (!rc)
+        rc = ddl_lock_table(d, from->store, err);
+    if (!rc)
+        rc = new_table(d, f, from, place, type, &t, err);
+    w.to = t;
+    if (!rc)
+        rc = load_prog(&w, e, &w.value, err);
+    if (!rc)
+        rc = load_checks(&w, err);
+    if (!rc)
+        rc = move(d, f, from, &w, err);
+    if (!rc)
+        rc = drop_old(d, from, t->column[place].id, err);
+    if (!rc)
+        rc = ddl_put_table(d, NULL, t, schema, err);
+    pgx_free(w.value.pgx);
+    for (size_t i = 0; i < w.checks; i++)
+        pgx_free(w.check[i].pgx);
+    cat_table_unref(t);
+    return rc;
+}
+
 enum rc ddl_column_type(struct ddl *d, struct draft *f, const struct cat_table *from, uint32_t schema,
                         const PgQuery__AlterTableCmd *c, struct err *err) {
     const PgQuery__ColumnDef *def = c->def->column_def;
-    struct rewrite w = {.d = d};
-    struct cat_table *t = NULL;
     struct analyse_in in;
     struct col type;
     struct expr *e;
-    int place = draft_column(f, c->name);
+    int place = draft_column(f, c->name), user = -1;
     if (place < 0 || f->column[place].hidden)
         return err_sql(err, "42703", "column \"%.63s\" of relation \"%.63s\" does not exist", c->name, from->name);
     PgQuery__ColumnDef named = *def;
     named.colname = c->name;
     enum rc rc = may_rewrite(d, from, place, &named, err);
+    if (!rc)
+        rc = ddl_generated_by(d, from, place, &user, err);
+    if (!rc && user >= 0)
+        rc = sess_unsupported(d->u->script, def->location, err, "cannot alter type of a column used by %s",
+                              from->column[user].hidden ? "an index on an expression" : "a generated column");
     if (!rc)
         rc = ddl_analyse_in(d, &in, err);
     if (!rc)
@@ -304,25 +340,5 @@ enum rc ddl_column_type(struct ddl *d, struct draft *f, const struct cat_table *
         rc = transform(d, from, &named, type, &e, err);
     if (!rc)
         rc = default_fits(d, &from->column[place], type, err);
-    if (!rc)
-        rc = ddl_lock_table(d, from->store, err);
-    if (!rc)
-        rc = new_table(d, f, from, place, type, &t, err);
-    w.to = t;
-    w.column = (uint16_t)place;
-    if (!rc)
-        rc = load_prog(&w, e, &w.value, err);
-    if (!rc)
-        rc = load_checks(&w, err);
-    if (!rc)
-        rc = move(d, f, from, &w, err);
-    if (!rc)
-        rc = drop_old(d, from, from->column[place].id, err);
-    if (!rc)
-        rc = ddl_put_table(d, NULL, t, schema, err);
-    pgx_free(w.value.pgx);
-    for (size_t i = 0; i < w.checks; i++)
-        pgx_free(w.check[i].pgx);
-    cat_table_unref(t);
-    return rc;
+    return rc ? rc : ddl_rewrite(d, f, from, schema, place, type, e, err);
 }

@@ -131,8 +131,6 @@ static enum rc column_constraint(struct ddl *d, struct draft *f, struct cat_colu
         c->not_null = true;
         c->identity = k->generated_when && k->generated_when[0] == 'a' ? 'a' : 'd';
         return own_sequence(d, f, c, k->options, k->n_options, schema, err);
-    case PG_QUERY__CONSTR_TYPE__CONSTR_GENERATED:
-        return sess_unsupported(d->u->script, k->location, err, "generated columns are not supported");
     default:
         return RC_OK; /* keys and checks come when all columns are known */
     }
@@ -442,6 +440,20 @@ static enum rc on_check(struct ddl *d, struct draft *f, const PgQuery__Constrain
     return k->contype == PG_QUERY__CONSTR_TYPE__CONSTR_CHECK ? draft_add_check(d, f, k, err) : RC_OK;
 }
 
+static enum rc on_generated(struct ddl *d, struct draft *f, const PgQuery__Constraint *k, const char *column,
+                            struct err *err) {
+    if (k->contype != PG_QUERY__CONSTR_TYPE__CONSTR_GENERATED || !column)
+        return RC_OK;
+    return draft_generate(d, f, draft_column(f, column), k->raw_expr, k->location, err);
+}
+
+enum rc draft_column_generated(struct ddl *d, struct draft *f, const PgQuery__ColumnDef *c, struct err *err) {
+    enum rc rc = RC_OK;
+    for (size_t i = 0; i < c->n_constraints && !rc; i++)
+        rc = on_generated(d, f, c->constraints[i]->constraint, c->colname, err);
+    return rc;
+}
+
 static enum rc on_foreign(struct ddl *d, struct draft *f, const PgQuery__Constraint *k, const char *column,
                           struct err *err) {
     size_t n;
@@ -502,6 +514,8 @@ static enum rc build(struct ddl *d, struct draft *f, const PgQuery__CreateStmt *
         rc = draft_hidden_key(d, f, err);
     if (!rc && f->parent)
         rc = check_parent(f, err);
+    if (!rc)
+        rc = each_constraint(d, f, c, on_generated, err);
     if (!rc)
         rc = each_constraint(d, f, c, on_unique, err);
     if (!rc)

@@ -488,11 +488,28 @@ void sess_quote_ident(struct buf *b, const char *name) {
     buf_putc(b, '"');
 }
 
+/* An expression that is more than a call stands in parentheses. */
+static void put_part(struct buf *b, const struct cat_column *c) {
+    if (!c->hidden || !c->generated_sql) {
+        sess_quote_ident(b, c->name);
+        return;
+    }
+    size_t n = strspn(c->generated_sql, "abcdefghijklmnopqrstuvwxyz0123456789_"), depth = 0,
+           end = strlen(c->generated_sql);
+    bool call = n > 0 && c->generated_sql[n] == '(';
+    for (size_t i = n; call && i < end; i++) {
+        depth += c->generated_sql[i] == '(';
+        depth -= c->generated_sql[i] == ')';
+        call = depth > 0 || i + 1 == end;
+    }
+    buf_printf(b, call ? "%s" : "(%s)", c->generated_sql);
+}
+
 static void put_parts(struct buf *b, const struct cat_table *t, const struct cat_part *part, uint16_t n) {
     for (uint16_t i = 0; i < n; i++) {
         if (i)
             buf_puts(b, ", ");
-        sess_quote_ident(b, t->column[part[i].col].name);
+        put_part(b, &t->column[part[i].col]);
         if (part[i].desc)
             buf_puts(b, " DESC");
     }
@@ -545,7 +562,7 @@ static enum rc f_indexdef(struct call *c, struct err *err) {
     buf_init(&b, 0);
     int64_t column = c->args > 1 ? c->arg[1].i : 0;
     if (column > 0 && column <= x->parts)
-        sess_quote_ident(&b, o->table->column[x->part[column - 1].col].name);
+        put_part(&b, &o->table->column[x->part[column - 1].col]);
     else if (column == 0)
         sess_index_def(&b, o->table, x);
     return text_buf(c, &b, err);

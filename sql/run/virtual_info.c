@@ -160,8 +160,8 @@ static bool column_row(struct virt *x, const struct cat_table *t, uint16_t i) {
     virt_text(x, udt_name(x, &c->type));
     virt_text(x, c->identity ? "YES" : "NO");
     virt_text(x, c->identity == 'a' ? "ALWAYS" : c->identity ? "BY DEFAULT" : NULL);
-    virt_text(x, "NEVER");
-    virt_null(x);
+    virt_text(x, c->generated_sql ? "ALWAYS" : "NEVER");
+    virt_text(x, c->generated_sql);
     virt_text(x, t->kind == CAT_TABLE ? "YES" : "NO");
     return virt_end(x);
 }

@@ -258,13 +258,13 @@ static bool attribute_row(struct virt *x, uint32_t rel, const struct cat_column 
     virt_char(x, type_length(&type) > 0 ? 'p' : 'x');
     virt_text(x, "");
     virt_bool(x, c->not_null);
-    virt_bool(x, c->default_sql && !c->identity);
+    virt_bool(x, (c->default_sql && !c->identity) || c->generated_sql);
     virt_bool(x, false);
     if (c->identity)
         virt_char(x, c->identity);
     else
         virt_text(x, "");
-    virt_text(x, "");
+    virt_text(x, c->generated_sql ? "s" : "");
     virt_bool(x, c->dropped);
     virt_bool(x, true);
     virt_int(x, 0);
@@ -276,7 +276,9 @@ static bool attribute_row(struct virt *x, uint32_t rel, const struct cat_column 
 static bool part_columns(struct virt *x, uint32_t oid, const struct cat_table *t, const struct cat_part *part,
                          uint16_t n) {
     for (uint16_t i = 0; i < n; i++) {
-        struct cat_column c = {.name = t->column[part[i].col].name, .type = t->column[part[i].col].type};
+        bool hidden = t->column[part[i].col].hidden;
+        struct cat_column c = {.name = hidden ? "expr" : t->column[part[i].col].name,
+                               .type = t->column[part[i].col].type};
         if (!attribute_row(x, oid, &c, (uint16_t)(i + 1)))
             return false;
     }
@@ -320,12 +322,12 @@ static void defaults(struct virt *x) {
         const struct cat_table *t = l.v[i]->table;
         for (uint16_t k = 0; k < t->columns && more; k++) {
             const struct cat_column *c = &t->column[k];
-            if (!c->default_sql || c->identity || c->hidden || c->dropped)
+            if ((!c->generated_sql && (!c->default_sql || c->identity)) || c->hidden || c->dropped)
                 continue;
             virt_int(x, ((t->id << 8) | k) & 0x7fffffff);
             virt_int(x, t->id);
             virt_int(x, k + 1);
-            virt_text(x, c->default_sql);
+            virt_text(x, c->generated_sql ? c->generated_sql : c->default_sql);
             more = virt_end(x);
         }
     }
@@ -342,7 +344,7 @@ static bool index_row(struct virt *x, const struct cat_table *t, const struct ca
     for (uint16_t k = 0; k < i->parts; k++) {
         option[n] = i->part[k].desc ? 3 : 0;
         opclass[n] = OPCLASS;
-        key[n++] = i->part[k].col + 1;
+        key[n++] = t->column[i->part[k].col].hidden ? 0 : i->part[k].col + 1;
     }
     for (uint16_t k = 0; k < i->includes; k++)
         key[n++] = i->include[k] + 1;
