@@ -208,6 +208,13 @@ bool sort_clause(struct scope *s, PQ(Node) *const *list, size_t n, bool set_oper
     return true;
 }
 
+/* varchar as text is the same value. */
+static const struct expr *unlabelled(const struct expr *e) {
+    while (e->kind == EXPR_RELABEL)
+        e = e->arg[0];
+    return e;
+}
+
 bool aggregate_order(struct scope *s, PQ(Node) *const *list, size_t n, struct expr *agg, bool distinct) {
     struct an *an = s->an;
     for (uint32_t i = 0; i < agg->args && distinct; i++)
@@ -226,7 +233,7 @@ bool aggregate_order(struct scope *s, PQ(Node) *const *list, size_t n, struct ex
             return false;
         bool there = false;
         for (uint32_t k = 0; k < agg->args && !there; k++)
-            if (expr_equal(agg->arg[k], e)) {
+            if (expr_equal(agg->arg[k], e) || expr_equal(unlabelled(agg->arg[k]), e)) {
                 e = agg->arg[k];
                 there = true;
             }

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Writes a script of random statements for tests/sql/expected.pl:
 #     perl tests/sql/random.pl SEED STATEMENTS > tests/sql/queries/random.sql
+#     perl tests/sql/random.pl SEED STATEMENTS wide > tests/sql/queries/wide.sql    LATERAL, GROUPING SETS, jsonb, WITH that writes
 # What it asks has one answer: every query is ordered by all that it gives, or is compared as a set.
 use strict;
 use warnings;
 
-my ($seed, $count) = @ARGV;
-die "usage: random.pl SEED STATEMENTS\n" unless $seed && $count;
+my ($seed, $count, $wide) = @ARGV;
+die "usage: random.pl SEED STATEMENTS [wide]\n" unless $seed && $count;
 srand $seed;
 sub pick { $_[ rand @_ ] }
 sub maybe { rand() < $_[0] }
@@ -194,7 +195,72 @@ sub insert {
     return "INSERT INTO $t (" . join(', ', @c) . ') VALUES (' . join(', ', @v) . ')';
 }
 
-print "-- Written by tests/sql/random.pl $seed $count.\n";
+# A subquery for each row of what stands before it.
+sub select_lateral {
+    my ($text, $from) = from_clause();
+    my $t = pick(sort keys %table);
+    my $q = 'q' . ++$alias;
+    my @inner = ([$q, $t]);
+    my ($x, $y) = (column(\@inner, 'i'), column($from, 'i'));
+    return aggregate_of_nothing() unless $x && $y;
+    my $where = "$x " . pick('=', '=', '<', '>=') . " $y" . (maybe(0.4) ? ' AND ' . condition(\@inner, 0) : '');
+    my $sub = pick(
+        "SELECT count(*) AS c, max($x) AS m FROM $t $q WHERE $where",
+        "SELECT $x AS c, " . scalar_of(\@inner, 'i', 1) . " AS m FROM $t $q WHERE $where ORDER BY 1 DESC NULLS LAST, 2 LIMIT " . pick(1, 2, 3),
+        "SELECT $x + $y AS c, $y AS m FROM $t $q WHERE $where",
+        "SELECT DISTINCT $x AS c, 1 AS m FROM $t $q WHERE $where",
+        "SELECT c, m FROM (VALUES ($y, 1), ($y * 2, 2)) v(c, m) WHERE c IS NOT NULL");
+    my $l = 'l' . ++$alias;
+    my $join = maybe(0.5) ? ", LATERAL ($sub) $l" : ' ' . pick('LEFT JOIN', 'JOIN') . " LATERAL ($sub) $l ON " . pick('true', 'true', "$l.m > 0");
+    $join = ' CROSS JOIN LATERAL (' . "$sub) $l" if $text =~ /JOIN/ && $join =~ /^,/;
+    return "SELECT " . scalar_of($from, 'i', 0) . ", $l.c, $l.m FROM $text$join" . (maybe(0.5) ? ' WHERE ' . condition($from, 1) : '')
+        . ($sub =~ /ORDER BY/ || maybe(0.6) ? ' ORDER BY 1, 2, 3' : ''); # answers are sorted only where nothing says ORDER BY
+}
+
+sub aggregate_of_nothing { return 'SELECT count(*) FROM r1' }
+
+sub select_sets {
+    my ($text, $from) = from_clause();
+    my @k = grep { defined } map { column($from, $_) } pick('i', 's'), pick('i', 'b'), 'i';
+    my %once;
+    @k = grep { !$once{$_}++ } @k;
+    my $by = @k > 1
+        ? pick('ROLLUP (' . join(', ', @k) . ')', 'CUBE (' . join(', ', @k[0, 1]) . ')', "GROUPING SETS (($k[0]), ($k[1]), ())",
+            "GROUPING SETS ((" . join(', ', @k) . "), ($k[-1]))")
+        : "ROLLUP ($k[0])";
+    my @shown = grep { index($by, $_) >= 0 } @k;
+    my @aggs = map { aggregate($from) } 1 .. pick(1, 2);
+    my $where = condition($from, 1);
+    $where = 'true' if $where =~ / = /; # PostgreSQL 15 takes a group that WHERE makes constant for constant in every set, and sorts wrongly
+    return 'SELECT ' . join(', ', @shown, 'grouping(' . join(', ', @shown) . ')', @aggs) . " FROM $text"
+        . (maybe(0.5) ? " WHERE $where" : '') . " GROUP BY $by"
+        . (maybe(0.3) ? ' HAVING ' . aggregate($from) . ' IS NOT NULL' : '')
+        . (maybe(0.6) ? ' ORDER BY ' . join(', ', 1 .. @shown + 1 + @aggs) : '');
+}
+
+sub select_json {
+    my ($text, $from) = from_clause();
+    my $o = 'jsonb_build_object(' . join(', ', map { "'" . pick('a' .. 'f') . $_ . "', " . scalar_of($from, pick(qw(i s n b)), 1) } 1 .. pick(1, 2, 3)) . ')';
+    my $where = maybe(0.6) ? ' WHERE ' . condition($from, 1) : '';
+    return "SELECT $o AS o FROM $text$where" . (maybe(0.5) ? ' ORDER BY 1' : '') if maybe(0.3);
+    return "SELECT $o -> 'a1', $o ->> 'b1', $o ? 'c1', $o \@> '{\"a1\": 1}' FROM $text$where" if maybe(0.3);
+    return "SELECT key, count(*), max(value::text) FROM $text, jsonb_each($o) $where GROUP BY key ORDER BY key" if maybe(0.4);
+    my $x = column($from, 'i') // 1;
+    return "SELECT jsonb_agg($x ORDER BY $x), percentile_disc(0.5) WITHIN GROUP (ORDER BY $x), mode() WITHIN GROUP (ORDER BY $x) FROM $text$where";
+}
+
+sub with_change {
+    my $change = maybe(0.6) ? change() : insert();
+    $change =~ s/ RETURNING .*//;
+    my ($t) = $change =~ /^(?:UPDATE|DELETE FROM|INSERT INTO) (\w+)/;
+    my $c = pick(grep { $table{$t}{$_} eq 'i' } sort keys %{ $table{$t} });
+    my $other = pick(sort keys %table);
+    my $i = pick(grep { $table{$other}{$_} eq 'i' } sort keys %{ $table{$other} });
+    return "WITH w AS ($change RETURNING $c AS c) " . pick("SELECT count(*), min(c), max(c) FROM w", "SELECT c FROM w ORDER BY 1",
+        "SELECT count(*) FROM $other o LEFT JOIN w ON w.c = o.$i", "SELECT count(*) FROM $t", "SELECT (SELECT count(*) FROM w), (SELECT count(*) FROM $other)");
+}
+
+print "-- Written by tests/sql/random.pl $seed $count" . ($wide ? " wide" : "") . ".\n";
 print "table r1 | id int4 not null, a int4, b int8, s text, n numeric(8,2) | id\nindex r1 | r1_a | a, s |\n";
 print "table r2 | k text not null, i int4 not null, v numeric, a int4 | k, i\n";
 print "table r3 | id int8 not null, r1_id int4, flag bool, f float8 | id\nindex r3 | r3_r1 | r1_id |\n";
@@ -206,5 +272,9 @@ print "INSERT INTO r2 VALUES ",
 print "INSERT INTO r3 VALUES ", join(', ', map { "($_, " . join(', ', map { value($_) } qw(i b f)) . ')' } 1 .. 38), ";\n";
 for (1 .. $count) {
     my $p = rand;
+    if ($wide) {
+        print $p < 0.35 ? select_lateral() : $p < 0.6 ? select_sets() : $p < 0.8 ? select_json() : with_change(), ";\n";
+        next;
+    }
     print $p < 0.45 ? select_rows() : $p < 0.68 ? select_groups() : $p < 0.78 ? select_set() : $p < 0.92 ? change() : insert(), ";\n";
 }

@@ -64,3 +64,6 @@ select * from unnest(array[1,2,3], array['a','b']) as x(p, q) order by 1;
 select * from unnest(array[1,2], array[true,false,null]) with ordinality as x(p, q, n) order by n;
 select * from rows from (generate_series(1, 3), generate_series(10, 11)) as x(a, b) order by a;
 select t.id, x.a, x.b from t, unnest(array[t.id, t.n], array[t.g]) as x(a, b) where t.id < 3 order by 1, 2;
+create table sa (id int primary key, name varchar(20));
+insert into sa values (1, 'x'), (2, 'y'), (3, 'x');
+select string_agg(distinct name, ',' order by name desc) from sa;
