@@ -12,10 +12,10 @@ enum { EXIT_CONFIG = 1, ACTIONS_MAX = 256, SETS_MAX = 256, PSETS_MAX = 64 };
 static const char help_text[] =
     "meridian sql: the SQL shell\n"
     "\n"
-    "usage: meridian sql [OPTION]... [DATABASE]\n"
+    "usage: meridian sql [OPTION]... [DATABASE | URL]\n"
     "\n"
-    "  -u, --url URL            postgres://..., meridian://HOST:PORT,... "
-    "(postgres://meridian@127.0.0.1:7432/meridian)\n"
+    "  -u, --url URL            postgres://..., meridian://HOST:PORT,..., or file:DIR: a database in this process\n"
+    "                           (postgres://meridian@127.0.0.1:7432/meridian)\n"
     "  -c, --command SQL        run this, then exit; may be given several times, also together with -f\n"
     "  -f, --file FILE          run the statements of FILE, then exit; - is standard input\n"
     "  -v, --set NAME=VALUE     set a variable; -v ON_ERROR_STOP=1 ends a script at its first error\n"
@@ -234,7 +234,7 @@ int cmd_sql(int argc, char **argv) {
     o->conf.set = o->set;
     o->conf.pset = o->pset;
     int code = parse(o, argc, argv);
-    if (!code && o->database && strstr(o->database, "://")) {
+    if (!code && o->database && shell_is_url(o->database)) {
         o->conf.url = o->database;
     } else if (!code && o->database) { /* the URL's database */
         const char *authority = strstr(o->conf.url, "://");

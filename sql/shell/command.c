@@ -270,7 +270,7 @@ static bool change_dir(struct shell *sh, const char *path) {
 /* Another database on the same servers: the URL's path changed. */
 static bool connect_to(struct shell *sh, const char *arg) {
     char *url = NULL;
-    if (arg && strstr(arg, "://")) {
+    if (arg && shell_is_url(arg)) {
         url = strdup(arg);
     } else {
         const char *authority = strstr(sh->url, "://");

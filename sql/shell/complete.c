@@ -29,12 +29,95 @@ static const char *const keywords[] = {
 };
 
 static const char *const commands[] = {
-    "\\?",       "\\a",       "\\c",      "\\cd",    "\\clock", "\\conninfo", "\\copy",    "\\d",   "\\df",
-    "\\di",      "\\dm",      "\\dn",     "\\ds",    "\\dt",    "\\du",       "\\dv",      "\\e",   "\\echo",
-    "\\explain", "\\g",       "\\gexec",  "\\gset",  "\\gx",    "\\h",        "\\i",       "\\if",  "\\l",
-    "\\o",       "\\p",       "\\prompt", "\\pset",  "\\q",     "\\r",        "\\regions", "\\set", "\\staleness",
-    "\\t",       "\\tablets", "\\timing", "\\trace", "\\unset", "\\w",        "\\watch",   "\\x",
+    "\\?",
+    "\\C",
+    "\\H",
+    "\\T",
+    "\\a",
+    "\\c",
+    "\\cd",
+    "\\clock",
+    "\\conninfo",
+    "\\copy",
+    "\\crosstabview",
+    "\\d",
+    "\\dA",
+    "\\dC",
+    "\\dD",
+    "\\dF",
+    "\\dL",
+    "\\dO",
+    "\\dT",
+    "\\da",
+    "\\db",
+    "\\dc",
+    "\\dconfig",
+    "\\dd",
+    "\\ddp",
+    "\\df",
+    "\\di",
+    "\\dm",
+    "\\dn",
+    "\\do",
+    "\\dp",
+    "\\drds",
+    "\\ds",
+    "\\dt",
+    "\\du",
+    "\\dv",
+    "\\dx",
+    "\\dy",
+    "\\e",
+    "\\echo",
+    "\\elif",
+    "\\else",
+    "\\encoding",
+    "\\endif",
+    "\\errverbose",
+    "\\explain",
+    "\\f",
+    "\\g",
+    "\\gdesc",
+    "\\getenv",
+    "\\gexec",
+    "\\gset",
+    "\\gx",
+    "\\h",
+    "\\i",
+    "\\if",
+    "\\ir",
+    "\\l",
+    "\\o",
+    "\\p",
+    "\\prompt",
+    "\\pset",
+    "\\q",
+    "\\qecho",
+    "\\r",
+    "\\regions",
+    "\\s",
+    "\\set",
+    "\\setenv",
+    "\\sf",
+    "\\staleness",
+    "\\sv",
+    "\\t",
+    "\\tablets",
+    "\\timing",
+    "\\trace",
+    "\\unset",
+    "\\w",
+    "\\warn",
+    "\\watch",
+    "\\x",
+    "\\z",
 };
+
+static const char *const settings[] = {"border",          "columns",   "csv_fieldsep", "expanded", "fieldsep",
+                                       "footer",          "format",    "linestyle",    "null",     "pager",
+                                       "pager_min_lines", "recordsep", "tableattr",    "title",    "tuples_only"};
+
+static const char *const staleness[] = {"strong", "exact", "max", "since", "at"};
 
 static void add(struct complete *c, const char *word, size_t bytes) {
     if (c->count == c->cap) {
@@ -49,6 +132,12 @@ static void add(struct complete *c, const char *word, size_t bytes) {
     if (!c->word[c->count])
         shell_nomem();
     c->count++;
+}
+
+static void add_all(struct complete *c, const char *const *word, size_t n, const char *typed) {
+    for (size_t i = 0; i < n; i++)
+        if (strncmp(word[i], typed, strlen(typed)) == 0)
+            add(c, word[i], strlen(word[i]));
 }
 
 void complete_done(struct complete *c) {
@@ -70,18 +159,24 @@ static void add_keyword(struct complete *c, const char *word, const char *typed)
     add(c, text, strlen(text));
 }
 
-/* The names that a query gives, quoted where they must be. */
-static void add_names(struct shell *sh, struct complete *c, const char *sql) {
+/* The names that a query gives, quoted where they must be, each behind so many bytes of what was typed. */
+static void add_names_behind(struct shell *sh, struct complete *c, const char *sql, const char *typed, size_t bytes) {
     meridian_stmt *st;
     if (meridian_state(sh->db) == 'E')
         return;
     int code = meridian_query(sh->db, sql, -1, &st);
     while (!code && meridian_step(st) == MERIDIAN_ROW) {
         const char *name = meridian_column_text(st, 0);
-        if (name)
-            add(c, name, strlen(name));
+        char text[WORD_BYTES * 2];
+        int n = name ? snprintf(text, sizeof text, "%.*s%s", (int)bytes, typed, name) : 0;
+        if (n > 0 && (size_t)n < sizeof text)
+            add(c, text, (size_t)n);
     }
     meridian_finalize(st);
+}
+
+static void add_names(struct shell *sh, struct complete *c, const char *sql) {
+    add_names_behind(sh, c, sql, "", 0);
 }
 
 /* text as the inside of a quoted literal. */
@@ -141,7 +236,8 @@ static void columns(struct shell *sh, struct complete *c, const char *text, size
     struct lex l;
     enum lex_kind kind;
     size_t tables = 0, n = 0;
-    literal(typed, prefix, sizeof prefix);
+    const char *dot = strrchr(typed, '.'); /* of a table or its alias: the columns of all of them are offered */
+    literal(dot ? dot + 1 : typed, prefix, sizeof prefix);
     n = (size_t)snprintf(sql, sizeof sql,
                          "SELECT DISTINCT pg_catalog.quote_ident(a.attname) FROM pg_catalog.pg_attribute a"
                          " JOIN pg_catalog.pg_class c ON c.oid = a.attrelid"
@@ -166,8 +262,23 @@ static void columns(struct shell *sh, struct complete *c, const char *text, size
     }
     if (tables) {
         snprintf(sql + n, sizeof sql - n, ") LIMIT 1000");
-        add_names(sh, c, sql);
+        add_names_behind(sh, c, sql, typed, dot ? (size_t)(dot - typed) + 1 : 0);
     }
+}
+
+/* The ON of a join brings columns, that of an index a table. */
+static bool has_join(const struct shell *sh, const char *line, size_t bytes) {
+    const char *text[] = {(const char *)sh->query.data, line};
+    size_t n[] = {sh->query.len, bytes};
+    struct lex l;
+    enum lex_kind kind;
+    for (size_t i = 0; i < 2; i++) {
+        lex_init(&l, text[i] ? text[i] : "", n[i]);
+        while ((kind = lex_next(&l)) != LEX_END)
+            if (kind == LEX_WORD && l.token_bytes == 4 && strncasecmp(l.token, "join", 4) == 0)
+                return true;
+    }
+    return false;
 }
 
 static int by_text(const void *a, const void *b) {
@@ -205,10 +316,16 @@ void complete_find(struct shell *sh, const char *line, size_t bytes, struct comp
     snprintf(before, sizeof before, "%.*s", (int)(end - begin < WORD_BYTES ? end - begin : WORD_BYTES - 1),
              line + begin);
     if (typed[0] == '\\') {
-        for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-            if (strncmp(commands[i], typed, strlen(typed)) == 0)
-                add(ret, commands[i], strlen(commands[i]));
-    } else if (brings_table(before)) {
+        add_all(ret, commands, ARRAY_LEN(commands), typed);
+    } else if (strcmp(before, "\\pset") == 0) {
+        add_all(ret, settings, ARRAY_LEN(settings), typed);
+    } else if (strcmp(before, "\\staleness") == 0) {
+        add_all(ret, staleness, ARRAY_LEN(staleness), typed);
+    } else if (strcmp(before, "\\set") == 0 || strcmp(before, "\\unset") == 0) {
+        for (const struct shell_var *v = sh->vars; v; v = v->next)
+            if (!strstr(v->name, SHELL_HIDDEN) && strncmp(v->name, typed, strlen(typed)) == 0)
+                add(ret, v->name, strlen(v->name));
+    } else if (brings_table(before) && !(strcasecmp(before, "on") == 0 && has_join(sh, line, end))) {
         relations(sh, ret, typed);
         if (!strchr(typed, '.'))
             schemas(sh, ret, typed);

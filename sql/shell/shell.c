@@ -72,6 +72,10 @@ static void tell_connection(struct shell *sh) {
     var_set(sh, "ENCODING", encoding ? encoding : "UTF8");
 }
 
+bool shell_is_url(const char *text) {
+    return strstr(text, "://") || strncmp(text, "file:", 5) == 0;
+}
+
 bool shell_connect(struct shell *sh, const char *url) {
     meridian *db;
     int code = meridian_open(url, &db);

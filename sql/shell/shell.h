@@ -47,6 +47,7 @@ struct shell_conf {
 
 /* Runs the actions, or what standard input has to say; returns the exit code. */
 int shell_run(const struct shell_conf *conf);
+bool shell_is_url(const char *text); /* and not a database's name */
 
 /* ---- for the files of this folder --------------------------------------------------------------------------------------- */
 
