@@ -235,9 +235,10 @@ enum rc txn_begin(struct txn_client *c, const struct txn_options *o, struct txn 
         return err_set(err, RC_SHUTDOWN, "this store is not open");
     if (gauge_get(&c->stats.open) >= OPEN_MAX)
         return err_set(err, RC_OVERLOAD, "%d transactions are open on this store already", OPEN_MAX);
-    struct txn *t = calloc(1, sizeof *t);
+    struct txn *t = malloc(sizeof *t);
     if (!t)
         return err_set(err, RC_NOMEM, "out of memory");
+    memset(t, 0, offsetof(struct txn, votes));
     t->c = c;
     t->opt = *o;
     if (t->opt.deadline == 0)

@@ -81,17 +81,18 @@ struct txn {
     enum txn_verdict verdict;
     struct txn_why abort_why;
     struct host_times done_times; /* of the commit's entry, as DONE told */
-    struct host_vote votes[HOST_VOTES_MAX];
     size_t n_votes;
     bool committing, unknown, lost; /* lost: a tablet has said that it is over there */
     struct txn_times times;
-    struct txn_stage stage[STAGES_KEPT];
     size_t stages, stages_lost;
     uint32_t statements, statement_stage, commit_stage; /* stages by place + 1; 0: none */
     int64_t statement_from, commit_sent_ns;
     uint32_t calls; /* of this header's functions, nested */
     int64_t call_began;
     int64_t counted_to; /* what of its time has a cause */
+    /* From here on nothing is zero at the beginning: a transaction costs no more than what it has of it. */
+    struct host_vote votes[HOST_VOTES_MAX];
+    struct txn_stage stage[STAGES_KEPT];
 };
 
 /* Where a key lives, as far as is known. */

@@ -16,6 +16,7 @@ static const char help_text[] =
     "\n"
     "  -u, --url URL            postgres://..., meridian://HOST:PORT,..., or file:DIR: a database in this process\n"
     "                           (postgres://meridian@127.0.0.1:7432/meridian)\n"
+    "  -h, -p, -U               host, port, user, in place of the default URL's\n"
     "  -c, --command SQL        run this, then exit; may be given several times, also together with -f\n"
     "  -f, --file FILE          run the statements of FILE, then exit; - is standard input\n"
     "  -v, --set NAME=VALUE     set a variable; -v ON_ERROR_STOP=1 ends a script at its first error\n"
@@ -39,7 +40,7 @@ struct options {
     struct shell_conf conf;
     struct shell_action action[ACTIONS_MAX];
     const char *set[SETS_MAX], *pset[PSETS_MAX];
-    const char *database;
+    const char *database, *host, *port, *user;
     char *url;
     bool version;
 };
@@ -90,6 +91,15 @@ static int with_value(struct options *o, char what, const char *value) {
         return 0;
     case 'o':
         o->conf.out = value;
+        return 0;
+    case 'h':
+        o->host = value;
+        return 0;
+    case 'p':
+        o->port = value;
+        return 0;
+    case 'U':
+        o->user = value;
         return 0;
     case 'm':
         return set_format(&o->conf.print, value);
@@ -170,7 +180,9 @@ static char letter_of(const char *name, size_t bytes) {
                  {"no-startup", 'X'},   {"html", 'H'},
                  {"csv", 'C'},          {"list", 'l'},
                  {"version", 'V'},      {"pset", 'P'},
-                 {"output", 'o'},       {"single-transaction", '1'}};
+                 {"output", 'o'},       {"single-transaction", '1'},
+                 {"host", 'h'},         {"port", 'p'},
+                 {"username", 'U'}};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (strlen(names[i].name) == bytes && strncmp(names[i].name, name, bytes) == 0)
             return names[i].letter;
@@ -182,7 +194,7 @@ static int long_option(struct options *o, int argc, char **argv, int *at) {
     char letter = letter_of(name, value ? (size_t)(value - name) : strlen(name));
     if (!letter)
         return complain("there is no option %s; see --help", argv[*at]);
-    if (!strchr("ucfvFmdPo", letter))
+    if (!strchr("ucfvFmdPohpU", letter))
         return value ? complain("%s takes no value", argv[*at]) : without_value(o, letter);
     if (!value && *at + 1 == argc)
         return complain("%s wants a value", argv[*at]);
@@ -191,9 +203,9 @@ static int long_option(struct options *o, int argc, char **argv, int *at) {
 
 static int short_options(struct options *o, int argc, char **argv, int *at) {
     for (const char *p = argv[*at] + 1; *p; p++) {
-        if (!strchr("ucfvFdPoAtxqaebESHlV1Xw", *p))
+        if (!strchr("ucfvFdPohpUAtxqaebESHlV1Xw", *p))
             return complain("there is no option %s; see --help", argv[*at]);
-        if (!strchr("ucfvFdPo", *p)) {
+        if (!strchr("ucfvFdPohpU", *p)) {
             without_value(o, *p);
             continue;
         }
@@ -219,6 +231,31 @@ static int parse(struct options *o, int argc, char **argv) {
     return bad;
 }
 
+/* The URL that was given, or the default with what was said of it; its database is another one if one is named. */
+static int choose_url(struct options *o) {
+    const char *url = o->conf.url, *authority = strstr(url, "://");
+    if (o->database && shell_is_url(o->database)) {
+        o->conf.url = o->database;
+        return 0;
+    }
+    if (o->host || o->port || o->user) {
+        bool socket = o->host && o->host[0] == '/';
+        const char *host = socket ? "" : o->host ? o->host : "127.0.0.1", *port = socket ? "5432" : "7432";
+        if (asprintf(&o->url, "postgres://%s@%s:%s/%s%s%s", o->user ? o->user : "meridian", host,
+                     o->port ? o->port : port, o->database ? o->database : "meridian", socket ? "?host=" : "",
+                     socket ? o->host : "") < 0)
+            return complain("out of memory");
+    } else if (o->database) {
+        authority = authority ? authority + 3 : url;
+        size_t head = (size_t)(authority - url) + strcspn(authority, "/?");
+        const char *query = strchr(url + head, '?');
+        if (asprintf(&o->url, "%.*s/%s%s", (int)head, url, o->database, query ? query : "") < 0)
+            return complain("out of memory");
+    }
+    o->conf.url = o->url ? o->url : url;
+    return 0;
+}
+
 int cmd_sql(int argc, char **argv) {
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0) {
@@ -234,18 +271,8 @@ int cmd_sql(int argc, char **argv) {
     o->conf.set = o->set;
     o->conf.pset = o->pset;
     int code = parse(o, argc, argv);
-    if (!code && o->database && shell_is_url(o->database)) {
-        o->conf.url = o->database;
-    } else if (!code && o->database) { /* the URL's database */
-        const char *authority = strstr(o->conf.url, "://");
-        authority = authority ? authority + 3 : o->conf.url;
-        size_t head = (size_t)(authority - o->conf.url) + strcspn(authority, "/?");
-        const char *query = strchr(o->conf.url + head, '?');
-        if (asprintf(&o->url, "%.*s/%s%s", (int)head, o->conf.url, o->database, query ? query : "") < 0)
-            code = complain("out of memory");
-        else
-            o->conf.url = o->url;
-    }
+    if (!code)
+        code = choose_url(o);
     if (!code && o->version)
         printf("meridian sql %s\n", meridian_version());
     else if (!code)

@@ -109,13 +109,17 @@ static void forget_orphans(struct sess *s, bool drop) {
 /* The transaction ends: its token and its way stay known. One that asked no tablet hides nothing. */
 static void forget_txn(struct sess *s) {
     enum { STAGES_MAX = 96 };
-    struct txn_stage one;
-    size_t more;
+    size_t n = 0;
+    (void)txn_stages(s->txn, NULL, 0, &n); /* how many there are */
+    n = n < STAGES_MAX ? n : STAGES_MAX;
     s->last_token = *txn_token(s->txn);
-    if (txn_stages(s->txn, &one, 1, &more) > 0) {
-        if (!s->last_stage)
-            s->last_stage = calloc(STAGES_MAX, sizeof *s->last_stage); /* without memory there is no trace */
-        s->last_stages = s->last_stage ? txn_stages(s->txn, s->last_stage, STAGES_MAX, &s->last_lost) : 0;
+    if (n > s->last_room) { /* without memory there is no trace */
+        free(s->last_stage);
+        s->last_stage = malloc(n * sizeof *s->last_stage);
+        s->last_room = s->last_stage ? n : 0;
+    }
+    if (n > 0) {
+        s->last_stages = n <= s->last_room ? txn_stages(s->txn, s->last_stage, n, &s->last_lost) : 0;
         s->last_plan_ns = s->plan_ns;
     }
     txn_free(s->txn);

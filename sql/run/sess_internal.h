@@ -154,7 +154,7 @@ struct sess {
     int64_t last_commit_ts;
     struct txn_token last_token;
     struct txn_stage *last_stage; /* where the time of the last one that used a tablet went; NULL: there was none */
-    size_t last_stages, last_lost;
+    size_t last_stages, last_room, last_lost;
     int64_t parsing_ns;            /* of the statement that is to come */
     int64_t plan_ns, last_plan_ns; /* that, and up to the beginning of the transaction */
 

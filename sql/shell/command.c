@@ -434,6 +434,7 @@ static void help(struct shell *sh) {
         "grid\n"
         "  \\errverbose            all of the last error\n"
         "  \\c [DATABASE|URL]      connect anew                \\conninfo   what this is connected to\n"
+        "  \\password [ROLE]       a new password\n"
         "  \\?  \\h [STATEMENT]      help with commands, with SQL  \\q          quit\n"
         "The statement being typed\n"
         "  \\e [FILE]  edit it     \\p  show it    \\r  forget it    \\w FILE  write it\n"
@@ -600,6 +601,8 @@ static bool simple(struct shell *sh, const char *name, const char *arg, bool *re
         return edit(sh, arg);
     if (is(name, "w", "write"))
         return write_query(sh, arg);
+    if (is(name, "password", NULL))
+        return password_command(sh, arg);
     if (is(name, "encoding", NULL))
         return encoding(sh, arg);
     if (is(name, "s", NULL))

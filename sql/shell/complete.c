@@ -89,6 +89,7 @@ static const char *const commands[] = {
     "\\l",
     "\\o",
     "\\p",
+    "\\password",
     "\\prompt",
     "\\pset",
     "\\q",

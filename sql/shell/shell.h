@@ -173,6 +173,9 @@ bool pset_toggle(struct shell *sh, const char *name, const char *arg, bool *valu
 /* crosstab.c; arg: NULL where it was not given */
 bool crosstab_command(struct shell *sh, const char *sql, char *const arg[4]);
 
+/* password.c */
+bool password_command(struct shell *sh, const char *role);
+
 /* sqlhelp.c */
 void sql_help(struct shell *sh, const char *text);
 

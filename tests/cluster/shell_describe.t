@@ -30,7 +30,7 @@ sub run {
     return scalar(<$f>) // '';
 }
 sub psql { return run($_[0], 'psql', '-X', '-h', $host, '-p', $port, '-U', 'meridian', 'meridian') }
-sub ours { return run($_[0], $Meridian::Test::Cluster::binary, 'sql', '--url', "meridian://$host:$port/meridian") }
+sub ours { return run($_[0], $Meridian::Test::Cluster::binary, 'sql', '-h', $host, '-p', $port, '-U', 'meridian', 'meridian') }
 
 unlike(psql(<<'SQL'), qr/ERROR/, 'something to describe');
 CREATE TABLE u (id int PRIMARY KEY, name varchar(20) NOT NULL UNIQUE);

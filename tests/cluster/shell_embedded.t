@@ -113,6 +113,14 @@ expect -re {60\);\r\n}
 after 500
 step "Ctrl-C cancels" "\003" {canceling statement due to user request\r\n.*meridian=# $}
 step "and it goes on" "SELECT 'ali' || 've';\r" {alive.*meridian=# $}
+step "a password" "\\password meridian\r" {Enter new password for user "meridian": $}
+step "is asked for twice" "secret\r" {Enter it again: $}
+send "secret\r"
+expect -re {(.*)meridian=# $} { set t $expect_out(1,string) } timeout { bad "the second one" }
+is "and not shown" [expr {![string match *secret* $t] && ![string match *ERROR* $t]}]
+step "two that differ" "\\password\r" {Enter new password for user "meridian": $}
+step "are refused" "one\r" {again: $}
+step "with a word" "two\r" {Passwords didn't match.*meridian=# $}
 send "\004"
 expect eof { ok "Ctrl-D ends it" } timeout { bad "Ctrl-D ends it" }
 is "with 0" [expr {[lindex [wait] 3] == 0}]
