@@ -8,7 +8,8 @@
 
 #include "txn/client_internal.h"
 
-static const int64_t GAP_NS = 10000000000, GAP_PAUSE_NS = 20000000, AWAY_NS = 5000000000;
+static const int64_t GAP_NS = 10000000000, GAP_PAUSE_NS = 20000000, AWAY_NS = 5000000000, WAY_UNKNOWN_NS = 10000000000,
+                     CLEARLY_NS = 2000000;
 enum { AWAY_DOUBLINGS = 3 };
 
 /* ---- routes ---------------------------------------------------------------------------------------------------------- */
@@ -86,17 +87,25 @@ enum rc route_find(struct txn_client *c, struct key k, uint32_t turn, int64_t de
     return fill(a, d.id, d.generation, d.start, d.end, &d.config, store, ret, err);
 }
 
-static int distance(struct txn_client *c, px_store store) {
+/* In the same region by what they share; elsewhere by how long what they send takes, as far as that is known. */
+static int64_t distance(struct txn_client *c, px_store store) {
+    enum { OWN, NODE, ZONE, REGION, ELSEWHERE };
     const struct node_conf *me = node_conf(c->store->node);
     struct store_addr at = px_store_addr(store);
     const Node__Node *n = directory_node(c->store->directory, at.node);
     if (store == client_self(c))
-        return 0;
+        return OWN;
     if (at.node == node_number(c->store->node))
-        return 1;
-    if (!n || !me->region || strcmp(n->region, me->region) != 0)
-        return 4;
-    return me->zone && strcmp(n->zone, me->zone) == 0 ? 2 : 3;
+        return NODE;
+    if (n && me->region && strcmp(n->region, me->region) == 0)
+        return me->zone && strcmp(n->zone, me->zone) == 0 ? ZONE : REGION;
+    int64_t way = n ? node_way_ns(c->store, at.node) : 0;
+    return ELSEWHERE + (way ? way : WAY_UNKNOWN_NS);
+}
+
+/* The leader knows everything: another one elsewhere must be clearly nearer. */
+static int64_t clearly(int64_t distance) {
+    return distance + distance / 8 + (distance > CLEARLY_NS ? CLEARLY_NS : 0);
 }
 
 static struct away *away_of(struct txn_client *c, px_store store) {
@@ -133,12 +142,12 @@ bool route_doubtful(const struct txn_client *c, px_store store) {
 
 px_store route_nearest(struct txn_client *c, const struct route *r) {
     px_store best = r->here ? client_self(c) : r->store;
-    int best_distance = distance(c, best);
+    int64_t best_distance = distance(c, best);
     int64_t now = env_now_ns(c->env);
     for (uint32_t i = 0; i < r->config.count; i++) {
         const struct px_member *m = &r->config.member[i];
         const struct away *a = away_of(c, m->store);
-        int d = m->flags & PX_WITNESS || (a && now < a->until) ? 9 : distance(c, m->store);
+        int64_t d = m->flags & PX_WITNESS || (a && now < a->until) ? INT64_MAX : clearly(distance(c, m->store));
         if (d < best_distance) {
             best = m->store;
             best_distance = d;

@@ -106,6 +106,9 @@ enum rc node_placement_set(struct node_store *s, const Node__Placement *p, int64
 enum rc node_place_group(struct node_store *s, uint64_t group, const char *placement, int64_t deadline,
                          struct err *err) WAITS MUST_CHECK;
 
+/* How long what that node sends takes to come here; 0: not known. As good as the clocks, a few milliseconds. */
+int64_t node_way_ns(struct node_store *s, uint32_t node);
+
 /* For a program that asks nodes and is none: the messages of directory.h. */
 enum rc node_client_register(struct rpc *rpc, struct err *err) MUST_CHECK;
 

@@ -89,6 +89,8 @@ void node_clocks_done(struct store_run *s);
 void node_clocks_heard(void *ctx, uint32_t node, int64_t earliest, int64_t latest);
 const char *node_clocks_unfit(void *ctx);
 bool node_clocks_contradicts(void *ctx, px_store store);
+/* Asks one of the nodes of whom it is not known how far they are. */
+void node_ways_learn(struct store_run *s);
 
 /* node_serve.c */
 enum rc node_register(struct store_run *s, struct err *err);

@@ -449,6 +449,7 @@ static void refresh(struct repair *r) {
     arena_init(&a, ARENA_BYTES_MAX);
     enum rc rc = directory_ask(s->pub.directory, &ask, &a, reactor_deadline(s->pub.reactor, PUT_NS), &answer, NULL);
     arena_done(&a);
+    node_ways_learn(s);
     if (!rc && s->pub.number == 0)
         peers_write(s->pub.reactor, s->pub.node->conf->dir, s->pub.directory, &s->pub.node->peers_written);
 }

@@ -7,6 +7,7 @@
  *                   takes its place after half a minute, and who was away is no member any more when it comes back
  *     lagging       it is cut off from the voters: its region's other node reads from the leader, the right rows
  *     no majority   a leader with it and without the other voters commits nothing
+ *     elsewhere     a table whose placement wants none: the nearest voter is asked, not the leader, who is further away
  *     placements    none, in a named region, and the system's own tablet, which has none
  */
 #include <stdio.h>
@@ -18,14 +19,14 @@
 #include "tests/lib/tap.h"
 #include "tests/lib/txnworld.h"
 
-enum { NODES = 5, FAR = 4 /* and above: the nodes of the fourth region */, MS = 1000000, KEYS = 8, ACKS_MAX = 8192 };
+enum { NODES = 5, FAR = 4 /* and above: the nodes of the fourth region */, MS = 1000000, KEYS = 8, ACKS_MAX = 32768 };
 static const int64_t SECOND = 1000000000, LINE_NS = 40000000;
 static const char *const regions[] = {"", "us", "eu", "ap", "sa", "sa"};
 
 struct what {
     bool write, read;
     int64_t written, reads, wrong, late; /* late: it took more than a trip */
-    int64_t write_ns;                    /* all together */
+    int64_t read_ns, write_ns;           /* all together */
     struct ack {
         int64_t key, value, ts;
     } ack[ACKS_MAX];
@@ -90,6 +91,7 @@ static void read_one(struct txnworld_node *n, struct txn_client *c, struct react
     if (rc)
         return;
     x->reads++;
+    x->read_ns += sim_now(w->sim) - began;
     x->late += sim_now(w->sim) - began > LINE_NS;
     x->wrong += is_old(x, slot * 2, value, ts);
 }
@@ -187,6 +189,8 @@ static enum rc place(struct txnworld *w, bool table, bool none, char **reads, si
     x.p.name = (char *)(uintptr_t)(table ? "reads" : "default");
     x.p.region = voters;
     x.p.n_region = ARRAY_LEN(voters);
+    x.p.leader = voters;
+    x.p.n_leader = 1;
     x.p.no_read = none;
     x.p.read = reads;
     x.p.n_read = n;
@@ -204,6 +208,7 @@ static struct txnworld *begin(struct what *x, uint64_t seed) {
         for (int k = 1; k <= NODES; k++)
             if (i != k)
                 *sim_link(w->n[i].sim, w->n[k].sim) = (i >= FAR) == (k >= FAR) ? near : far;
+    sim_chance_off(w->sim); /* what goes wrong is what the test does */
     txnworld_ready(w);
     char *sa[] = {(char *)(uintptr_t) "sa"};
     w->go = true;
@@ -217,7 +222,7 @@ static unsigned far_bits(struct txnworld *w) {
 
 static void reset(struct what *x) {
     x->reads = x->wrong = x->late = x->written = 0;
-    x->write_ns = 0;
+    x->read_ns = x->write_ns = 0;
 }
 
 /* ---- tests ------------------------------------------------------------------------------------------------------------------ */
@@ -357,6 +362,34 @@ static unsigned table_readers(struct txnworld *w) {
     return set;
 }
 
+/* Twice as far to the leader's region, and two thirds as far to another one. */
+static void elsewhere_the_nearest_is_asked(void) {
+    static struct what x;
+    x = (struct what){.write = true};
+    struct txnworld *w = begin(&x, 6);
+    OK(wait_readers(w, far_bits(w), ~far_bits(w), 30 * SECOND));
+    EQ_INT(place(w, true, true, NULL, 0), RC_OK);
+    for (int far = FAR; far <= NODES; far++) {
+        for (int k = 0; k < 2; k++) {
+            int i = k ? 3 : 1; /* us leads, ap is near */
+            int64_t way = k ? LINE_NS / 3 : LINE_NS;
+            sim_link(w->n[far].sim, w->n[i].sim)->latency_ns = sim_link(w->n[i].sim, w->n[far].sim)->latency_ns = way;
+        }
+    }
+    run_for(w, 15 * SECOND);
+    EQ_INT(table_readers(w), 0);
+    x.read = true;
+    run_for(w, 2 * SECOND);
+    reset(&x);
+    run_for(w, 10 * SECOND);
+    tap_note("%lld reads, %.1f ms each; %.1f ms to the nearest and back, %.1f ms to the leader", (long long)x.reads,
+             (double)x.read_ns / 1e6 / (double)x.reads, (double)LINE_NS * 2 / 3 / 1e6, (double)LINE_NS * 2 / 1e6);
+    OKF(x.reads > 100 && x.wrong == 0, "%lld reads, %lld wrong", (long long)x.reads, (long long)x.wrong);
+    OK(x.read_ns / x.reads < LINE_NS);
+    OKF(!w->broken[0], "%s", w->broken);
+    txnworld_free(w);
+}
+
 static void as_the_placement_says(void) {
     static struct what x;
     x = (struct what){.write = true};
@@ -382,6 +415,7 @@ int main(void) {
     RUN(one_that_is_silent_costs_nothing);
     RUN(one_that_lags_is_passed_over);
     RUN(with_one_there_is_no_majority);
+    RUN(elsewhere_the_nearest_is_asked);
     RUN(as_the_placement_says);
     return tap_done();
 }
