@@ -15,7 +15,7 @@
 #include "shard/runtime/ttwait.h"
 
 /* BACK_NS: a leader's floor may be a lease ahead. */
-static const int64_t STOP_NS = 5000000000, BACK_NS = 10000000000, BACK_LOOK_NS = 500000000;
+static const int64_t STOP_NS = 5000000000, BACK_NS = 10000000000, BACK_LOOK_NS = 500000000, LONE_CLOCK_NS = 2000000000;
 
 /* ---- states --------------------------------------------------------------------------------------------------------- */
 
@@ -54,7 +54,7 @@ void node_failed(struct node *n, enum rc rc, const struct err *err) {
 static void on_dead(void *ctx, enum rc rc, const char *why) {
     struct store_run *s = ctx;
     struct err err;
-    err_set(&err, rc == RC_NOSPACE ? rc : RC_IO, "store %u: its log is lost: %s", s->pub.number, why);
+    err_set(&err, rc == RC_NOSPACE ? rc : RC_IO, "store %u: %s", s->pub.number, why);
     node_failed(s->pub.node, err.rc, &err);
 }
 
@@ -82,6 +82,19 @@ static enum rc wait_past(struct store_run *s, int64_t high, struct err *err) {
     }
 }
 
+/* A node of a cluster waits for its sources as long as it takes; whoever opens a database in his process wants to hear of it. */
+static enum rc wait_clock(struct store_run *s, struct err *err) {
+    struct reactor *r = s->pub.reactor;
+    struct tt_status st;
+    if (s->pub.node->conf->rpc_addr)
+        return tt_wait_synced(r, &s->pub.clock, DEADLINE_NONE);
+    enum rc rc = tt_wait_synced(r, &s->pub.clock, reactor_deadline(r, LONE_CLOCK_NS));
+    if (rc != RC_UNSYNCED)
+        return rc;
+    tt_status(&s->pub.clock, &st);
+    return err_set(err, rc, "there is no clock: %s", st.info.source_count ? st.info.sources[0].detail : st.reason);
+}
+
 static enum rc store_open(struct store_run *s, struct err *err) {
     struct node *n = s->pub.node;
     const struct node_upper *up = n->conf->upper;
@@ -95,7 +108,7 @@ static enum rc store_open(struct store_run *s, struct err *err) {
     else if (rc == RC_EXISTS)
         rc = RC_OK;
     if (!rc)
-        rc = tt_wait_synced(s->pub.reactor, &s->pub.clock, DEADLINE_NONE);
+        rc = wait_clock(s, err);
     if (!rc)
         rc = vfs_new(s->pub.env, &s->pub.vfs);
     if (!rc)
@@ -117,6 +130,7 @@ static enum rc store_open(struct store_run *s, struct err *err) {
                                 .contradicts = node_clocks_contradicts,
                                 .ctx = s};
     conf.replicas.starts = n->id.starts;
+    conf.replicas.alone = !n->conf->rpc_addr;
     if (!rc)
         rc = tablets_open(s->pub.reactor, &conf, &s->pub.tablets, &damage, err);
     if (rc == RC_CORRUPT && damage.segment[0])
@@ -405,12 +419,17 @@ static enum rc node_boot(struct env *const *stores, uint16_t count, void *arg, v
         rc = rpc_link(n->rpc, count);
     if (!rc)
         rc = fiber_spawn(n->store[0].pub.reactor, &n->store[0].fibers, FIBER_LARGE, "node", node_main, n);
+    if (rc && err && err->rc != rc)
+        err_set(err, rc, "%s", rc_text(rc));
     if (rc) {
         for (uint16_t i = 0; n->store && i < count; i++) {
             if (n->store[i].pub.rpc)
                 rpc_stop(n->store[i].pub.rpc);
             if (n->store[i].pub.reactor)
                 reactor_stop(n->store[i].pub.reactor);
+            while (n->store[i].pub.reactor &&
+                   !reactor_idle(n->store[i].pub.reactor)) /* no loop runs yet; they wait for nothing */
+                (void)stores[i]->on_turn(stores[i]->turn_ctx);
         }
         node_done(n);
         return rc;

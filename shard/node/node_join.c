@@ -137,7 +137,7 @@ static enum rc make_tables(struct node *n, struct err *err) {
                         : tablet_propose(s->tablets, SYSTEM_TABLET, b.data, b.len, 0, NULL,
                                          reactor_deadline(s->reactor, WRITE_NS), &ts, err);
         buf_done(&b);
-        if (rc)
+        if (rc && rc != RC_EXISTS) /* made before a crash cut the making short */
             return rc;
     }
     return RC_OK;
@@ -240,6 +240,10 @@ enum rc node_bootstrap(struct node *n, struct err *err) {
     if (!rc)
         rc = first_rows(n, bytes, config_bytes, &border, err);
     buf_done(&border);
+    if (!rc) { /* it is over before anybody is let in: those rows are never written again over newer ones */
+        peers_write(s->reactor, n->conf->dir, s->directory, &n->peers_written);
+        rc = n->peers_written ? RC_OK : err_set(err, RC_IO, "%s/peers could not be written", n->conf->dir);
+    }
     return rc ? err_wrap(err, "making the cluster") : RC_OK;
 }
 

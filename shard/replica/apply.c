@@ -290,6 +290,13 @@ static void worker(void *arg) {
         if (rc)
             break;
     }
+    for (struct ilist *n; !run && (n = ilist_pop_front(&rs->apply_queue));) { /* out of memory: the timer comes back */
+        struct replica *r = ilist_entry(n, struct replica, apply_link);
+        r->retry_ns = reactor_now(rs->reactor) + BACKOFF_NS;
+        replica_set_timer(r);
+    }
+    if (!run)
+        replicas_set_timer(rs);
     free(run);
     rs->workers--;
 }

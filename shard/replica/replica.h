@@ -119,9 +119,11 @@ struct replicas_conf {
 
     /* 0 = the default in parentheses */
     int64_t lease_ns, renew_ns, sole_lease_ns; /* see support.h */
-    int64_t stall_ns;                          /* a sync or a turn that takes longer stops support, P-13 (lease / 3) */
-    struct px_limits limits;                   /* of each group */
-    struct wal_conf wal;                       /* store is filled in */
+    bool
+        alone; /* no other store can ever lead what is here: a state machine that does not get on ends the store (on_dead) */
+    int64_t stall_ns;        /* a sync or a turn that takes longer stops support, P-13 (lease / 3) */
+    struct px_limits limits; /* of each group */
+    struct wal_conf wal;     /* store is filled in */
     /* How often the store was started, as far as is known elsewhere: the incarnation is at least that. Needed where the log was
      * lost, and with it the count (P-1). */
     uint64_t starts;
@@ -165,6 +167,8 @@ enum rc replicas_start(struct replicas *rs, struct err *err) WAITS MUST_CHECK;
 void replicas_stop(struct replicas *rs, int64_t deadline) WAITS;
 /* At once, as a crash would: for an end without replicas_stop. Cancels the fibers inside. */
 void replicas_kill(struct replicas *rs);
+/* The same, and waits until nothing of it runs any more. */
+void replicas_end(struct replicas *rs) WAITS;
 /* Nothing of it runs any more: after stop or kill, some turns later. */
 bool replicas_idle(const struct replicas *rs);
 /* Needs replicas_idle, and rpc_stop and rpc_idle of conf->rpc: its handlers work on rs. NULL is fine. Frees the replicas too. */

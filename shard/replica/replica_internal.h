@@ -90,6 +90,8 @@ struct replica {
     px_slot told;               /* the core believes them to hold; above state.applied after a reload */
     px_slot checkpointed, truncated;
     int64_t lead_since_ns;  /* while leading */
+    px_slot seen_applied;   /* at the last look of the watchdog; */
+    int still;              /* so many looks without progress */
     int64_t apply_since_ns; /* the run under way began; 0 = none: for the watchdog */
     struct ilist dirty_link, stuck_link, apply_link;
     struct timer timer;

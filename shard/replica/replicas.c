@@ -242,11 +242,7 @@ enum rc replicas_open(const struct replicas_conf *conf, struct replicas **ret, s
     if (!rc)
         rc = rpc_register(rs->rpc, &replicas_snapshot_service, rs);
     if (rc) {
-        replicas_kill(rs);
-        fiber_shield_begin(rs->reactor);
-        while (!replicas_idle(rs))
-            IGNORE(fiber_yield(rs->reactor));
-        fiber_shield_end(rs->reactor);
+        replicas_end(rs);
         replicas_free(rs);
         return rc;
     }
@@ -401,6 +397,14 @@ void replicas_kill(struct replicas *rs) {
         wal_close(rs->wal, on_wal_closed, rs);
     else
         rs->wal_closed = true;
+}
+
+void replicas_end(struct replicas *rs) {
+    replicas_kill(rs);
+    fiber_shield_begin(rs->reactor);
+    while (!replicas_idle(rs)) /* writes of the log are under way */
+        IGNORE(fiber_yield(rs->reactor));
+    fiber_shield_end(rs->reactor);
 }
 
 bool replicas_idle(const struct replicas *rs) {

@@ -7,6 +7,8 @@
  */
 #include "shard/replica/replica_internal.h"
 
+enum { STILL_LOOKS = 6 };
+
 static void on_send(void *ctx, const struct support_msg *m) {
     struct replicas *rs = ctx;
     struct outbox *o = outbox_for(rs, m->to);
@@ -35,10 +37,27 @@ struct support_out support_driver_out(struct replicas *rs) {
     return (struct support_out){on_send, on_changed, rs};
 }
 
+/* A store that is alone: what is proposed does not get applied, look after look, though neither the log's disk nor a timestamp is
+ * waited for. Nobody could take over: whoever waits is to hear of it. Looks are counted instead of time: a process that was stopped
+ * has not failed. */
+static bool stands_still(struct replica *r) {
+    struct replicas *rs = r->rs;
+    struct px_status st;
+    px_status(r->g, &st);
+    bool behind = st.last > r->state.applied && r->gate_ns == INT64_MAX && wal_stalled_ns(rs->wal) == 0;
+    r->still = behind && r->seen_applied == r->state.applied ? r->still + 1 : 0;
+    r->seen_applied = r->state.applied;
+    return r->still > STILL_LOOKS;
+}
+
 /* N-14: led from here, and what is chosen does not get applied. */
 static void resign_stuck_groups(struct replicas *rs, int64_t now) {
     map_for_each(n, &rs->groups) {
         struct replica *r = container_of(n, struct replica, node);
+        if (rs->conf.alone && rs->wal && !rs->dead && stands_still(r)) {
+            replicas_die(rs, RC_IO, "what is committed cannot be applied: no memory, or the disk is full or fails");
+            return;
+        }
         if (r->leading && r->apply_since_ns && now - r->apply_since_ns > rs->conf.lease_ns) {
             env_probe(rs->env, "replica: resigned a group whose state machine hangs");
             replica_resign(r, "its state machine does not get on");

@@ -22,6 +22,8 @@
 
 enum { JOB_STACK_BYTES = 64 << 20, UNPOLLED_MAX = 8 };
 
+enum go { GO_WAIT, GO_YES, GO_NO };
+
 struct process {
     uint16_t stores;
     int diag_fd;
@@ -30,6 +32,9 @@ struct process {
     struct env_real *envs;
     struct env **siblings;
     pthread_t *threads;
+    pthread_mutex_t mutex; /* of go: what the stores' threads wait for */
+    pthread_cond_t cond;
+    enum go go;
     bool running;
 };
 
@@ -82,17 +87,21 @@ static int thread_start(pthread_t *thread, size_t stack_bytes, const char *name,
 
 void lane_submit(struct lane *l, struct env_post *p) {
     p->next = NULL;
+    CHECK(l->started);
     pthread_mutex_lock(&l->mutex);
     bool idle = !l->first;
     *l->last = p;
     l->last = &p->next;
-    bool start = !l->started;
-    l->started = true;
     pthread_mutex_unlock(&l->mutex);
-    if (start) /* no thread is the end of this process: nothing can be made durable */
-        CHECK(thread_start(&l->thread, l->stack_bytes, l->name, lane_main, l) == 0);
-    else if (idle)
+    if (idle)
         pthread_cond_signal(&l->cond);
+}
+
+/* 0 or an errno. */
+static int lane_start(struct lane *l) {
+    int e = l->started ? 0 : thread_start(&l->thread, l->stack_bytes, l->name, lane_main, l);
+    l->started |= e == 0;
+    return e;
 }
 
 void lane_done(struct lane *l) {
@@ -309,6 +318,8 @@ enum rc process_new(const struct process_conf *conf, struct process **ret, struc
     enum rc rc = RC_OK;
     if (!p)
         return err_set(err, RC_NOMEM, "out of memory");
+    pthread_mutex_init(&p->mutex, NULL);
+    pthread_cond_init(&p->cond, NULL);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     p->stores = conf->stores ? conf->stores : (uint16_t)(cores < 1 ? 1 : cores > 256 ? 256 : cores);
     p->diag_fd = conf->diag_fd ? conf->diag_fd : STDERR_FILENO;
@@ -335,32 +346,69 @@ uint16_t process_stores(const struct process *p) {
     return p->stores;
 }
 
+/* All threads are there before the program begins: none can be missing later. */
+static enum rc helpers_start(struct process *p, struct err *err) {
+    int e = 0;
+    for (uint16_t i = 0; i < p->stores && !e; i++) {
+        struct env_real *env = &p->envs[i];
+        for (int lane = 0; lane < ENV_LANES && !e; lane++)
+            e = lane_start(&env->lanes[lane]);
+        e = e ? e : lane_start(&env->jobs);
+    }
+    return e ? err_set(err, RC_LIMIT, "a thread could not be started: %s", strerror(e)) : RC_OK;
+}
+
+/* Whether a store's thread begins with its work. */
+static bool wait_go(struct process *p) {
+    pthread_mutex_lock(&p->mutex);
+    while (p->go == GO_WAIT)
+        pthread_cond_wait(&p->cond, &p->mutex);
+    bool go = p->go == GO_YES;
+    pthread_mutex_unlock(&p->mutex);
+    return go;
+}
+
+static void set_go(struct process *p, enum go go) {
+    pthread_mutex_lock(&p->mutex);
+    p->go = go;
+    pthread_mutex_unlock(&p->mutex);
+    pthread_cond_broadcast(&p->cond);
+}
+
 static void *store_main(void *arg) {
-    loop(arg);
+    struct env_real *e = arg;
+    if (wait_go(e->process))
+        loop(e);
     return NULL;
 }
 
 enum rc process_start(struct process *p, const struct program *program, void *arg, struct err *err) {
     CHECK(!p->running);
     p->program = program;
-    enum rc rc = program->boot(p->siblings, p->stores, arg, &p->state, err);
-    if (rc)
-        return rc;
-    p->running = true;
-    for (uint16_t i = 0; i < p->stores; i++) {
+    enum rc rc = helpers_start(p, err);
+    uint16_t started = 0;
+    for (p->go = GO_WAIT; started < p->stores && !rc; started = (uint16_t)(started + (rc == RC_OK))) {
         char name[16];
-        snprintf(name, sizeof name, "store-%u", i);
-        int e = thread_start(&p->threads[i], 0, name, store_main, &p->envs[i]);
-        /* Stores that already run cannot be taken back in good order from here. */
-        CHECKF(e == 0, "store %u: %s", i, strerror(e));
+        snprintf(name, sizeof name, "store-%u", started);
+        int e = thread_start(&p->threads[started], 0, name, store_main, &p->envs[started]);
+        if (e)
+            rc = err_set(err, RC_LIMIT, "the thread of store %u could not be started: %s", started, strerror(e));
     }
-    return RC_OK;
+    if (!rc)
+        rc = program->boot(p->siblings, p->stores, arg, &p->state, err);
+    p->running = rc == RC_OK;
+    set_go(p, rc ? GO_NO : GO_YES);
+    for (uint16_t i = 0; i < started && rc; i++)
+        pthread_join(p->threads[i], NULL);
+    return rc;
 }
 
 enum rc process_run(struct process *p, const struct program *program, void *arg, struct err *err) {
     CHECK(!p->running && p->stores == 1);
     p->program = program;
-    enum rc rc = program->boot(p->siblings, p->stores, arg, &p->state, err);
+    enum rc rc = helpers_start(p, err);
+    if (!rc)
+        rc = program->boot(p->siblings, p->stores, arg, &p->state, err);
     if (rc)
         return rc;
     loop(&p->envs[0]);
@@ -397,6 +445,8 @@ void process_free(struct process *p) {
     process_join(p);
     for (uint16_t i = 0; p->envs && i < p->stores; i++)
         env_real_done(&p->envs[i]);
+    pthread_mutex_destroy(&p->mutex);
+    pthread_cond_destroy(&p->cond);
     free(p->envs);
     free(p->siblings);
     free(p->threads);

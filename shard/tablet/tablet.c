@@ -564,7 +564,7 @@ enum rc tablets_open(struct reactor *r, const struct tablets_conf *conf, struct 
         rc = open_all(ts, err);
     if (rc) {
         if (ts->rs)
-            replicas_kill(ts->rs);
+            replicas_end(ts->rs);
         map_for_each(it, &ts->map)
             tablet_free(container_of(it, struct tablet, node));
         replicas_free(ts->rs);

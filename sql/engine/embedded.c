@@ -33,6 +33,8 @@ int embedded_error(struct embedded *e, const struct err *from, struct api_error 
         return api_error_set(err, MERIDIAN_NOMEM, "53200", "%s", err_message(from));
     api_error_by_state(err, err_sqlstate(from));
     api_error_field(err, MERIDIAN_FIELD_SEVERITY, "ERROR");
+    if (strcmp(err_sqlstate(from), "57P02") == 0)
+        err->retry = MERIDIAN_RETRY_NO; /* not before it was opened again */
     api_error_field(err, MERIDIAN_FIELD_MESSAGE,
                     from->rc == RC_CANCELLED ? "canceling statement due to user request" : err_message(from));
     api_error_field(err, MERIDIAN_FIELD_DETAIL, from->detail[0] ? from->detail : NULL);
@@ -51,12 +53,33 @@ static void tell(struct embedded *e, enum job_state job) {
     (void)eventfd_write(e->wake, 1); /* it cannot be full */
 }
 
+/* The node can do nothing any more. What ran when that happened may be committed all the same: its record may be in the log that
+ * could not be made sure of. */
+static void broken(struct embedded *e, bool ran) {
+    const struct err *why = instance_broken(e->inst);
+    e->lost = true;
+    e->rc = err_set(&e->err, RC_IO, "the database in this process has stopped: %.200s", err_message(why));
+    err_state(&e->err, ran ? "40003" : "57P02");
+    err_hint(&e->err, "%s",
+             ran ? "Close it and open it again; what was under way may have happened, its commit token tells."
+                 : "Close it and open it again.");
+}
+
 static void run(void *arg) {
     struct embedded *e = arg;
-    e->fiber = fiber_self(instance_reactor(e->inst));
+    struct reactor *r = instance_reactor(e->inst);
+    bool was_broken = instance_broken(e->inst) != NULL;
+    e->fiber = fiber_self(r);
     e->cancel_wanted = false;
-    e->work(e);
+    ilist_push_back(instance_calls(e->inst), &e->link);
+    if (was_broken)
+        fiber_cancel(e->fiber); /* it waits for nothing */
+    if (!was_broken || e->ends)
+        e->work(e);
+    ilist_del(&e->link);
     e->fiber = NULL;
+    if (was_broken ? !e->ends : e->rc && instance_broken(e->inst))
+        broken(e, !was_broken);
     if (e->sess)
         e->state = sess_engine_ops.state(e->sess);
     if (e->rc && e->err.rc != e->rc)
@@ -78,13 +101,17 @@ static void on_resume(struct env_post *p) {
     waitq_wake_one(&e->resumed, e->cancel_wanted ? RC_CANCELLED : RC_OK); /* nobody: it was cancelled just now */
 }
 
-static void on_cancel(struct env_post *p) {
-    struct embedded *e = container_of(p, struct embedded, cancel_post);
-    atomic_store(&e->cancel_posted, false);
+void embedded_give_up(struct embedded *e) {
     if (e->fiber && atomic_load(&e->job) == JOB_PAUSED)
         e->cancel_wanted = true; /* when it goes on: the caller may be looking at its memory */
     else if (e->fiber)
         fiber_cancel(e->fiber);
+}
+
+static void on_cancel(struct env_post *p) {
+    struct embedded *e = container_of(p, struct embedded, cancel_post);
+    atomic_store(&e->cancel_posted, false);
+    embedded_give_up(e);
 }
 
 static int cancel(struct engine *engine) {
@@ -119,15 +146,25 @@ static enum rc wait_for(struct embedded *e) {
     return e->rc;
 }
 
-enum rc embedded_call(struct embedded *e, void (*work)(struct embedded *e)) {
+static enum rc call(struct embedded *e, void (*work)(struct embedded *e), bool ends) {
     CHECK(atomic_load(&e->job) == JOB_DONE);
     e->work = work;
+    e->ends = ends;
+    e->lost = false;
     e->rc = RC_OK;
     err_clear(&e->err);
     atomic_store(&e->job, JOB_RUNNING);
     e->post.fn = on_start;
     env_post(instance_env(e->inst), &e->post);
     return wait_for(e);
+}
+
+enum rc embedded_call(struct embedded *e, void (*work)(struct embedded *e)) {
+    return call(e, work, false);
+}
+
+enum rc embedded_call_end(struct embedded *e, void (*work)(struct embedded *e)) {
+    return call(e, work, true);
 }
 
 bool embedded_paused(const struct embedded *e) {
@@ -277,6 +314,7 @@ static int connection_new(struct instance *inst, const struct engine_host *host,
         e->inst = inst;
         e->state = SESS_IDLE;
         waitq_init(&e->resumed);
+        ilist_init(&e->link);
         e->wake = eventfd(0, EFD_CLOEXEC);
         if (e->wake >= 0)
             code = embedded_call(e, work_open) ? embedded_error(e, &e->err, err) : MERIDIAN_OK;
@@ -310,8 +348,8 @@ static int clone_(struct engine *engine, const struct engine_host *host, struct 
 
 static void close_(struct engine *engine) {
     struct embedded *e = embedded_of(engine);
-    (void)embedded_call(e, work_close);    /* it cannot fail */
-    while (atomic_load(&e->cancel_posted)) /* another thread's, still on its way */
+    (void)embedded_call_end(e, work_close); /* it cannot fail */
+    while (atomic_load(&e->cancel_posted))  /* another thread's, still on its way */
         (void)poll(NULL, 0, CANCEL_SETTLES_MS);
     instance_unref(e->inst);
     release(e);
@@ -320,7 +358,7 @@ static void close_(struct engine *engine) {
 static int reset(struct engine *engine, struct api_error *err) {
     struct embedded *e = embedded_of(engine);
     e->active = NULL;
-    (void)embedded_call(e, work_close);
+    (void)embedded_call_end(e, work_close);
     return embedded_call(e, work_open) ? embedded_error(e, &e->err, err) : MERIDIAN_OK;
 }
 

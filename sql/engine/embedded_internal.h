@@ -27,6 +27,10 @@ void instance_unref(struct instance *inst); /* the last one closes the node */
 struct env *instance_env(const struct instance *inst);
 struct reactor *instance_reactor(const struct instance *inst);
 struct sess_engine *instance_engine(const struct instance *inst);
+/* Why the node cannot go on (its log is lost, ...); NULL: it can. The node's thread only. */
+const struct err *instance_broken(const struct instance *inst);
+/* Calls that run, by embedded.link: cancelled when the node breaks. The node's thread only. */
+struct ilist *instance_calls(struct instance *inst);
 
 /* ---- a connection ---------------------------------------------------------------------------------------------------------- */
 
@@ -59,6 +63,9 @@ struct embedded {
     struct env_post post, cancel_post;
     struct fiber *fiber; /* the node's thread only */
     bool cancel_wanted;  /* likewise: of a paused call */
+    struct ilist link;   /* likewise: of instance_calls */
+    bool ends;           /* the call gives something back: it is done on a broken node, too */
+    bool lost;           /* the node broke before or while the call ran: err says so */
     struct waitq resumed;
     enum rc rc;
     struct err err;
@@ -75,6 +82,10 @@ static inline struct embedded *embedded_of(struct engine *e) {
 
 /* Runs e->work = work on a fiber; returns e->rc (of a paused call RC_OK). */
 enum rc embedded_call(struct embedded *e, void (*work)(struct embedded *e));
+/* The same for what gives back: also where the node is broken. */
+enum rc embedded_call_end(struct embedded *e, void (*work)(struct embedded *e));
+/* On the node's thread: e's call is to be given up. */
+void embedded_give_up(struct embedded *e);
 /* Lets a paused call go on, until it is done or paused again. */
 enum rc embedded_resume(struct embedded *e);
 bool embedded_paused(const struct embedded *e);

@@ -31,7 +31,9 @@ struct instance {
     struct process *process;
     struct node *node;
     struct env_post stop_post;
-    struct err err; /* FAILED */
+    struct err err; /* FAILED, or broken */
+    bool broken;    /* READY, and cannot go on; this and calls: the node's thread only */
+    struct ilist calls;
 };
 
 static void set_state(struct instance *inst, int state) {
@@ -49,13 +51,16 @@ static void on_ready(void *ctx, struct node *n) {
 static void on_failed(void *ctx, struct node *n, enum rc rc, const struct err *err) {
     struct instance *inst = ctx;
     (void)n;
-    if (atomic_load(&inst->state) != OPENING)
+    if (inst->broken)
         return;
     if (err)
         inst->err = *err;
     else
         err_set(&inst->err, rc, "%s", rc_text(rc));
-    set_state(inst, FAILED);
+    inst->broken = true;
+    set_state(inst, FAILED);         /* if it is still opening */
+    ilist_for_each(it, &inst->calls) /* what they wait for may never come */
+        embedded_give_up(ilist_entry(it, struct embedded, link));
 }
 
 static void on_stopped(void *ctx) {
@@ -112,6 +117,7 @@ int instance_open(const char *dir, const struct engine_host *host, struct instan
         return api_error_set(err, MERIDIAN_NOMEM, "53200", "out of memory");
     }
     atomic_store(&inst->refs, 1);
+    ilist_init(&inst->calls);
     if (start(inst, &why) != RC_OK) {
         instance_free(inst);
         return embedded_error(NULL, &why, err);
@@ -153,4 +159,12 @@ struct reactor *instance_reactor(const struct instance *inst) {
 
 struct sess_engine *instance_engine(const struct instance *inst) {
     return sql_server_engine(node_store(inst->node, 0));
+}
+
+const struct err *instance_broken(const struct instance *inst) {
+    return inst->broken ? &inst->err : NULL;
+}
+
+struct ilist *instance_calls(struct instance *inst) {
+    return &inst->calls;
 }

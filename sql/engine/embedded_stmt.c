@@ -267,8 +267,9 @@ static void call(struct embedded_stmt *st, void (*work)(struct embedded *e)) {
     struct embedded *e = st->e;
     e->running = st;
     err_clear(&st->err);
-    enum rc rc = embedded_call(e, work);
-    if (rc && st->err.rc != rc)
+    bool ends = work == work_drop || work == work_free;
+    enum rc rc = ends ? embedded_call_end(e, work) : embedded_call(e, work);
+    if (rc && (e->lost || st->err.rc != rc))
         st->err = e->err;
     st->failed = rc != RC_OK;
     e->active = unfinished(st) ? st : e->active == st ? NULL : e->active;
@@ -447,7 +448,7 @@ static void leave_copy(struct embedded_stmt *st) {
         enum rc rc = embedded_resume(e);
         if (rc && !st->failed) {
             st->failed = true;
-            if (st->err.rc != rc)
+            if (e->lost || st->err.rc != rc)
                 st->err = e->err;
         }
     }
@@ -511,7 +512,7 @@ static void go_on(struct embedded_stmt *st) {
     enum rc rc = embedded_resume(e);
     if (rc) {
         st->failed = true;
-        if (st->err.rc != rc)
+        if (e->lost || st->err.rc != rc)
             st->err = e->err;
     }
     e->active = unfinished(st) ? st : NULL;

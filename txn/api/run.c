@@ -67,6 +67,8 @@ static int find_out(meridian *db, const char *token) {
         if (code == MERIDIAN_OK && strcmp(text, "expired") == 0)
             break;
         if (code == MERIDIAN_UNSUPPORTED || code == MERIDIAN_CANCELLED ||
+            (code == MERIDIAN_UNAVAILABLE &&
+             db->error.retry == MERIDIAN_RETRY_NO) || /* a database here that has stopped */
             !pause_for(db, i < ASK_DOUBLINGS ? i : ASK_DOUBLINGS))
             break;
     }
