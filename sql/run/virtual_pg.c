@@ -570,7 +570,9 @@ static void types(struct virt *x) {
         {22, 21, 1006, "int2vector", -1, 'b', 'A'}, {30, 26, 1013, "oidvector", -1, 'b', 'A'},
         {705, 0, 0, "unknown", -2, 'p', 'X'},       {2278, 0, 0, "void", 4, 'p', 'P'},
         {2249, 0, 0, "record", -1, 'p', 'P'},       {2276, 0, 0, "any", 4, 'p', 'P'},
-        {2277, 0, 0, "anyarray", -1, 'p', 'P'},     {2283, 0, 0, "anyelement", 4, 'p', 'P'}};
+        {2277, 0, 0, "anyarray", -1, 'p', 'P'},     {2283, 0, 0, "anyelement", 4, 'p', 'P'},
+        {2275, 0, 0, "cstring", -2, 'p', 'P'},      {2279, 0, 0, "trigger", 4, 'p', 'P'},
+        {2281, 0, 0, "internal", 8, 'p', 'P'}};
     for (size_t i = 0; i < ARRAY_LEN(type_names); i++) {
         struct col c = col_of(type_names[i].type), a = col_array_of(c);
         struct type_of t = {type_oid(&c),    0,   type_oid(&a),          type_names[i].name,
@@ -627,13 +629,17 @@ static int64_t type_number(uint16_t type) {
 static void procs(struct virt *x) {
     for (size_t i = 0; i < fn_count(); i++) {
         const struct fn *f = fn_at(i);
+        static const char ours[] = "meridian."; /* part of the names of functions in that schema */
         int64_t arg[FN_ARGS_MAX];
         size_t n = f->args < FN_ARGS_MAX ? f->args : FN_ARGS_MAX;
+        bool in_ours = strncmp(f->name, ours, sizeof ours - 1) == 0;
+        if (f->name[0] == '$') /* nobody can call it by name */
+            continue;
         for (size_t k = 0; k < n; k++)
             arg[k] = type_number(f->arg[k < ARRAY_LEN(f->arg) ? k : ARRAY_LEN(f->arg) - 1]);
         virt_int(x, f->oid);
-        virt_text(x, f->name);
-        virt_int(x, CAT_ID_PG_CATALOG);
+        virt_text(x, in_ours ? f->name + sizeof ours - 1 : f->name);
+        virt_int(x, in_ours ? CAT_ID_MERIDIAN_SCHEMA : CAT_ID_PG_CATALOG);
         virt_int(x, CAT_ID_ROLE_MERIDIAN);
         virt_int(x, OID_INTERNAL);
         virt_real(x, 1);
