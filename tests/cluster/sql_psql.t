@@ -28,7 +28,7 @@ SQL
 says('\dt', "public|s|table|meridian\npublic|t|table|meridian", '\dt');
 says('\di', "public|s_n_key|index|meridian|s\npublic|s_pkey|index|meridian|s\npublic|t_b|index|meridian|t\npublic|t_pkey|index|meridian|t", '\di');
 says('\ds', 'public|s_id_seq|sequence|meridian', '\ds');
-says("\\t off\n\\d t", qr/\na\|integer\|\|not null\|\nb\|text\|\|not null\|'x'\nc\|numeric\(10,2\)\|\|\|\n.*"t_pkey" PRIMARY KEY, btree \(a\)\n.*"t_b" btree \(b DESC\)\n.*"t_c_check" CHECK \(\(c > 0\)\)/s, '\d table');
+says("\\t off\n\\d t", qr/\na\|integer\|\|not null\|\nb\|text\|\|not null\|'x'\nc\|numeric\(10,2\)\|\|\|\n.*"t_pkey" PRIMARY KEY, btree \(a\)\n.*"t_b" btree \(b DESC\)\n.*"t_c_check" CHECK \(c > 0\)/s, '\d table');
 says("\\t off\n\\d s", qr/\nid\|integer\|\|not null\|nextval\('public.s_id_seq'::regclass\)\n.*"s_n_key" UNIQUE CONSTRAINT, btree \(n\)/s, '\d table with a serial');
 says('\d+ t', qr/b\|text\|\|not null\|'x'\|extended\|\|\|a text/, '\d+ table shows comments');
 says('\dt+', qr/public\|t\|table\|meridian\|permanent\|heap\|[^|]*\|the first/, '\dt+');
