@@ -112,8 +112,7 @@ static const struct value *bound_value(const struct multiply *m, const struct ke
 }
 
 /* The range of the part behind n equal ones, within s. */
-static enum rc narrow(struct multiply *m, uint16_t n, struct span *s, struct err *err) {
-    const struct key_cond *c = &m->k->part[n];
+static enum rc narrow(struct multiply *m, uint16_t n, const struct key_range *c, struct span *s, struct err *err) {
     const struct table *t = m->k->table;
     bool desc = t->key[n].desc;
     const struct value *low = bound_value(m, &c->low), *high = bound_value(m, &c->high);
@@ -133,13 +132,30 @@ static enum rc narrow(struct multiply *m, uint16_t n, struct span *s, struct err
     return rc;
 }
 
+static bool null_range(const struct multiply *m, const struct key_range *r) {
+    const struct value *low = bound_value(m, &r->low), *high = bound_value(m, &r->high);
+    return (low && low->kind == VALUE_NULL) || (high && high->kind == VALUE_NULL);
+}
+
 static enum rc add_span(struct multiply *m, uint16_t n, struct err *err) {
     struct span s = {{NULL, 0}, {NULL, 0}};
     enum rc rc = span_of_row(&m->e->arena, m->k->table, m->key, n, &s, err);
-    if (!rc && n < m->k->parts && n == m->equal && m->k->part[n].eqs == 0)
-        rc = narrow(m, n, &s, err);
-    if (!rc)
-        m->span[m->n++] = s;
+    if (rc || n >= m->k->parts || n != m->equal || m->k->part[n].eqs > 0) {
+        if (!rc)
+            m->span[m->n++] = s;
+        return rc;
+    }
+    const struct key_cond *c = &m->k->part[n];
+    struct key_range one = {c->low, c->high};
+    for (uint32_t i = 0; i < (c->anys ? c->anys : 1) && !rc; i++) {
+        const struct key_range *range = c->anys ? &c->any[i] : &one;
+        struct span part = s;
+        if (c->anys && null_range(m, range))
+            continue; /* no row is within it */
+        rc = narrow(m, n, range, &part, err);
+        if (!rc)
+            m->span[m->n++] = part;
+    }
     return rc;
 }
 
@@ -157,8 +173,8 @@ static enum rc multiply(struct multiply *m, uint16_t at, struct err *err) {
 
 static bool null_bound(const struct multiply *m) {
     for (uint16_t i = 0; i < m->k->parts; i++) {
-        const struct value *low = bound_value(m, &m->k->part[i].low), *high = bound_value(m, &m->k->part[i].high);
-        if ((low && low->kind == VALUE_NULL) || (high && high->kind == VALUE_NULL))
+        struct key_range r = {m->k->part[i].low, m->k->part[i].high};
+        if (null_range(m, &r))
             return true;
     }
     return false;
@@ -181,6 +197,8 @@ enum rc spans_of(struct exec *e, const struct keys *k, struct span_set *ret, str
         n *= m.part[i].n;
         m.equal++;
     }
+    if (m.equal < k->parts && k->part[m.equal].anys > 0)
+        n *= k->part[m.equal].anys;
     m.span = arena_array(&e->arena, n, sizeof *m.span);
     if (!m.span)
         return nomem(err);

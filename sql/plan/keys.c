@@ -107,6 +107,47 @@ static void add_equality(struct maker *m, const struct comparison *c, struct key
         to->eq[i] = maker_calc(m, c->value[i], &c->value[i]->type, CALC_VALUE);
 }
 
+/* A bound or two of one alternative; an equality is both. */
+static bool narrow(struct maker *m, const struct expr *e, const struct rel *r, uint32_t col, struct key_range *to) {
+    struct comparison c;
+    if (e->kind == EXPR_AND) {
+        bool any = false;
+        for (uint32_t i = 0; i < e->args; i++)
+            any |= narrow(m, e->arg[i], r, col, to);
+        return any;
+    }
+    if (!read_comparison(e, r, &c) || c.col != col || c.op == 'a' || c.op == 'i')
+        return false;
+    struct key_bound b = {maker_calc(m, c.one, &c.one->type, CALC_VALUE), c.op != '<' && c.op != '>'};
+    if (c.op != '<' && c.op != 'l' && to->low.calc == CALC_NONE)
+        to->low = b;
+    if (c.op != '>' && c.op != 'g' && to->high.calc == CALC_NONE)
+        to->high = b;
+    return true;
+}
+
+/* a BETWEEN 1 AND 5 OR a BETWEEN 20 AND 25 OR a = 30: each arm says something of the column. */
+static bool find_ranges(struct maker *m, const struct rel *r, uint32_t col, const struct expr *const *conjunct,
+                        uint32_t n, struct key_cond *ret) {
+    for (uint32_t i = 0; i < n; i++) {
+        const struct expr *e = conjunct[i];
+        if (e->kind != EXPR_OR || e->args > PLAN_KEY_RANGES_MAX)
+            continue;
+        struct key_range *any = maker_alloc(m, e->args, sizeof *any);
+        bool all = any != NULL;
+        for (uint32_t k = 0; all && k < e->args; k++) {
+            any[k] = (struct key_range){{CALC_NONE, false}, {CALC_NONE, false}};
+            all = narrow(m, e->arg[k], r, col, &any[k]);
+        }
+        if (all && !m->rc) {
+            ret->any = any;
+            ret->anys = e->args;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What the conjuncts say of one column of r. */
 static bool find_cond(struct maker *m, const struct rel *r, uint32_t col, const struct expr *const *conjunct,
                       uint32_t n, struct key_cond *ret) {
@@ -136,7 +177,7 @@ static bool find_cond(struct maker *m, const struct rel *r, uint32_t col, const 
         b->calc = maker_calc(m, c.one, &c.one->type, CALC_VALUE);
         b->inclusive = c.op == 'l' || c.op == 'g';
     }
-    return ret->low.calc != CALC_NONE || ret->high.calc != CALC_NONE;
+    return ret->low.calc != CALC_NONE || ret->high.calc != CALC_NONE || find_ranges(m, r, col, conjunct, n, ret);
 }
 
 void keys_find(struct maker *m, const struct rel *r, const struct table *t, const uint16_t *place,

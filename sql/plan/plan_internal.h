@@ -28,6 +28,7 @@
 
 enum {
     PLAN_KEY_CHOICES_MAX = 10000, /* keys that IN lists may multiply to; beyond, the key's beginning is used */
+    PLAN_KEY_RANGES_MAX = 1000,
     PLAN_SOURCES_MAX = FRAGMENT_TABLES_MAX,
 };
 
@@ -77,12 +78,18 @@ struct key_bound {
     bool inclusive;
 };
 
+struct key_range {
+    struct key_bound low, high;
+};
+
 /* What is known of one part of a key. */
 struct key_cond {
     uint32_t *eq; /* one of these */
     uint32_t eqs;
     bool array; /* eq[0] is an array: one of its elements */
     struct key_bound low, high;
+    struct key_range *any; /* or: within one of these */
+    uint32_t anys;
 };
 
 struct keys {
