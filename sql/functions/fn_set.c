@@ -28,6 +28,7 @@ enum {
     FN_SERIES_INT8,
     FN_SUBSCRIPTS_REVERSE = 1191,
     FN_SUBSCRIPTS,
+    FN_OPTIONS = 2289,
     FN_UNNEST = 2331,
     FN_MATCHES = 2763,
     FN_MATCHES_FLAGS,
@@ -53,7 +54,7 @@ enum {
     FN_JSON_ELEMENTS_TEXT = 3969
 };
 
-enum rows_kind { ROWS_JSON, ROWS_NONE, ROWS_INTS, ROWS_NUMERICS, ROWS_TIMES, ROWS_ELEMENTS, ROWS_LIST };
+enum rows_kind { ROWS_JSON, ROWS_OPTIONS, ROWS_NONE, ROWS_INTS, ROWS_NUMERICS, ROWS_TIMES, ROWS_ELEMENTS, ROWS_LIST };
 
 struct fn_rows {
     enum rows_kind kind;
@@ -174,6 +175,9 @@ static enum rc open_kind(struct fn_rows *r, const struct fn_env *env, const stru
     case FN_SUBSCRIPTS:
     case FN_SUBSCRIPTS_REVERSE:
         return open_subscripts(r, call, arg, args, err);
+    case FN_OPTIONS:
+        r->kind = ROWS_OPTIONS;
+        return fn_elements_begin(&r->elements, &call->arg[0], &arg[0], err);
     case FN_UNNEST:
         r->kind = ROWS_ELEMENTS;
         return fn_elements_begin(&r->elements, &call->arg[0], &arg[0], err);
@@ -271,6 +275,18 @@ static enum rc next_numeric(struct fn_rows *r, const struct fn_env *env, struct 
     return rc;
 }
 
+/* "name=value", or a name alone. */
+static void split_option(struct value *name, struct value *second) {
+    *second = value_null();
+    if (name->kind != VALUE_TEXT)
+        return;
+    const char *text = name->p, *equal = memchr(text, '=', name->bytes);
+    if (!equal)
+        return;
+    *second = value_text(equal + 1, name->bytes - (size_t)(equal - text) - 1);
+    name->bytes = (uint32_t)(equal - text);
+}
+
 enum rc fn_set_next(struct fn_rows *r, const struct fn_env *env, struct value *ret, bool *ret_end, struct err *err) {
     enum rc rc = RC_OK;
     *ret = value_null();
@@ -300,9 +316,12 @@ enum rc fn_set_next(struct fn_rows *r, const struct fn_env *env, struct value *r
         *ret_end = false;
         return fn_timestamp_add(r->at, &r->interval, r->zone, &r->at, err);
     case ROWS_ELEMENTS:
+    case ROWS_OPTIONS:
         r->done |= r->elements.left == 0;
         if (!r->done)
             rc = fn_elements_next(&r->elements, env->arena, ret, err);
+        if (!rc && r->kind == ROWS_OPTIONS)
+            split_option(ret, &r->second);
         break;
     case ROWS_LIST:
         r->done |= r->index == r->list.n;
@@ -319,6 +338,8 @@ struct value fn_set_second(const struct fn_rows *r) {
 }
 
 const char *fn_set_column(const struct fn *f, int column) {
+    if (f->id == FN_OPTIONS)
+        return column ? "option_value" : "option_name";
     if (f->second)
         return column ? "value" : "key";
     return f->id == FN_JSONB_ELEMENTS || f->id == FN_JSONB_ELEMENTS_TEXT || f->id == FN_JSON_ELEMENTS ||
@@ -344,6 +365,16 @@ static const struct fn fns[] = {
     KIND(FN_SET, 1069, "generate_series", STRICT, COL_INT8, COL_INT8, COL_INT8),
     KIND(FN_SET, 1191, "generate_subscripts", STRICT, COL_INT4, FN_ANYARRAY, COL_INT4, COL_BOOL),
     KIND(FN_SET, 1192, "generate_subscripts", STRICT, COL_INT4, FN_ANYARRAY, COL_INT4),
+    {.id = 2289,
+     .oid = 2289,
+     .name = "pg_options_to_table",
+     .kind = FN_SET,
+     .args = 1,
+     .strict = true,
+     .volatility = FN_STABLE,
+     .arg = {FN_ARRAY_OF(COL_TEXT)},
+     .ret = COL_TEXT,
+     .second = COL_TEXT},
     KIND(FN_SET, 2331, "unnest", STRICT, FN_ANYELEMENT, FN_ANYARRAY),
     KIND(FN_SET, 2763, "regexp_matches", STRICT, FN_ARRAY_OF(COL_TEXT), COL_TEXT, COL_TEXT),
     KIND(FN_SET, 2764, "regexp_matches", STRICT, FN_ARRAY_OF(COL_TEXT), COL_TEXT, COL_TEXT, COL_TEXT),

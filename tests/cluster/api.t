@@ -67,8 +67,8 @@ sub run_tap {
 
 run_tap('the suite', "$programs/api_suite", "'postgres:///postgres?host=$ENV{PGHOST}&user=postgres'");
 
-my @nodes = map { [node()] } 1 .. 7;
+my @nodes = map { [node()] } 1 .. 8;
 my @hosts = map { "127.0.0.1:$_->[0]" } @nodes;
-run_tap('failover', "$programs/api_failover", "'meridian://postgres@" . join(',', @hosts) . "/postgres?application_name=fo'", map { $_->[1] } @nodes[0 .. 5]);
+run_tap('failover', "$programs/api_failover", "'meridian://postgres@" . join(',', @hosts) . "/postgres?application_name=fo'", map { $_->[1] } @nodes[0 .. 6]);
 
 done_testing();

@@ -19,7 +19,8 @@ enum { KILLS_MAX = 8 };
 struct nodes {
     const char *url;
     int pid[KILLS_MAX];
-    int count, killed;
+    int count, killed, waited;
+    bool once;
 };
 
 /* And waits until it is dead, and its sockets closed. */
@@ -38,7 +39,10 @@ static void stop_one(const struct nodes *n) {
 }
 
 static int on_wait(void *ctx) {
-    kill_one(ctx);
+    struct nodes *n = ctx;
+    if (n->once && n->waited++) /* the others are to live */
+        return 0;
+    kill_one(n);
     return 0;
 }
 
@@ -103,6 +107,26 @@ static void run(meridian *db, struct nodes *n) {
     EQ_INT(number(db, "SELECT count(*) FROM f"), 4);
 }
 
+static int insert_one(meridian *db, void *ctx) {
+    int *calls = ctx;
+    ++*calls;
+    return meridian_exec(db, "INSERT INTO f VALUES (22)");
+}
+
+/* Also if it is lost in BEGIN: that it may have begun harms nobody. */
+static void run_begin(meridian *db, struct nodes *n) {
+    int calls = 0;
+    stop_one(n);
+    EQ_INT(meridian_on_progress(db, 50, on_wait, n), MERIDIAN_OK);
+    n->once = true;
+    EQ_INT(meridian_run(db, NULL, insert_one, &calls), MERIDIAN_OK);
+    n->once = false;
+    EQ_INT(meridian_on_progress(db, 0, NULL, NULL), MERIDIAN_OK);
+    EQ_INT(calls, 1);
+    EQ_INT(number(db, "SELECT count(*) FROM f WHERE n = 22"), 1);
+    EQ_INT(meridian_exec(db, "DELETE FROM f WHERE n = 22"), MERIDIAN_OK);
+}
+
 /* A COMMIT that was not even sent did not happen; of one that was sent, the client cannot know. */
 static void commit(meridian *db, struct nodes *n) {
     EQ_INT(meridian_begin(db), MERIDIAN_OK);
@@ -155,6 +179,7 @@ int main(int argc, char **argv) {
         idle(db, &n);
         block(db, &n);
         run(db, &n);
+        run_begin(db, &n);
         commit(db, &n);
         nobody(&n);
     }

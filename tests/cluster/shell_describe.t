@@ -55,7 +55,7 @@ my @same = ('\d', '\d t', '\d+ t', '\d u', '\d+ u', '\d "Odd Name"', '\d tv', '\
     '\dfS sub*', '\da', '\da+', '\daS max', '\dn', '\dn+', '\du', '\du+', '\dg', '\dg+', '\dp', '\dp u', '\z', '\dT', '\dT+', '\dTS', '\dTS+ int4', '\db', '\db+', '\dx',
     '\dx+', '\do', '\do+', '\doS =', '\dC', '\dC+', '\dD', '\dD+', '\dF', '\dF+', '\dFd', '\dFd+', '\dFp', '\dFp+', '\dFt', '\dFt+', '\dL', '\dL+', '\dLS', '\dO', '\dO+', '\dOS',
     '\dy', '\dy+', '\ddp', '\drds', '\drds alice', '\l', '\l+', '\dc', '\dcS', '\dc+', '\dd', '\ddS', '\dA', '\dA+', '\dAc', '\dAc+', '\dAf', '\dAf+', '\dAo', '\dAo+', '\dAp',
-    '\dAp+', '\des', '\det', '\deu', '\dew', '\dl', '\dP', '\dPi', '\dPt', '\dRp', '\dRp+', '\dRs', '\dRs+', '\dX', '\dconfig work_mem', '\dconfig+ work_mem', '\sf now',
+    '\dAp+', '\des', '\des+', '\det', '\det+', '\deu', '\deu+', '\dew', '\dew+', '\dl', '\dP', '\dPi', '\dPt', '\dRp', '\dRp+', '\dRs', '\dRs+', '\dX', '\dconfig work_mem', '\dconfig+ work_mem', '\sf now',
     '\sf+ now', '\sf lower(text)', '\sv tv', '\sv+ tv', '\lo_list', '\encoding');
 for my $cmd (@same) {
     my ($theirs, $mine) = (psql("$cmd\n"), ours("$cmd\n"));
@@ -70,4 +70,5 @@ is($c->psql("SELECT indkey, indkey[0], indkey::text, 3 = ANY(indkey), indclass F
 is($c->psql("SELECT conname, pg_get_constraintdef(oid), pg_get_constraintdef(oid, true) FROM pg_constraint WHERE contype = 'c' ORDER BY 1"),
     "sane|CHECK ((c < 1000))|CHECK (c < 1000)\nt_a_check|CHECK ((a > 0))|CHECK (a > 0)", 'checks have their parentheses');
 is($c->psql("SELECT pg_get_function_arguments(p.oid), pg_get_function_result(p.oid) FROM pg_proc p WHERE proname = 'unnest'"), 'anyarray|SETOF anyelement', 'functions have signatures');
+is($c->psql("SELECT * FROM pg_options_to_table(ARRAY['a=1', 'b', 'c=x=y'])"), "a|1\nb|\nc|x=y", 'options as rows');
 done_testing();

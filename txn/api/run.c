@@ -84,8 +84,17 @@ static bool is_unsure(const meridian *db, int code) {
              strncmp(db->error.state, "53", 2) == 0 || strncmp(db->error.state, "XX", 2) == 0));
 }
 
+/* The connection was lost in something that changes nothing: to begin, or to end what only read. */
+static int harmless(meridian *db, int code) {
+    if (code != MERIDIAN_UNKNOWN)
+        return code;
+    db->error.code = MERIDIAN_ABORTED;
+    db->error.retry = MERIDIAN_RETRY_YES;
+    return MERIDIAN_ABORTED;
+}
+
 /* The token last, so that its deadline counts from here and not from a long transaction's beginning. */
-static int commit_surely(meridian *db, bool with_token) {
+static int commit_surely(meridian *db, bool with_token, bool read_only) {
     char token[MERIDIAN_TOKEN_BYTES] = "", sql[64];
     int code = MERIDIAN_OK;
     if (with_token) {
@@ -95,6 +104,8 @@ static int commit_surely(meridian *db, bool with_token) {
     if (code >= MERIDIAN_ERROR)
         return code;
     code = api_commit(db);
+    if (read_only)
+        return harmless(db, code);
     if (!code || db->error.unsent || !is_unsure(db, code) || (!db->error.lost && !*token))
         return code;
     if (db->error.lost || api_state(db) == 'I') {
@@ -115,7 +126,7 @@ static int attempt_once(meridian *db, const struct meridian_run_options *o, int 
     if (!code)
         code = api_begin(db, o->read_only != 0, o->staleness, o->staleness_ns);
     if (code)
-        return code;
+        return harmless(db, code);
     api_error_clear(&db->error);
     api_leave_quietly(db); /* fn calls as anybody does */
     code = fn(db, ctx);
@@ -127,7 +138,7 @@ static int attempt_once(meridian *db, const struct meridian_run_options *o, int 
         code = api_error_set(&db->error, MERIDIAN_ERROR, "25P02",
                              "a statement failed, but the function of meridian_run wants to commit");
     else if (code == MERIDIAN_OK)
-        code = commit_surely(db, db->server == API_SERVER_MERIDIAN && !o->read_only);
+        code = commit_surely(db, db->server == API_SERVER_MERIDIAN && !o->read_only, o->read_only != 0);
     else if (db->error.retry == MERIDIAN_RETRY_YES)
         code = db->error.code;
     if (code) {
