@@ -96,9 +96,38 @@ static enum rc read_tablets(struct node_store *s, const char *sql, const struct 
     return rc;
 }
 
+static const struct table *placements_table(struct node_store *s) {
+    struct tablet *t = tablets_find(s->tablets, SYSTEM_TABLET);
+    return t && tablet_mvcc(t) ? mvcc_table(tablet_mvcc(t), SYSTEM_PLACEMENTS) : NULL;
+}
+
+/* A cluster that was made before placements told of read replicas. */
+static enum rc placements_upgrade(struct node_store *s, struct err *err) {
+    const struct table *old = placements_table(s);
+    struct table *t;
+    struct buf b;
+    int64_t ts;
+    if (!system_placements_old(old))
+        return RC_OK;
+    enum rc rc = system_placements_table(old->version + 1, &t, err);
+    if (rc)
+        return rc;
+    buf_init(&b, 0);
+    command_begin(&b, COMMAND_TABLE, mvcc_state(tablet_mvcc(tablets_find(s->tablets, SYSTEM_TABLET)))->generation);
+    table_encode(t, &b);
+    table_unref(t);
+    rc = buf_rc(&b) ? err_set(err, RC_NOMEM, "out of memory")
+                    : tablet_propose(s->tablets, SYSTEM_TABLET, b.data, b.len, 0, NULL,
+                                     reactor_deadline(s->reactor, ANSWER_NS), &ts, err);
+    buf_done(&b);
+    return rc;
+}
+
 static enum rc read_placements(struct node_store *s, struct arena *a, Node__Answer *out, struct err *err) {
     struct rows all = {.a = a}, placed = {.a = a};
-    enum rc rc = read_rows(s, "SELECT c1,c2,c3,c4,c5,c6 FROM {4} ORDER BY c1", NULL, 0, &all, err);
+    const char *sql = system_placements_old(placements_table(s)) ? "SELECT c1,c2,c3,c4,c5,'' FROM {4} ORDER BY c1"
+                                                                 : "SELECT c1,c2,c3,c4,c5,c6 FROM {4} ORDER BY c1";
+    enum rc rc = read_rows(s, sql, NULL, 0, &all, err);
     if (!rc)
         rc = read_rows(s, "SELECT c1,c2 FROM {5} ORDER BY c1", NULL, 0, &placed, err);
     if (rc)
@@ -239,6 +268,9 @@ static enum rc do_put(struct node_store *s, const Node__Tablet *t, struct arena 
 static enum rc do_placement(struct node_store *s, const Node__Placement *p, struct arena *a, struct err *err) {
     struct value v[SYSTEM_ROW_VALUES_MAX];
     enum rc rc = placement_check(p, err);
+    if (rc)
+        return rc;
+    rc = placements_upgrade(s, err);
     if (rc)
         return rc;
     struct mvcc_mutation m = {SYSTEM_PLACEMENTS, false, system_placement_row(p, a, v), v};

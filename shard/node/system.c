@@ -25,7 +25,7 @@ bool system_table_known(uint64_t id) {
     return id < SYSTEM_TABLES_END && defs[id].n > 0;
 }
 
-enum rc system_table(uint64_t id, struct table **ret, struct err *err) {
+static enum rc make(uint64_t id, uint32_t version, struct table **ret, struct err *err) {
     static const struct table_part key = {.col = 0};
     struct table_col cols[SYSTEM_ROW_VALUES_MAX] = {{0}};
     CHECK(system_table_known(id));
@@ -33,8 +33,18 @@ enum rc system_table(uint64_t id, struct table **ret, struct err *err) {
     for (uint16_t i = 0; i < d->n; i++)
         cols[i] =
             (struct table_col){.id = i + 1u, .col = col_of(d->type[i]), .not_null = true, .missing = value_null()};
-    struct table t = {.id = id, .group = id, .version = 1, .n_cols = d->n, .n_key = 1, .cols = cols, .key = &key};
+    if (version > 1)
+        cols[d->n - 1].missing = value_text("", 0);
+    struct table t = {.id = id, .group = id, .version = version, .n_cols = d->n, .n_key = 1, .cols = cols, .key = &key};
     return table_new(&t, ret, err);
+}
+
+enum rc system_table(uint64_t id, struct table **ret, struct err *err) {
+    return make(id, 1, ret, err);
+}
+
+enum rc system_placements_table(uint32_t version, struct table **ret, struct err *err) {
+    return make(SYSTEM_PLACEMENTS, version, ret, err);
 }
 
 /* ---- rows --------------------------------------------------------------------------------------------------------- */

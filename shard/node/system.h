@@ -45,6 +45,13 @@ bool system_table_known(uint64_t id);
 /* Descriptor of one of the tables above. */
 enum rc system_table(uint64_t id, struct table **ret, struct err *err) MUST_CHECK;
 
+/* system.placements as it was before its sixth column; such a table gets this one, with the old rows as they are ("": read replicas in
+ * each region), before a row with six values is written. */
+static inline bool system_placements_old(const struct table *t) {
+    return t && t->n_cols == 5;
+}
+enum rc system_placements_table(uint32_t version, struct table **ret, struct err *err) MUST_CHECK;
+
 /* Rows, borrowing from what they are made of. v: SYSTEM_ROW_VALUES_MAX values. */
 uint16_t system_node_row(const Node__Node *n, struct value *v);
 uint16_t system_tablet_row(const Node__Tablet *t, struct value *v);

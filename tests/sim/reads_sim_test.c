@@ -8,6 +8,7 @@
  *     lagging       it is cut off from the voters: its region's other node reads from the leader, the right rows
  *     no majority   a leader with it and without the other voters commits nothing
  *     elsewhere     a table whose placement wants none: the nearest voter is asked, not the leader, who is further away
+ *     before        a cluster whose placements do not tell of read replicas yet
  *     placements    none, in a named region, and the system's own tablet, which has none
  */
 #include <stdio.h>
@@ -410,6 +411,74 @@ static void as_the_placement_says(void) {
     txnworld_free(w);
 }
 
+struct olden {
+    struct txnworld *w;
+    int done;
+};
+
+/* The table of placements as it was before it told of read replicas, with a row. */
+static void olden_main(void *arg) {
+    struct olden *o = arg;
+    for (int i = 1; i <= NODES; i++) {
+        struct node_store *s = node_store(o->w->n[i].node, 0);
+        struct tablet *t = tablets_find(s->tablets, SYSTEM_TABLET);
+        if (!t || !replica_leads(tablet_replica(t)) || rpc_self(s->rpc).node != node_number(o->w->n[i].node))
+            continue;
+        struct table *now, *old;
+        struct buf b;
+        struct err err = {0};
+        int64_t ts, deadline = reactor_deadline(s->reactor, 5 * SECOND);
+        CHECK(system_placements_table(1, &now, &err) == RC_OK);
+        struct table five = *now;
+        five.n_cols = 5;
+        CHECK(table_new(&five, &old, &err) == RC_OK);
+        buf_init(&b, 0);
+        command_begin(&b, COMMAND_DROP, 1);
+        varint_put(&b, SYSTEM_PLACEMENTS);
+        CHECK(tablet_propose(s->tablets, SYSTEM_TABLET, b.data, b.len, 0, NULL, deadline, &ts, &err) == RC_OK);
+        buf_reset(&b, 4096);
+        command_begin(&b, COMMAND_TABLE, 1);
+        table_encode(old, &b);
+        CHECK(tablet_propose(s->tablets, SYSTEM_TABLET, b.data, b.len, 0, NULL, deadline, &ts, &err) == RC_OK);
+        struct value v[5] = {value_text("far", 3), value_text("", 0), value_text("", 0), value_text("", 0),
+                             value_int(3)};
+        struct mvcc_mutation m = {SYSTEM_PLACEMENTS, false, 5, v};
+        CHECK(tablet_write(s->tablets, SYSTEM_TABLET, 0, &m, 1, deadline, &ts, &err) == RC_OK);
+        buf_done(&b);
+        table_unref(now);
+        table_unref(old);
+        o->done = i;
+        return;
+    }
+}
+
+/* A cluster that was made by a version without read replicas goes on, and its placements can be changed. */
+static void a_cluster_of_before_goes_on(void) {
+    static struct what x;
+    x = (struct what){.write = true};
+    struct txnworld *w = begin(&x, 7);
+    struct olden o = {.w = w};
+    for (int i = 1; i <= NODES && !o.done; i++) { /* whoever leads the system's tablet: on its own loop */
+        struct tablet *t = tablet_at(w, i, SYSTEM_TABLET);
+        if (!t || !replica_leads(tablet_replica(t)))
+            continue;
+        CHECK(fiber_spawn(node_store(w->n[i].node, 0)->reactor, NULL, FIBER_LARGE, "olden", olden_main, &o) == RC_OK);
+        run_for(w, 6 * SECOND);
+    }
+    OK(o.done > 0);
+    run_for(w, 3 * SECOND);
+    char *sa[] = {(char *)(uintptr_t) "sa"};
+    size_t before = x.acks;
+    EQ_INT(place(w, true, false, sa, 1), RC_OK);
+    run_for(w, 15 * SECOND);
+    OK(table_readers(w) & far_bits(w));
+    OK(x.acks > before + 50);
+    const Node__Answer *all = directory_placements(node_store(w->n[2].node, 0)->directory);
+    EQ_INT(all->n_placements, 2); /* the old row, and the new one */
+    OKF(!w->broken[0], "%s", w->broken);
+    txnworld_free(w);
+}
+
 int main(void) {
     RUN(the_past_is_read_at_home);
     RUN(one_that_is_silent_costs_nothing);
@@ -417,5 +486,6 @@ int main(void) {
     RUN(with_one_there_is_no_majority);
     RUN(elsewhere_the_nearest_is_asked);
     RUN(as_the_placement_says);
+    RUN(a_cluster_of_before_goes_on);
     return tap_done();
 }
