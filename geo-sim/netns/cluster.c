@@ -29,6 +29,7 @@
 
 #include "geo-sim/netns/chrony.h"
 #include "geo-sim/report/json.h"
+#include "shard/runtime/env_real_skew.h"
 
 enum {
     PORT_TRIES = 200,
@@ -319,6 +320,38 @@ static enum rc take_units(unsigned count, int *ret, struct err *err) {
     return rc;
 }
 
+/* One file for all processes of a region that read its machines' clocks. */
+static void skew_path(const struct geo_cluster *c, unsigned region, char to[SYS_PATH_BYTES]) {
+    snprintf(to, SYS_PATH_BYTES, "%s/skew-%s", c->data, c->world->topo->region[region].name);
+}
+
+/* On one machine all have one clock but what masters say; a chronyd of Debian's reads it by itself, and cannot be told. */
+static bool has_skew(const struct geo_cluster *c, unsigned region) {
+    return c->world->topo->region[region].masters > 0 && !c->world->topo->region[region].chronyd;
+}
+
+enum rc geo_clocks_set(struct geo_cluster *c, unsigned region, const int64_t *off_ns, const int64_t *rate_ppb,
+                       struct err *err) {
+    char path[SYS_PATH_BYTES];
+    skew_path(c, region, path);
+    if (!has_skew(c, region))
+        return err_set(err, RC_UNSUPPORTED,
+                       "region %s has no time masters that its nodes read themselves: its clock is this host's",
+                       c->world->topo->region[region].name);
+    return skew_set(path, off_ns, rate_ppb, err);
+}
+
+/* As the topology says. */
+static enum rc first_skew(struct geo_cluster *c, struct err *err) {
+    enum rc rc = RC_OK;
+    for (unsigned i = 0; i < c->world->topo->regions && !rc; i++) {
+        const struct topo_region *r = &c->world->topo->region[i];
+        if (has_skew(c, i))
+            rc = geo_clocks_set(c, i, &r->clock_offset_ns, &r->clock_drift_ppb, err);
+    }
+    return rc;
+}
+
 static enum rc start_master(struct geo_cluster *c, struct geo_master *m, struct err *err) {
     const struct topo_region *r = &c->world->topo->region[m->region];
     char unit[16], offset[32], jitter[32], period[32], name[64], log[SYS_PATH_BYTES];
@@ -328,8 +361,12 @@ static enum rc start_master(struct geo_cluster *c, struct geo_master *m, struct 
     snprintf(period, sizeof period, "%" PRId64 "ns", r->master_period_ns);
     snprintf(name, sizeof name, "master-%s-%u", r->name, m->k + 1);
     path_in(c, name, ".log", log);
-    char *words[] = {c->program, "clock",    "master", "--shm",    unit,   "--offset",
-                     offset,     "--jitter", jitter,   "--period", period, NULL};
+    char skew[SYS_PATH_BYTES];
+    skew_path(c, m->region, skew);
+    char *words[] = {c->program, "clock",    "master", "--shm",
+                     unit,       "--offset", offset,   "--jitter",
+                     jitter,     "--period", period,   has_skew(c, m->region) ? "--clock-skew" : NULL,
+                     skew,       NULL};
     return spawn(c, -1, words, log, log, NULL, 0, &m->pid, &m->born, err);
 }
 
@@ -546,6 +583,8 @@ static enum rc start_node(struct geo_cluster *c, struct geo_node *n, bool bootst
     path_in(c, n->name, ".out", out);
     path_in(c, n->name, ".log", log);
     path_in(c, "world.topo", "", links);
+    char skew[SYS_PATH_BYTES];
+    skew_path(c, t->place[n->place].region, skew);
     struct words w = {.count = 0};
     put_words(&w, c->program, "start");
     put_words(&w, "--data", data);
@@ -556,6 +595,8 @@ static enum rc start_node(struct geo_cluster *c, struct geo_node *n, bool bootst
     put_words(&w, "--sql", "fd:3");
     put_words(&w, "--http", "fd:4");
     put_words(&w, "--world", c->world->name);
+    if (has_skew(c, t->place[n->place].region))
+        put_words(&w, "--clock-skew", skew);
     put_words(&w, "--rpc", c->world->backend == GEO_LOOPBACK ? "fd:5" : n->rpc);
     if (c->world->backend == GEO_LOOPBACK)
         put_words(&w, "--test-links", links);
@@ -777,6 +818,8 @@ enum rc geo_cluster_up(const struct geo_world *w, const char *data, unsigned sto
         rc = plan_masters(c, err);
     if (!rc)
         rc = geo_cluster_save(c, err);
+    if (!rc)
+        rc = first_skew(c, err);
     for (unsigned i = 0; i < c->masters && !rc; i++)
         rc = start_master(c, &c->master[i], err);
     if (!rc)

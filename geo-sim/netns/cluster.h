@@ -99,6 +99,11 @@ enum rc geo_masters_stop(struct geo_cluster *c, unsigned region, unsigned count,
 enum rc geo_masters_set(struct geo_cluster *c, unsigned region, unsigned count, int64_t offset_ns,
                         struct err *err) MUST_CHECK;
 
+/* The system clocks of a region's machines: how far REALTIME is off from now on, how fast the oscillator goes; NULL: as it is.
+ * RC_UNSUPPORTED where nodes do not get the time from masters that they read themselves. */
+enum rc geo_clocks_set(struct geo_cluster *c, unsigned region, const int64_t *off_ns, const int64_t *rate_ppb,
+                       struct err *err) MUST_CHECK;
+
 /* Runs `meridian WORD...` where node i is; its standard output. words ends with NULL. RC_IO: it failed. */
 enum rc geo_cluster_ask(const struct geo_cluster *c, unsigned node, const char *const *words, struct buf *out,
                         struct err *err) MUST_CHECK;

@@ -336,6 +336,10 @@ static enum rc step_masters(struct geo_cluster *c, const struct script_step *s, 
         region++;
     if (region == t->regions)
         return err_set(err, RC_NOTFOUND, "there is no region \"%.40s\"", s->arg);
+    if (s->verb == SCRIPT_CLOCK_OFF)
+        return geo_clocks_set(c, region, &s->lie_ns, NULL, err);
+    if (s->verb == SCRIPT_CLOCK_DRIFT)
+        return geo_clocks_set(c, region, NULL, &s->lie_ns, err);
     return s->verb == SCRIPT_MASTERS_STOP  ? geo_masters_stop(c, region, 0, err)
            : s->verb == SCRIPT_MASTERS_LIE ? geo_masters_set(c, region, s->count, s->lie_ns, err)
                                            : geo_masters_set(c, region, 0, 0, err);
@@ -343,6 +347,7 @@ static enum rc step_masters(struct geo_cluster *c, const struct script_step *s, 
 
 static bool repairs(const struct script_step *s) {
     return s->verb == SCRIPT_RESUME || s->verb == SCRIPT_MASTERS_START || strncmp(s->arg, "heal", 4) == 0 ||
+           ((s->verb == SCRIPT_CLOCK_OFF || s->verb == SCRIPT_CLOCK_DRIFT) && s->lie_ns == 0) ||
            (s->verb == SCRIPT_RESTART && strcmp(s->arg, "dead") == 0);
 }
 
@@ -364,7 +369,7 @@ static enum rc do_step(struct runner *r, const struct script_step *s, struct err
         if (!rc)
             rc = geo_world_change(&w, statement, err);
     } else if (!rc) {
-        rc = s->verb >= SCRIPT_MASTERS_STOP ? step_masters(c, s, err) : step_nodes(r, c, s, err);
+        rc = s->verb >= SCRIPT_CLOCK_OFF ? step_masters(c, s, err) : step_nodes(r, c, s, err);
     }
     geo_cluster_free(c);
     geo_world_close(&w);

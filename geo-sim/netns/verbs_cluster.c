@@ -204,37 +204,66 @@ static int find_region(const struct topo *t, const char *name) {
     return -1;
 }
 
-/* skew REGION [offset=DUR | stop] [masters=N] */
+struct skew {
+    int64_t offset_ns, clock_ns, drift_ppb;
+    unsigned masters; /* 0: all */
+    bool offset, stop, clock, drift;
+};
+
+/* A duration with a sign, also a bare 0. */
+static bool take_duration(const char *text, int64_t *ret) {
+    *ret = 0;
+    return strcmp(text, "0") == 0 || strcmp(text, "+0") == 0 || tt_duration_parse(text + (*text == '+'), ret);
+}
+
+static bool take_skew(const char *word, struct skew *s) {
+    char *end;
+    if (strcmp(word, "stop") == 0)
+        return s->stop = true;
+    if (strncmp(word, "masters=", 8) == 0)
+        return (s->masters = (unsigned)strtoul(word + 8, &end, 10)) > 0 && *end == '\0';
+    if (strncmp(word, "offset=", 7) == 0)
+        return (s->offset = take_duration(word + 7, &s->offset_ns));
+    if (strncmp(word, "clock=", 6) == 0)
+        return (s->clock = take_duration(word + 6, &s->clock_ns));
+    if (strncmp(word, "drift=", 6) != 0)
+        return false;
+    double ppm = strtod(word + 6, &end);
+    s->drift_ppb = (int64_t)(ppm * 1000);
+    return (s->drift = end != word + 6 && (strcmp(end, "ppm") == 0 || (*end == '\0' && ppm == 0)) && ppm >= -100000 &&
+                       ppm <= 100000);
+}
+
+/* skew REGION [offset=DUR | stop] [masters=N] [clock=DUR] [drift=PPM] */
 int geo_run_skew(const struct options *o) {
     struct opened both;
     struct err err = {0};
-    int64_t offset = 0;
-    unsigned count = 0;
-    bool stop = false;
+    struct skew s = {.masters = 0};
     if (o->words < 2)
-        return geo_misused("skew wants a region and offset=DURATION or stop", NULL);
-    for (unsigned i = 1; i < o->words; i++) {
-        char *end;
-        if (strcmp(o->word[i], "stop") == 0)
-            stop = true;
-        else if (strncmp(o->word[i], "masters=", 8) == 0 && (count = (unsigned)strtoul(o->word[i] + 8, &end, 10)) > 0 &&
-                 *end == '\0')
-            continue;
-        else if (strcmp(o->word[i], "offset=0") != 0 &&
-                 (strncmp(o->word[i], "offset=", 7) != 0 || !tt_duration_parse(o->word[i] + 7, &offset)))
-            return geo_misused("offset=DURATION, masters=N or stop is wanted, not", o->word[i]);
-    }
+        return geo_misused("skew wants a region and offset=DURATION, stop, clock=DURATION or drift=NUMBERppm", NULL);
+    for (unsigned i = 1; i < o->words; i++)
+        if (!take_skew(o->word[i], &s))
+            return geo_misused("offset=DURATION, masters=N, stop, clock=DURATION or drift=NUMBERppm is wanted, not",
+                               o->word[i]);
+    if (!s.offset && !s.stop && !s.clock && !s.drift)
+        return geo_misused("masters=N says which; offset=DURATION or stop is wanted too", NULL);
     int code = open_both(o, &both);
     if (code)
         return code;
     int region = find_region(both.world.topo, o->word[0]);
+    enum rc rc = RC_OK;
     if (region < 0)
-        err_set(&err, RC_NOTFOUND, "world %s has no region \"%.40s\"", o->world, o->word[0]);
+        rc = err_set(&err, RC_NOTFOUND, "world %s has no region \"%.40s\"", o->world, o->word[0]);
     else if (both.world.topo->region[region].masters == 0)
-        err_set(&err, RC_NOTFOUND, "region %s has no time masters (a line \"master\" in its topology)", o->word[0]);
-    else if (stop)
-        IGNORE(geo_masters_stop(both.cluster, (unsigned)region, count, &err)); /* err has it */
-    else
-        IGNORE(geo_masters_set(both.cluster, (unsigned)region, count, offset, &err));
+        rc =
+            err_set(&err, RC_NOTFOUND, "region %s has no time masters (a line \"master\" in its topology)", o->word[0]);
+    if (!rc && (s.clock || s.drift))
+        rc = geo_clocks_set(both.cluster, (unsigned)region, s.clock ? &s.clock_ns : NULL, s.drift ? &s.drift_ppb : NULL,
+                            &err);
+    if (!rc && s.stop)
+        rc = geo_masters_stop(both.cluster, (unsigned)region, s.masters, &err);
+    else if (!rc && s.offset)
+        rc = geo_masters_set(both.cluster, (unsigned)region, s.masters, s.offset_ns, &err);
+    CHECK(rc == RC_OK || err.rc != RC_OK);
     return close_both(&both, &err);
 }

@@ -104,6 +104,18 @@ static void masters(struct play *p, const struct script_step *s) {
     }
 }
 
+static void clocks(struct play *p, const struct script_step *s) {
+    for (unsigned i = 0; i < p->nodes; i++) {
+        struct sim_node *n = p->node[i].sim;
+        if (strcmp(p->topo->region[p->node[i].region].name, s->arg) != 0)
+            continue;
+        if (s->verb == SCRIPT_CLOCK_DRIFT)
+            sim_clock_drift(n, s->lie_ns);
+        else
+            sim_clock_step(n, sim_true_ns(p->sim) + s->lie_ns - sim_clock_read(n, ENV_CLOCK_REAL));
+    }
+}
+
 static void change_links(struct play *p, const struct script_step *s) {
     char statement[1024];
     struct err err = {0};
@@ -119,6 +131,7 @@ static void change_links(struct play *p, const struct script_step *s) {
 
 static bool repairs(const struct script_step *s) {
     return s->verb == SCRIPT_RESUME || s->verb == SCRIPT_MASTERS_START || strncmp(s->arg, "heal", 4) == 0 ||
+           ((s->verb == SCRIPT_CLOCK_OFF || s->verb == SCRIPT_CLOCK_DRIFT) && s->lie_ns == 0) ||
            (s->verb == SCRIPT_RESTART && strcmp(s->arg, "dead") == 0);
 }
 
@@ -127,6 +140,10 @@ void play_step(struct play *p, const struct script_step *s) {
     results_event(p->results, sim_now(p->sim) - p->from_ns, repairs(s) ? "repair" : "fault", "%s", s->text);
     if (s->verb == SCRIPT_LINK) {
         change_links(p, s);
+        return;
+    }
+    if (s->verb == SCRIPT_CLOCK_OFF || s->verb == SCRIPT_CLOCK_DRIFT) {
+        clocks(p, s);
         return;
     }
     if (s->verb >= SCRIPT_MASTERS_STOP) {

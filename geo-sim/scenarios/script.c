@@ -54,6 +54,24 @@ static bool read_mix(struct reader *r) {
     return sum == 100 || fail(r, "the mix is to make 100 in all");
 }
 
+static bool read_clock(struct reader *r, struct script_step *step) {
+    static const char usage[] = "clock REGION off DURATION or drift NUMBERppm";
+    char *end;
+    if (r->words != 6 || strlen(r->word[3]) >= sizeof step->arg)
+        return fail(r, usage);
+    snprintf(step->arg, sizeof step->arg, "%s", r->word[3]);
+    if (strcmp(r->word[4], "off") == 0) {
+        step->verb = SCRIPT_CLOCK_OFF;
+        return tt_duration_parse(r->word[5], &step->lie_ns) || strcmp(r->word[5], "0") == 0 || fail(r, usage);
+    }
+    double ppm = strtod(r->word[5], &end);
+    step->verb = SCRIPT_CLOCK_DRIFT;
+    step->lie_ns = (int64_t)(ppm * 1000);
+    return (strcmp(r->word[4], "drift") == 0 && end != r->word[5] && strcmp(end, "ppm") == 0 && ppm >= -100000 &&
+            ppm <= 100000) ||
+           fail(r, usage);
+}
+
 static bool read_masters(struct reader *r, struct script_step *step) {
     if (r->words < 5)
         return fail(r, "masters REGION stop, start, or lie DURATION COUNT");
@@ -95,6 +113,8 @@ static bool read_step(struct reader *r) {
         return fail(r, "steps are to be in the order of time");
     s->steps++;
     join(r, 2, step->text, sizeof step->text);
+    if (strcmp(r->word[2], "clock") == 0)
+        return read_clock(r, step);
     if (strcmp(r->word[2], "masters") == 0)
         return read_masters(r, step);
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++)

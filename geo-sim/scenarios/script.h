@@ -20,7 +20,8 @@
  *     expect progress                            after the last step clients of every region go on
  *
  * Steps: kill, restart, pause, resume SET | cut SET SET [oneway] | heal | link SET SET ATTRIBUTE... | oneway SET SET ATTRIBUTE... |
- * masters REGION stop | masters REGION start | masters REGION lie DURATION COUNT. In cut, "rest" is everybody but the first set.
+ * masters REGION stop | masters REGION start | masters REGION lie DURATION COUNT | clock REGION off DURATION | clock REGION drift
+ * NUMBERppm (the system clocks of its machines, their oscillators). In cut, "rest" is everybody but the first set.
  *
  * Promise     What parses can be played: steps are in the order of time and within the duration; what does not parse says where
  *             (NAME:LINE).
@@ -39,6 +40,8 @@ enum script_verb {
     SCRIPT_PAUSE,
     SCRIPT_RESUME,
     SCRIPT_LINK, /* a statement of the topology; "leader" and "rest" are sets in it */
+    SCRIPT_CLOCK_OFF,
+    SCRIPT_CLOCK_DRIFT,
     SCRIPT_MASTERS_STOP,
     SCRIPT_MASTERS_START,
     SCRIPT_MASTERS_LIE,
@@ -48,7 +51,7 @@ struct script_step {
     int64_t at_ns;
     enum script_verb verb;
     char arg[SCRIPT_ARG_BYTES]; /* the set, the region, or the statement */
-    int64_t lie_ns;
+    int64_t lie_ns;             /* also how far a clock is off, and its drift in parts per billion */
     unsigned count;
     char text[SCRIPT_ARG_BYTES]; /* as it was written, for people */
 };

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "shard/runtime/env_real_internal.h"
+#include "shard/runtime/env_real_skew.h"
 
 enum { JOB_STACK_BYTES = 64 << 20, UNPOLLED_MAX = 8 };
 
@@ -35,6 +36,7 @@ struct process {
     pthread_mutex_t mutex; /* of go: what the stores' threads wait for */
     pthread_cond_t cond;
     enum go go;
+    const struct skew_page *skew;
     bool running;
 };
 
@@ -137,13 +139,23 @@ static void real_big_stack(struct env *env, struct env_job *job) {
 
 /* ---- clocks, timers, randomness ---------------------------------------------------------------------------------- */
 
+/* Timers go by MONOTONIC, and whether the machine slept is seen by BOOTTIME: these two stay as they are. */
+static int64_t skew_of(const struct skew_page *skew, enum env_clock clock) {
+    int64_t drift, offset;
+    if (clock == ENV_CLOCK_MONO || clock == ENV_CLOCK_BOOT)
+        return 0;
+    skew_now(skew, &drift, &offset);
+    return clock == ENV_CLOCK_RAW ? drift : drift + offset;
+}
+
 static int64_t real_clock_ns(struct env *env, enum env_clock clock) {
     static const clockid_t ids[] = {CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_BOOTTIME, CLOCK_REALTIME,
                                     CLOCK_REALTIME_COARSE};
     struct timespec ts;
-    (void)env;
     clock_gettime(ids[clock], &ts);
-    return ts.tv_sec * 1000000000 + ts.tv_nsec;
+    int64_t ns = ts.tv_sec * 1000000000 + ts.tv_nsec;
+    const struct skew_page *skew = ((struct env_real *)env)->process->skew;
+    return skew ? ns + skew_of(skew, clock) : ns;
 }
 
 static void real_timer_set(struct env *env, struct timer *t, int64_t due_ns) {
@@ -328,6 +340,8 @@ enum rc process_new(const struct process_conf *conf, struct process **ret, struc
     p->threads = calloc(p->stores, sizeof *p->threads);
     if (!p->envs || !p->siblings || !p->threads)
         rc = err_set(err, RC_NOMEM, "out of memory");
+    if (!rc && conf->skew)
+        rc = skew_open(conf->skew, &p->skew, err);
     for (uint16_t i = 0; i < p->stores && !rc; i++)
         rc = env_real_init(&p->envs[i], p, i, conf, err);
     if (rc)
@@ -450,6 +464,7 @@ void process_free(struct process *p) {
     free(p->envs);
     free(p->siblings);
     free(p->threads);
+    skew_close(p->skew);
     free(p);
 }
 

@@ -20,6 +20,8 @@ struct process_conf {
     enum diag_level level;
     int diag_fd;         /* where diagnostics go; 0 = standard error */
     struct chaos *chaos; /* NULL but in tests */
+    const char
+        *skew; /* a file that says how the system's clocks are off (env_real_skew.h); NULL: they are as they are */
 };
 
 enum rc process_new(const struct process_conf *conf, struct process **ret, struct err *err) MUST_CHECK;

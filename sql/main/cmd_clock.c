@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "shard/runtime/env_real.h"
+#include "shard/runtime/env_real_skew.h"
 #include "sql/main/clock_plot.h"
 #include "sql/main/commands.h"
 #include "sql/main/run_dir.h"
@@ -38,7 +39,8 @@ enum verb { VERB_STATUS, VERB_DAEMON, VERB_MASTER };
 
 struct clock_command {
     enum verb verb;
-    const char *spec_text, *page_path, *plot_path;
+    const char *spec_text, *page_path, *plot_path, *skew_path;
+    const struct skew_page *skew; /* master: its machine's clocks are off, what it tells is not */
     bool json, watch;
     int64_t for_ns; /* 0 = not given */
     struct tt_master_conf master;
@@ -104,6 +106,7 @@ enum {
     OPT_LIE_AFTER,
     OPT_STOP_AFTER,
     OPT_LEAP,
+    OPT_SKEW,
     OPT_MODE
 };
 
@@ -131,6 +134,7 @@ static const struct {
     {"lie-after", true, FOR_MASTER},
     {"stop-after", true, FOR_MASTER},
     {"leap", true, FOR_MASTER},
+    {"clock-skew", true, FOR_MASTER},
     {"mode", true, FOR_MASTER},
 };
 static_assert(ARRAY_LEN(options) == OPT_MODE - OPT_CLOCK + 1, "in the order of the enum");
@@ -220,6 +224,9 @@ static int apply(struct clock_command *c, int opt, const char *value) {
     case OPT_LEAP:
         ok = number(value, 10, 0, 3, &n);
         m->leap = (int)n;
+        break;
+    case OPT_SKEW:
+        c->skew_path = value;
         break;
     case OPT_MODE:
         ok = number(value, 8, 0400, 0777, &n);
@@ -498,9 +505,25 @@ static void on_probed(void *ctx, bool chrony_answers) {
         begin_poller(c, text);
 }
 
+/* A receiver knows the time whatever its machine's clock says. */
+static int64_t unskewed(void *ctx, int64_t real_ns, int64_t raw_ns) {
+    const struct clock_command *c = ctx;
+    int64_t drift, offset;
+    (void)raw_ns;
+    skew_now(c->skew, &drift, &offset);
+    return real_ns - drift - offset;
+}
+
 static enum rc begin(struct clock_command *c, struct err *err) {
     enum rc rc;
     if (c->verb == VERB_MASTER) {
+        rc = c->skew_path ? skew_open(c->skew_path, &c->skew, err) : RC_OK;
+        if (rc)
+            return rc;
+        if (c->skew) {
+            c->master.truth = unskewed;
+            c->master.truth_ctx = c;
+        }
         rc = tt_master_new(c->env, &c->master, &c->master_running, err);
         if (!rc && c->for_ns) {
             timer_init(&c->timer, on_time_over, c);
@@ -539,6 +562,9 @@ static void stop(void *state, uint16_t store) {
         tt_clock_done(&c->clock);
     tt_poller_free(c->poller);
     tt_master_free(c->master_running);
+    c->master_running = NULL;
+    skew_close(c->skew);
+    c->skew = NULL;
 }
 
 static bool stopped(void *state, uint16_t store) {
@@ -554,7 +580,8 @@ static void done(void *state) {
 
 static int run(struct clock_command *c) {
     static const struct program program = {boot, stop, stopped, done};
-    struct process_conf conf = {.stores = 1, .level = c->verb == VERB_DAEMON ? DIAG_INFO : DIAG_OFF};
+    struct process_conf conf = {
+        .stores = 1, .level = c->verb == VERB_DAEMON ? DIAG_INFO : DIAG_OFF, .skew = c->skew_path};
     struct timespec tick = {.tv_nsec = 20 * MS};
     struct err err = {0};
     sigset_t ends;

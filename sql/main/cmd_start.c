@@ -35,7 +35,7 @@ struct start {
     const char *sql_addr, *sql_auth;
     bool sql_trust;
     struct env_tls_conf tls, sql_tls;
-    const char *clock_text, *log_level, *links_path, *world_name;
+    const char *clock_text, *log_level, *links_path, *world_name, *skew_path;
     struct test_links *links;
     struct world_links world;
     char host_dir[ENV_PATH_BYTES];
@@ -72,6 +72,7 @@ static const char help_text[] =
     "                        zones: distances for nodes on one machine; the file may change while the node runs\n"
     "  --world NAME          stands in this world of meridian geo: meridian.links shows its lines, superusers change "
     "them\n"
+    "  --clock-skew FILE     its system clock is off as FILE says, which meridian geo skew writes: for tests\n"
     "  --log LEVEL           debug, info, warn or error, on standard error (info)\n";
 
 static int complain(const char *text) {
@@ -118,6 +119,7 @@ static int take(struct start *s, const char *name, const char *value) {
                  {"--tls-ca", &s->tls.ca_file},
                  {"--test-links", &s->links_path},
                  {"--world", &s->world_name},
+                 {"--clock-skew", &s->skew_path},
                  {"--log", &s->log_level}};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         if (strcmp(name, texts[i].name) == 0) {
@@ -347,7 +349,7 @@ static int wait_for_end(struct start *s, const sigset_t *ends) {
 }
 
 static int run(struct start *s) {
-    struct process_conf conf = {.stores = (uint16_t)s->stores, .level = DIAG_INFO};
+    struct process_conf conf = {.stores = (uint16_t)s->stores, .level = DIAG_INFO, .skew = s->skew_path};
     struct err err = {0};
     sigset_t ends;
     if (s->log_level && !diag_level_parse(s->log_level, &conf.level))

@@ -102,15 +102,15 @@ for (["region us 1\nlink us mars rtt 1ms\n", qr/links:2: two regions or zones ar
 ok(!-e "$dir/none", 'before anything is made');
 
 # Ctrl-C in the middle: nothing stays.
-my $up = fork // die;
-if (!$up) {
+my $making = fork // die;
+if (!$making) {
     open STDOUT, '>', "$dir/interrupted";
     open STDERR, '>&', \*STDOUT;
     exec $bin, 'up', '--world', $world, "$dir/small.topo", '--backend', 'loopback', '--data', "$dir/data" or exit 9;
 }
 ok(poll(sub { ours() > 9 }), 'a world is being made') or diag `cat $dir/interrupted`;
-kill 'INT', $up;
-waitpid $up, 0;
+kill 'INT', $making;
+waitpid $making, 0;
 is($? >> 8, 1, 'interrupted');
 like(`cat $dir/interrupted`, qr/interrupted; what was made of world $world was removed again/, 'and says what became of it');
 is(scalar ours(), 0, 'no process is left');
@@ -169,7 +169,16 @@ is((grep { !$_->{alive} && $_->{region} eq 'eu' } @{ status()->{masters} }), 3, 
 ok(poll(sub { (node_of('eu-1')->{clock} // '') ne 'SYNC' }), 'its clock can vouch for nothing any more');
 is(geo('skew', 'eu', 'offset=0'), 0, 'they come back');
 ok(poll(sub { (node_of('eu-1')->{clock} // '') eq 'SYNC' }), 'and so does its clock') or diag $out;
-for (['kill'], ['kill', 'mars'], ['skew', 'us'], ['skew', 'mars', 'stop'], ['skew', 'us', 'offset=much'], ['restart', 'us', 'eu']) {
+# The system clocks of a region's machines, and their oscillators: time is measured, not read from there.
+is(geo('skew', 'ap', 'clock=-5s', 'drift=150ppm'), 0, 'the system clock of a region is set back');
+ok(poll(sub { `cat /run/meridian-geo/$world/ap-1.log 2>/dev/null` =~ /the system clock jumped by=-5\.000 s|jumped by=-4\.99/ || $> != 0 }), 'its node sees it');
+sleep 1;
+is(node_of('ap-1')->{clock}, 'SYNC', 'and knows the time all the same');
+is(geo('skew', 'ap', 'drift=-900ppm'), 0, 'its oscillator breaks');
+ok(poll(sub { (node_of('ap-1')->{clock} // '') eq 'FAULT' }), 'its clock vouches for nothing') or diag $out;
+is(geo('skew', 'ap', 'drift=0'), 0, 'and is mended');
+for (['kill'], ['kill', 'mars'], ['skew', 'us'], ['skew', 'mars', 'stop'], ['skew', 'us', 'offset=much'], ['skew', 'us', 'clock=far'],
+    ['skew', 'us', 'drift=fast'], ['skew', 'us', 'masters=1'], ['restart', 'us', 'eu']) {
     is(geo(@$_), 1, "misuse: @$_");
     like($err, qr/^meridian geo: ./, 'one sentence');
 }

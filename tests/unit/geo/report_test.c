@@ -44,7 +44,8 @@ static void json(void) {
 static const char good_script[] =
     "format 1\ntitle T\nabout one\nabout two\ntopology three-regions\nhome us-east\nduration 20s\n"
     "clients 3\nkeys 5\nmix write 50 read 50\nat 3s kill leader\nat 5s cut us-east rest oneway\n"
-    "at 6s masters us-east lie 5ms 1\nexpect gap 5s\nexpect progress\n";
+    "at 6s masters us-east lie 5ms 1\nexpect gap 5s\nexpect progress\n"
+    "at 7s clock us-east off -5s\nat 8s clock us-east drift -0.5ppm\n";
 
 static void scripts(void) {
     struct script s;
@@ -52,7 +53,11 @@ static void scripts(void) {
     OK(script_parse("a/b.scenario", good_script, strlen(good_script), &s, &err) == RC_OK);
     EQ_STR(s.name, "b");
     EQ_STR(s.about, "one two");
-    EQ_INT(s.steps, 3);
+    EQ_INT(s.steps, 5);
+    EQ_INT(s.step[3].verb, SCRIPT_CLOCK_OFF);
+    EQ_INT(s.step[3].lie_ns, INT64_C(-5000000000));
+    EQ_INT(s.step[4].verb, SCRIPT_CLOCK_DRIFT);
+    EQ_INT(s.step[4].lie_ns, -500);
     EQ_INT(s.step[1].verb, SCRIPT_LINK);
     EQ_INT(s.step[2].lie_ns, 5000000);
     EQ_INT(s.gap_ns, INT64_C(5000000000));
@@ -64,10 +69,12 @@ static void scripts(void) {
         {"write 50 read 50", "write 50 read 40", "x:10: the mix is to make 100"},
         {"write 50 read 50", "write 50 scribble 50", "x:10: mix knows"},
         {"at 5s", "at 2s", "x:12: steps are to be in the order of time"},
-        {"at 6s", "at 60s", "x: a step lies behind the end"},
+        {"at 8s", "at 60s", "x: a step lies behind the end"},
         {"kill leader", "tickle leader", "x:11: there is no such step"},
         {"kill leader", "kill", "x:11: one SET is wanted"},
         {"lie 5ms 1", "lie 5ms", "x:13: masters REGION"},
+        {"off -5s", "off", "x:16: clock REGION"},
+        {"drift -0.5ppm", "drift 1", "x:17: clock REGION"},
         {"expect progress", "expect miracles", "x:15: expect gap"},
         {"title T", "tittle T", "x:2: there is no such statement"},
         {"duration 20s", "duration 2", "x:7: a duration"},
