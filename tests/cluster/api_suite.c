@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/lib/tap.h"
 #include "txn/api/meridian.h"
@@ -556,6 +558,195 @@ static void test_misuse(void) {
     EQ_INT(meridian_finalize(orphan), MERIDIAN_OK);
 }
 
+/* Every function of meridian.h without a handle, then with a statement whose connection is closed. */
+static void refuses(meridian *db, meridian_stmt *st) {
+    const void *data;
+    size_t bytes;
+    int64_t ns;
+    int outcome;
+    char token[MERIDIAN_TOKEN_BYTES];
+    meridian_stmt *other;
+    EQ_INT(meridian_reset(db), MERIDIAN_MISUSE);
+    OK(!meridian_info(db, MERIDIAN_INFO_USER) && !meridian_parameter(db, "TimeZone") && !meridian_state(db));
+    OK(!meridian_error_field(db, MERIDIAN_FIELD_MESSAGE) && !meridian_notice_field(db, MERIDIAN_FIELD_MESSAGE));
+    OK(!meridian_error_position(db) && meridian_error_retry(db) == MERIDIAN_RETRY_NO);
+    EQ_INT(meridian_on_progress(db, 1, NULL, NULL), MERIDIAN_MISUSE);
+    EQ_INT(meridian_on_notice(db, NULL, NULL), MERIDIAN_MISUSE);
+    EQ_INT(meridian_query(db, "SELECT 1", -1, &other), MERIDIAN_MISUSE);
+    EQ_INT(meridian_begin(db), MERIDIAN_MISUSE);
+    EQ_INT(meridian_begin_read(db, MERIDIAN_STRONG, 0), MERIDIAN_MISUSE);
+    EQ_INT(meridian_commit(db), MERIDIAN_MISUSE);
+    EQ_INT(meridian_rollback(db), MERIDIAN_MISUSE);
+    EQ_INT(meridian_savepoint(db, "s"), MERIDIAN_MISUSE);
+    EQ_INT(meridian_release(db, "s"), MERIDIAN_MISUSE);
+    EQ_INT(meridian_rollback_to(db, "s"), MERIDIAN_MISUSE);
+    EQ_INT(meridian_commit_token(db, token, sizeof token), MERIDIAN_MISUSE);
+    EQ_INT(meridian_txn_status(db, "x", &outcome), MERIDIAN_MISUSE);
+    EQ_INT(meridian_commit_timestamp(db, &ns), MERIDIAN_MISUSE);
+    EQ_INT(meridian_trace(db, &other), MERIDIAN_MISUSE);
+    EQ_INT(meridian_param_count(st), -1);
+    EQ_INT(meridian_param_oid(st, 1), 0);
+    EQ_INT(meridian_bind_null(st, 1), MERIDIAN_MISUSE);
+    EQ_INT(meridian_bind_bool(st, 1, 1), MERIDIAN_MISUSE);
+    EQ_INT(meridian_bind_double(st, 1, 1), MERIDIAN_MISUSE);
+    EQ_INT(meridian_bind_text(st, 1, "x", -1), MERIDIAN_MISUSE);
+    EQ_INT(meridian_bind_blob(st, 1, "x", 1), MERIDIAN_MISUSE);
+    EQ_INT(meridian_clear_bindings(st), MERIDIAN_MISUSE);
+    EQ_INT(meridian_step(st), MERIDIAN_MISUSE);
+    EQ_INT(meridian_next(st), MERIDIAN_MISUSE);
+    EQ_INT(meridian_reset_stmt(st), MERIDIAN_MISUSE);
+    OK(meridian_tag(st) == NULL);
+    EQ_INT(meridian_changes(st), -1);
+    EQ_INT(meridian_column_count(st), -1);
+    OK(!meridian_column_name(st, 0) && !meridian_column_oid(st, 0) && meridian_column_type(st, 0) == -1);
+    OK(!meridian_column_text(st, 0) && !meridian_column_bytes(st, 0) && !meridian_column_blob(st, 0, &bytes));
+    OK(!meridian_column_int64(st, 0) && !meridian_column_bool(st, 0) && meridian_column_double(st, 0) == 0);
+    (void)meridian_column_is_null(st, 0); /* either will do */
+    EQ_INT(meridian_copy_write(st, "x", 1), MERIDIAN_MISUSE);
+    EQ_INT(meridian_copy_end(st, NULL), MERIDIAN_MISUSE);
+    EQ_INT(meridian_copy_read(st, &data, &bytes), MERIDIAN_MISUSE);
+}
+
+static void test_every_function_refuses(void) {
+    meridian_stmt *orphan;
+    refuses(NULL, NULL);
+    meridian *db = open_db();
+    fine(db, meridian_prepare(db, "SELECT $1::int8", -1, &orphan));
+    EQ_INT(meridian_close(db), MERIDIAN_OK);
+    refuses(NULL, orphan);
+    EQ_INT(meridian_finalize(orphan), MERIDIAN_OK);
+    OK(meridian_version()[0] != '\0');
+}
+
+/* A child of fork() has handles that are none: its parent goes on with them. */
+static void test_fork(void) {
+    meridian *db = open_db();
+    meridian_stmt *st;
+    int status;
+    fine(db, meridian_prepare(db, "SELECT 6 * 7", -1, &st));
+    EQ_INT(meridian_step(st), MERIDIAN_ROW);
+    fflush(NULL);
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        (void)alarm(20);
+        bool refused = meridian_exec(db, "SELECT 1") == MERIDIAN_MISUSE && meridian_step(st) == MERIDIAN_MISUSE &&
+                       meridian_column_int64(st, 0) == 0 && meridian_cancel(db) == MERIDIAN_MISUSE &&
+                       meridian_adopt(db) == MERIDIAN_MISUSE && meridian_finalize(st) == MERIDIAN_MISUSE &&
+                       meridian_close(db) == MERIDIAN_MISUSE;
+        _exit(refused ? 0 : 1);
+    }
+    EQ_INT(waitpid(pid, &status, 0), pid);
+    EQ_INT(status, 0);
+    EQ_INT(meridian_column_int64(st, 0), 42);
+    EQ_INT(meridian_step(st), MERIDIAN_DONE);
+    meridian_finalize(st);
+    meridian_close(db);
+}
+
+enum { BIG_BYTES = 1 << 20 };
+
+static void test_limits(void) {
+    static const double doubles[] = {0x1.fffffffffffffp1023, -0x1p-1074, 0.0, 1e308};
+    meridian *db = open_db();
+    meridian_stmt *st;
+    size_t bytes;
+    uint8_t *big = malloc(BIG_BYTES);
+    CHECK(big);
+    for (size_t i = 0; i < BIG_BYTES; i++)
+        big[i] = (uint8_t)(i * 7 + i / 251);
+    fresh(db, "api_l", "id int8 PRIMARY KEY, y bytea, d float8, t text");
+    fine(db, meridian_prepare(db, "INSERT INTO api_l VALUES ($1, $2, $3, $4)", -1, &st));
+    for (int i = 0; i < 4; i++) {
+        fine(db, meridian_bind_int64(st, 1, i == 0 ? INT64_MIN : i == 1 ? INT64_MAX : i));
+        fine(db,
+             i == 3 ? meridian_bind_null(st, 2) : meridian_bind_blob(st, 2, big, i == 0 ? BIG_BYTES : (size_t)i - 1));
+        fine(db, meridian_bind_double(st, 3, doubles[i]));
+        fine(db, meridian_bind_text(st, 4, i == 2 ? NULL : "", -1));
+        int code = meridian_step(st);
+        OKF(code == MERIDIAN_DONE, "%d: %s", i, meridian_errmsg(db));
+    }
+    fine(db, meridian_bind_text(st, 1, "9223372036854775808", -1));
+    EQ_INT(meridian_step(st), MERIDIAN_ERROR);
+    EQ_STR(meridian_error_field(db, MERIDIAN_FIELD_SQLSTATE), "22003");
+    meridian_finalize(st);
+    fine(db, meridian_prepare(db, "SELECT id, y, d, t FROM api_l ORDER BY id", -1, &st));
+    EQ_INT(meridian_step(st), MERIDIAN_ROW);
+    EQ_INT(meridian_column_int64(st, 0), INT64_MIN);
+    const void *y = meridian_column_blob(st, 1, &bytes);
+    OK(y && bytes == BIG_BYTES && memcmp(y, big, BIG_BYTES) == 0);
+    OK(meridian_column_double(st, 2) == doubles[0]);
+    EQ_INT(meridian_step(st), MERIDIAN_ROW);
+    OK(meridian_column_blob(st, 1, &bytes) != NULL && bytes == 1);
+    OK(meridian_column_is_null(st, 3));
+    EQ_INT(meridian_step(st), MERIDIAN_ROW);
+    OK(meridian_column_is_null(st, 1) && !meridian_column_blob(st, 1, &bytes));
+    EQ_STR(meridian_column_text(st, 3), "");
+    EQ_INT(meridian_step(st), MERIDIAN_ROW);
+    EQ_INT(meridian_column_int64(st, 0), INT64_MAX);
+    OK(meridian_column_blob(st, 1, &bytes) != NULL && bytes == 0);
+    OK(meridian_column_double(st, 2) == doubles[1]);
+    EQ_INT(meridian_step(st), MERIDIAN_DONE);
+    meridian_finalize(st);
+    free(big);
+    do_sql(db, "DROP TABLE api_l");
+    meridian_close(db);
+}
+
+enum { STATEMENTS = 200 };
+
+/* Many at once, none of them read to its end; then the connection goes, and what its block wrote. */
+static void test_many_statements(void) {
+    meridian *db = open_db(), *other = NULL;
+    meridian_stmt *st[STATEMENTS];
+    fresh(db, "api_s", "n int4 PRIMARY KEY");
+    do_sql(db, "INSERT INTO api_s VALUES (1),(2),(3)");
+    for (int i = 0; i < STATEMENTS; i++) {
+        if (!fine(db, meridian_prepare(db, "SELECT n + $1::int4 FROM api_s ORDER BY n", -1, &st[i])))
+            return;
+        fine(db, meridian_bind_int64(st[i], 1, i));
+    }
+    for (int row = 1; row <= 2; row++)
+        for (int i = 0; i < STATEMENTS; i++)
+            OK(meridian_step(st[i]) == MERIDIAN_ROW && meridian_column_int64(st[i], 0) == i + row);
+    for (int i = 0; i < STATEMENTS; i++)
+        fine(db, meridian_reset_stmt(st[i]));
+    fine(db, meridian_begin(db));
+    do_sql(db, "INSERT INTO api_s VALUES (4)");
+    EQ_INT(meridian_step(st[0]), MERIDIAN_ROW);
+    EQ_INT(meridian_clone(db, &other), MERIDIAN_OK);
+    fine(other, meridian_close(db));
+    for (int i = 0; i < STATEMENTS; i++)
+        EQ_INT(meridian_finalize(st[i]), MERIDIAN_OK);
+    EQ_INT(number(other, "SELECT count(*) FROM api_s"), 3);
+    do_sql(other, "DROP TABLE api_s");
+    meridian_close(other);
+}
+
+static void *open_too(void *arg) {
+    meridian *db;
+    int code = meridian_open(arg, &db);
+    if (code == MERIDIAN_BUSY && strstr(meridian_errmsg(db), "in use") == NULL)
+        code = MERIDIAN_ERROR;
+    meridian_close(db);
+    return (void *)(uintptr_t)code; // NOLINT
+}
+
+/* A directory belongs to one meridian_open, of whatever thread; a server to as many as like. */
+static void test_opened_twice(void) {
+    pthread_t t;
+    void *code;
+    meridian *db = open_db();
+    int want = strcmp(meridian_info(db, MERIDIAN_INFO_URL_KIND), "embedded") == 0 ? MERIDIAN_BUSY : MERIDIAN_OK;
+    CHECK(pthread_create(&t, NULL, open_too, (void *)(uintptr_t)conf->url) == 0);
+    pthread_join(t, &code);
+    EQ_INT((intptr_t)code, want);
+    EQ_INT((intptr_t)open_too((void *)(uintptr_t)conf->url), want);
+    EQ_INT(number(db, "SELECT 1"), 1);
+    meridian_close(db);
+    EQ_INT((intptr_t)open_too((void *)(uintptr_t)conf->url), MERIDIAN_OK);
+}
+
 static int note(meridian *db, void *ctx) {
     return meridian_commit_token(db, ctx, MERIDIAN_TOKEN_BYTES);
 }
@@ -617,6 +808,11 @@ int main(int argc, char **argv) {
     RUN(test_cancel);
     RUN(test_notice);
     RUN(test_misuse);
+    RUN(test_every_function_refuses);
+    RUN(test_fork);
+    RUN(test_limits);
+    RUN(test_many_statements);
+    RUN(test_opened_twice);
     RUN(test_meridian);
     return tap_done();
 }

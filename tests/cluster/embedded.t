@@ -18,6 +18,19 @@ is($?, 0, 'the suite exits with 0');
 ok((grep { /^1\.\.[1-9]/ } @suite) == 1, 'it has a plan');
 is_deeply([ grep { /^not ok/ } @suite ], [], 'all of ' . (grep { /^ok/ } @suite) . ' tests');
 
+# The suite calls every function that there is.
+my %called = map { $_ => 1 } slurp('tests/cluster/api_suite.c') =~ /\b(meridian_\w+)\(/g;
+my @functions = slurp('txn/api/meridian.h') =~ /^MERIDIAN_API [^;]*?\b(meridian_\w+)\(/gm;
+cmp_ok(scalar @functions, '>', 60, 'meridian.h has functions');
+is_deeply([ grep { !$called{$_} } @functions ], [], 'and the suite calls each of them');
+
+sub slurp {
+    my ($file) = @_;
+    open(my $in, '<', $file) or die "$file: $!";
+    local $/;
+    return <$in>;
+}
+
 sub begin {
     my @args = @_;
     pipe(my $child_in, my $to) or die;

@@ -22,6 +22,7 @@ enum api_server { API_SERVER_UNKNOWN, API_SERVER_MERIDIAN, API_SERVER_OTHER };
 
 struct meridian {
     _Atomic uint32_t magic;
+    bool *here; /* false in a child of fork() */
     _Atomic uintptr_t owner;
     _Atomic bool inside;
     _Atomic bool cancelled; /* since meridian_run began */
@@ -78,6 +79,7 @@ int api_prepare(meridian *db, const char *sql, size_t bytes, bool script, meridi
 int api_step(meridian_stmt *st);
 void api_end(meridian_stmt *st);
 void api_finalize(meridian_stmt *st);
+void api_drop_params(meridian_stmt *st); /* while its engine part is there */
 int api_bind(meridian_stmt *st, int index, const void *data, size_t bytes, bool binary);
 /* The first column of the first row as text, into ret; MERIDIAN_DONE: no row, or NULL. */
 int api_value(meridian *db, const char *sql, const char *param, char *ret, size_t bytes);

@@ -5,10 +5,13 @@
  * The guard (api_enter) is three atomics. `owner` is the thread that may call; `inside` is set while it does, so that a call
  * from a callback, or from a thread that was never given the handle, is told apart from an orderly one instead of corrupting
  * it. A call from a wrong thread leaves no error in the handle: that belongs to its owner.
+ *
+ * A fourth, `here`, lies on a page that is empty in a child of fork(): there the handle is none any more, without a system call.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "txn/api/api.h"
 
@@ -16,9 +19,13 @@ static uintptr_t self(void) {
     return (uintptr_t)pthread_self();
 }
 
+static bool is_live(const meridian *db) {
+    return db && atomic_load(&db->magic) == API_MAGIC_DB && *db->here;
+}
+
 int api_enter(meridian *db) {
     bool idle = false;
-    if (!db || atomic_load(&db->magic) != API_MAGIC_DB || atomic_load(&db->owner) != self())
+    if (!is_live(db) || atomic_load(&db->owner) != self())
         return MERIDIAN_MISUSE;
     if (!atomic_compare_exchange_strong(&db->inside, &idle, true))
         return MERIDIAN_MISUSE;
@@ -74,6 +81,14 @@ static meridian *handle_new(const struct engine_ops *ops) {
     meridian *db = calloc(1, sizeof *db);
     if (!db)
         return NULL;
+    db->here = mmap(NULL, sizeof *db->here, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (db->here == MAP_FAILED) {
+        free(db);
+        return NULL;
+    }
+    (void)madvise(db->here, sizeof *db->here,
+                  MADV_WIPEONFORK); /* a kernel that cannot: then a child is not told apart */
+    *db->here = true;
     atomic_store(&db->magic, API_MAGIC_DB);
     atomic_store(&db->owner, self());
     db->ops = ops;
@@ -129,6 +144,7 @@ int meridian_close(meridian *db) {
         return code;
     for (meridian_stmt *st = db->stmts; st; st = st->next) {
         api_end(st);
+        api_drop_params(st);
         if (st->engine)
             db->ops->stmt_free(st->engine);
         st->engine = NULL;
@@ -138,13 +154,14 @@ int meridian_close(meridian *db) {
         db->ops->close(db->engine);
     atomic_store(&db->magic, API_MAGIC_DEAD);
     api_error_clear(&db->error);
+    (void)munmap(db->here, sizeof *db->here);
     free(db);
     return MERIDIAN_OK;
 }
 
 int meridian_adopt(meridian *db) {
     bool idle = false;
-    if (!db || atomic_load(&db->magic) != API_MAGIC_DB)
+    if (!is_live(db))
         return MERIDIAN_MISUSE;
     if (!atomic_compare_exchange_strong(&db->inside, &idle, true))
         return MERIDIAN_BUSY;
@@ -171,7 +188,7 @@ int meridian_reset(meridian *db) {
 }
 
 int meridian_cancel(meridian *db) {
-    if (!db || atomic_load(&db->magic) != API_MAGIC_DB || !db->engine)
+    if (!is_live(db) || !db->engine)
         return MERIDIAN_MISUSE;
     atomic_store(&db->cancelled, true);
     return db->ops->cancel(db->engine);
@@ -274,7 +291,7 @@ int meridian_on_notice(meridian *db, void (*callback)(meridian *db, void *ctx), 
 }
 
 const char *meridian_notice_field(meridian *db, int field) {
-    if (!db || atomic_load(&db->magic) != API_MAGIC_DB || atomic_load(&db->owner) != self() || !db->notice)
+    if (!is_live(db) || atomic_load(&db->owner) != self() || !db->notice)
         return NULL;
     return api_error_text(db->notice, field);
 }

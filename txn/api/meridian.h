@@ -29,6 +29,9 @@
  *             Different connections are independent; the library keeps no state of its own and touches no setting of the
  *             process: no signal handler, no locale, none of SQLite's.
  *
+ * fork        In the child no handle is one: each call on them is MERIDIAN_MISUSE, and the parent goes on undisturbed. A child
+ *             that lives on without exec keeps a directory of file: in use until it ends.
+ *
  * Memory      Strings that go in are copied before the function returns. Pointers that come out are borrowed: each function
  *             says until when. Nothing returned here is freed by the caller but by its own closing function.
  *

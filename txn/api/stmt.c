@@ -93,7 +93,7 @@ void api_end(meridian_stmt *st) {
     st->at = MERIDIAN_OK;
 }
 
-static void drop_params(meridian_stmt *st) {
+void api_drop_params(meridian_stmt *st) {
     for (size_t i = 0; st->param && st->engine && i < st->engine->params; i++) {
         free(st->param[i].data);
         st->param[i] = (struct engine_param){0};
@@ -101,7 +101,7 @@ static void drop_params(meridian_stmt *st) {
 }
 
 void api_finalize(meridian_stmt *st) {
-    drop_params(st);
+    api_drop_params(st);
     api_end(st);
     st->db->ops->stmt_free(st->engine);
     *st->link = st->next;
@@ -233,7 +233,7 @@ int meridian_clear_bindings(meridian_stmt *st) {
         return code;
     if (st->phase == API_RUNNING)
         return api_leave(st->db, api_misuse(st->db, "the statement runs: reset it first"));
-    drop_params(st);
+    api_drop_params(st);
     return api_leave(st->db, MERIDIAN_OK);
 }
 
