@@ -852,7 +852,8 @@ static bool statement(struct an *an, const PQ(Node) * n, struct analysed *ret) {
             return false;
         break;
     case PG_QUERY__NODE__NODE_MERGE_STMT:
-        return unsupported(an, n->merge_stmt->relation ? n->merge_stmt->relation->location : -1, "MERGE is not supported");
+        return unsupported(an, n->merge_stmt->relation ? n->merge_stmt->relation->location : -1,
+                           "MERGE is not supported");
     default:
         return unsupported(an, -1, "this statement is not supported");
     }

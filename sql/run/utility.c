@@ -601,6 +601,18 @@ static enum rc vacuum(struct utility *u, const PgQuery__VacuumStmt *v, struct er
     return rc ? rc : nothing(u, v->is_vacuumcmd ? "VACUUM" : "ANALYZE");
 }
 
+/* Indexes are never bloated or damaged by themselves, so there is nothing to do but to know the name. */
+static enum rc reindex(struct utility *u, const PgQuery__ReindexStmt *re, struct err *err) {
+    const PgQuery__RangeVar *r = re->relation;
+    const struct cat_object *o;
+    if (r) {
+        enum rc rc = sess_relation(u->s, r->catalogname, r->schemaname, r->relname, &o, err);
+        if (rc || !o)
+            return rc ? rc : err_sql(err, "42P01", "relation \"%.63s\" does not exist", r->relname);
+    }
+    return nothing(u, "REINDEX");
+}
+
 enum rc utility_run(struct utility *u, struct err *err) {
     const PgQuery__Node *n = u->node;
     struct sess *s = u->s;
@@ -640,7 +652,7 @@ enum rc utility_run(struct utility *u, struct err *err) {
     case PG_QUERY__NODE__NODE_UNLISTEN_STMT:
         return nothing(u, "UNLISTEN"); /* nobody listens */
     case PG_QUERY__NODE__NODE_REINDEX_STMT:
-        return nothing(u, "REINDEX");
+        return reindex(u, n->reindex_stmt, err);
     case PG_QUERY__NODE__NODE_CONSTRAINTS_SET_STMT:
         snprintf(tag, sizeof u->done->tag, "SET CONSTRAINTS");
         return foreign_set_constraints(s, n->constraints_set_stmt, err);

@@ -165,3 +165,5 @@ grant nosuch on e1 to meridian2;
 alter role nosuch login;
 create role pg_x;
 create schema pg_x;
+reindex table nope;
+reindex index nope;
