@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* jsondoc.c: see jsondoc.h. A recursive descent bounded by JS_DEPTH_MAX; members are gathered in chunks that double. */
+/*
+ * jsondoc.c: see jsondoc.h. Reading and printing, which a session's own small fiber does with the parameters of a statement, keep what
+ * is open in lists; the other walks recurse, on large fibers.
+ */
 #include "sql/types/jsondoc.h"
 
 #include <stdlib.h>
@@ -262,8 +265,6 @@ static struct js *number(struct reader *r) {
     return !r->jsonb || plain || canonical(r, j) ? j : NULL;
 }
 
-static struct js *value(struct reader *r);
-
 /* Members in an array that doubles. */
 struct members {
     struct js **item, **key;
@@ -295,41 +296,6 @@ static bool members_add(struct reader *r, struct members *m, struct js *key, str
     return true;
 }
 
-static struct js *container(struct reader *r, bool object) {
-    struct members m = {0};
-    struct js *j = js_new(r->a, object ? JS_OBJECT : JS_ARRAY);
-    char close = object ? '}' : ']';
-    if (!j)
-        return out_of_memory(r);
-    blanks(r);
-    bool more = !eat(r, close);
-    while (more && !r->rc) {
-        struct js *key = NULL, *item;
-        blanks(r);
-        if (object) {
-            if (!eat(r, '"'))
-                return bad(r);
-            key = string(r);
-            blanks(r);
-            if (key && !eat(r, ':'))
-                return bad(r);
-        }
-        item = r->rc ? NULL : value(r);
-        if (!item || !members_add(r, &m, key, item, object))
-            return NULL;
-        blanks(r);
-        more = eat(r, ',');
-        if (!more && !eat(r, close))
-            return bad(r);
-    }
-    j->item = m.item;
-    j->key = m.key;
-    j->n = m.n;
-    if (object && r->jsonb)
-        js_sort(j);
-    return r->rc ? NULL : j;
-}
-
 static struct js *word(struct reader *r, const char *w, enum js_kind kind, bool b) {
     size_t n = strlen(w);
     if ((size_t)(r->end - r->p) < n || memcmp(r->p, w, n) != 0 ||
@@ -343,46 +309,114 @@ static struct js *word(struct reader *r, const char *w, enum js_kind kind, bool 
     return j;
 }
 
-static struct js *value(struct reader *r) {
+/* ---- containers: what is open is a list, nothing of it is on the C stack ---------------------------------------- */
+
+struct open {
+    struct open *up;
     struct js *j;
+    struct members m;
+    struct js *key;
+    const char *from;
+};
+
+static bool key(struct reader *r, struct open *o) {
     blanks(r);
-    if (r->p == r->end)
-        return bad(r);
+    if (!eat(r, '"')) {
+        bad(r);
+        return false;
+    }
+    o->key = string(r);
+    blanks(r);
+    if (o->key && !eat(r, ':'))
+        bad(r);
+    return !r->rc;
+}
+
+static struct js *scalar(struct reader *r) {
+    switch (*r->p) {
+    case '"':
+        r->p++;
+        return string(r);
+    case 't':
+        return word(r, "true", JS_BOOL, true);
+    case 'f':
+        return word(r, "false", JS_BOOL, false);
+    case 'n':
+        return word(r, "null", JS_NULL, false);
+    default:
+        return number(r);
+    }
+}
+
+static struct open *enter(struct reader *r, struct open *up) {
+    struct open *o = arena_zalloc(r->a, sizeof *o);
     if (r->depth == JS_DEPTH_MAX) {
         r->rc = err_sql(r->err, "54001", "stack depth limit exceeded");
         err_hint(r->err, "JSON values may nest %d levels deep.", JS_DEPTH_MAX);
         return NULL;
     }
+    if (!o || !(o->j = js_new(r->a, *r->p == '{' ? JS_OBJECT : JS_ARRAY)))
+        return out_of_memory(r);
+    o->up = up;
+    o->from = r->p++;
     r->depth++;
-    const char *from = r->p;
-    switch (*r->p) {
-    case '{':
-    case '[':
-        j = container(r, *r->p++ == '{');
-        break;
-    case '"':
-        r->p++;
-        j = string(r);
-        break;
-    case 't':
-        j = word(r, "true", JS_BOOL, true);
-        break;
-    case 'f':
-        j = word(r, "false", JS_BOOL, false);
-        break;
-    case 'n':
-        j = word(r, "null", JS_NULL, false);
-        break;
-    default:
-        j = number(r);
-        break;
-    }
+    return o;
+}
+
+static struct js *leave(struct reader *r, struct open **top) {
+    struct open *o = *top;
+    o->j->item = o->m.item;
+    o->j->key = o->m.key;
+    o->j->n = o->m.n;
+    o->j->text = o->from;
+    o->j->text_bytes = (uint32_t)(r->p - o->from);
+    if (o->j->kind == JS_OBJECT && r->jsonb)
+        js_sort(o->j);
+    *top = o->up;
     r->depth--;
-    if (j) {
-        j->text = from;
-        j->text_bytes = (uint32_t)(r->p - from);
+    return o->j;
+}
+
+static struct js *value(struct reader *r) {
+    struct open *top = NULL;
+    for (;;) { /* a value begins here */
+        struct js *done = NULL;
+        blanks(r);
+        if (r->p == r->end)
+            return bad(r);
+        if (*r->p == '{' || *r->p == '[') {
+            if (!(top = enter(r, top)))
+                return NULL;
+            blanks(r);
+            if (eat(r, top->j->kind == JS_OBJECT ? '}' : ']'))
+                done = leave(r, &top);
+            else if (top->j->kind == JS_OBJECT && !key(r, top))
+                return NULL;
+        } else {
+            const char *from = r->p;
+            if (!(done = scalar(r)))
+                return NULL;
+            done->text = from;
+            done->text_bytes = (uint32_t)(r->p - from);
+        }
+        while (done) { /* it is complete: so may be what it stands in */
+            if (!top)
+                return done;
+            bool object = top->j->kind == JS_OBJECT;
+            if (!members_add(r, &top->m, top->key, done, object))
+                return NULL;
+            done = NULL;
+            blanks(r);
+            if (eat(r, ',')) {
+                if (object && !key(r, top))
+                    return NULL;
+                break;
+            }
+            if (!eat(r, object ? '}' : ']'))
+                return bad(r);
+            done = leave(r, &top);
+        }
     }
-    return j;
 }
 
 enum rc js_parse(struct arena *a, const char *text, size_t bytes, bool jsonb, struct js **ret, struct err *err) {
@@ -554,7 +588,7 @@ void js_print_string(const char *p, size_t n, struct buf *out) {
     buf_putc(out, '"');
 }
 
-void js_print(const struct js *j, struct buf *out) {
+static void print_flat(const struct js *j, struct buf *out) {
     switch (j->kind) {
     case JS_NULL:
         buf_puts(out, "null");
@@ -569,22 +603,38 @@ void js_print(const struct js *j, struct buf *out) {
         js_print_string(j->p, j->n, out);
         break;
     case JS_ARRAY:
-        buf_putc(out, '[');
-        for (uint32_t i = 0; i < j->n; i++) {
-            buf_puts(out, i ? ", " : "");
-            js_print(j->item[i], out);
-        }
-        buf_putc(out, ']');
+        buf_puts(out, "[]");
         break;
     case JS_OBJECT:
-        buf_putc(out, '{');
-        for (uint32_t i = 0; i < j->n; i++) {
-            buf_puts(out, i ? ", " : "");
-            js_print_string(j->key[i]->p, j->key[i]->n, out);
-            buf_puts(out, ": ");
-            js_print(j->item[i], out);
-        }
-        buf_putc(out, '}');
+        buf_puts(out, "{}");
         break;
+    }
+}
+
+/* What is being printed is a list through the values themselves: this runs on small stacks too. */
+void js_print(const struct js *j, struct buf *out) {
+    struct js *top = NULL;
+    for (const struct js *next = j;;) {
+        if (next->kind >= JS_ARRAY && next->n > 0) {
+            struct js *c = (struct js *)(uintptr_t)next;
+            buf_putc(out, c->kind == JS_OBJECT ? '{' : '[');
+            c->at = 0;
+            c->up = top;
+            top = c;
+        } else {
+            print_flat(next, out);
+        }
+        while (top && top->at == top->n) {
+            buf_putc(out, top->kind == JS_OBJECT ? '}' : ']');
+            top = top->up;
+        }
+        if (!top)
+            return;
+        buf_puts(out, top->at ? ", " : "");
+        if (top->kind == JS_OBJECT) {
+            js_print_string(top->key[top->at]->p, top->key[top->at]->n, out);
+            buf_puts(out, ": ");
+        }
+        next = top->item[top->at++];
     }
 }

@@ -7,7 +7,8 @@
  * it is one pass; it is not searched in place.
  *
  * Promise     What is read is RFC 8259 and PostgreSQL's json / jsonb input, with its errors (22P02, 22P05, 22003, 54001). A document
- *             lies in the arena, or borrows from its text. Values nest at most JS_DEPTH_MAX deep, so walkers may recurse.
+ *             lies in the arena, or borrows from its text. Values nest at most JS_DEPTH_MAX deep, so walkers may recurse on large
+ *             fibers; js_parse and js_print do not.
  * Relies on   decimal.h for numbers.
  * Threads     any.
  * Source      RFC 8259; PostgreSQL 15, src/backend/utils/adt/jsonb_util.c (compareJsonbContainers) for the order of values.
@@ -33,6 +34,8 @@ struct js {
     struct js **key;  /* OBJECT: strings, beside item */
     const char *text; /* where it stands in what was read; NULL: made here */
     uint32_t text_bytes;
+    uint32_t at; /* js_print's own */
+    struct js *up;
 };
 
 /* jsonb: sorted, each key once (the last one), numbers canonical; else as it is written. */

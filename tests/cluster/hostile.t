@@ -187,6 +187,10 @@ is(codes(@m), '08P01', 'one with a negative length');
 is(codes(@m), '22021', 'a NUL in a parameter');
 @m = ask($s, Parse('', 'select $1::int[]'), Bind('', '', '{' x 100_000));
 like(codes(@m), qr/^(22P02|54000)$/, 'an array of brackets');
+@m = ask($s, Parse('', 'select length(($1::jsonb)::text)'), Bind('', '', '[' x 990 . ']' x 990), Execute(''));
+is(rows(@m), 1, 'JSON 990 deep') or ($s = session());
+@m = ask($s, Parse('', 'select length(($1::jsonb)::text)'), Bind('', '', '[' x 200_000), Execute(''));
+is(codes(@m), '54001', 'JSON 200,000 deep: a limit says so') or ($s = session());
 healthy('parameters');
 
 # ---- names in masses -------------------------------------------------------------------------------------------------------------
