@@ -23,7 +23,6 @@ static const struct fn fns[] = {
     FN(2034, "pg_conf_load_time", NULL, STRICT | STABLE | SESSION, COL_TIMESTAMPTZ, NULL),
     FN(2077, "current_setting", NULL, STRICT | STABLE | SESSION, COL_TEXT, NULL, COL_TEXT),
     FN(2078, "set_config", NULL, VOLATILE | SESSION, COL_TEXT, NULL, COL_TEXT, COL_TEXT, COL_BOOL),
-    FN(2095, "pg_terminate_backend", NULL, STRICT | VOLATILE | SESSION, COL_BOOL, NULL, COL_INT4),
     FN(2096, "pg_terminate_backend", NULL, STRICT | VOLATILE | SESSION, COL_BOOL, NULL, COL_INT4, COL_INT8),
     FN(2171, "pg_cancel_backend", NULL, STRICT | VOLATILE | SESSION, COL_BOOL, NULL, COL_INT4),
     FN(2197, "inet_client_port", NULL, STABLE | SESSION, COL_INT4, NULL),
@@ -58,6 +57,8 @@ static const struct fn fns[] = {
     FN(3348, "txid_current_if_assigned", NULL, STRICT | STABLE | SESSION, COL_INT8, NULL),
     FN(3810, "pg_is_in_recovery", NULL, STRICT | VOLATILE | SESSION, COL_BOOL, NULL),
     FN(5059, "pg_current_xact_id", NULL, STRICT | STABLE | SESSION, COL_INT8, NULL),
+    /* PostgreSQL's 2096, its second argument left to the default */
+    FN(12151, "pg_terminate_backend", NULL, STRICT | VOLATILE | SESSION, COL_BOOL, NULL, COL_INT4),
 };
 
 const struct fn_table fn_table_session = {fns, ARRAY_LEN(fns)};
