@@ -409,13 +409,14 @@ void coord_on_inquire(struct site *s, const struct txn_msg *m, const struct txn_
     coord_abort(s, c, &why, f);
 }
 
-/* Nobody waits for SETTLED: it goes with the next tick, so that it does not keep the log busy while somebody waits for a commit. */
+/* Nobody waits for SETTLED: it goes later, and together with those of other transactions, so that it does not keep the log busy while
+ * somebody waits for a commit. */
 void coord_on_ack(struct site *s, const struct txn_msg *m, const struct txn_facts *f) {
     struct outcome *o = outcome_find(&s->outcomes, &m->ref.id);
     if (!o || o->settled || !ilist_linked(&o->resend) || spans_subtract(&o->need, &m->span))
         return;
     if (o->need.count == 0)
-        o->resend_ns = f->mono_ns + s->init.limits.retry_ns / 3;
+        o->resend_ns = (f->mono_ns / (s->init.limits.retry_ns / 3) + 2) * (s->init.limits.retry_ns / 3);
 }
 
 void coord_refused(struct site *s, struct coord *c, enum txn_record_type type, const struct txn_facts *f) {

@@ -403,6 +403,8 @@ static enum rc host_safe_wait(void *state, struct mvcc_bytes start, struct mvcc_
     struct txn_host *h = state;
     enum rc rc = RC_OK;
     host_ref(h);
+    if (host_safe_cap(h, start, end) < ts)
+        hosts_release(h->all);
     while (!rc && !h->closed && host_safe_cap(h, start, end) < ts)
         rc = waitq_wait(h->all->reactor, &h->safe, deadline);
     if (!rc && h->closed)
@@ -449,6 +451,7 @@ static bool propose(struct txn_host *h, const struct site_out *o) {
         return false;
     }
     ilist_push_back(&h->proposals, &p->link);
+    h->all->logged |= o->record == TXN_REC_PREPARE || o->record == TXN_REC_COMMIT;
     if (o->exact)
         CHECK(p->p.ts == o->ts);
     return true;
@@ -555,6 +558,10 @@ void host_drain(struct txn_host *h) {
     if (promised != h->pledged && tablet_replica(h->tablet)) /* N-3 */
         replica_pledge(tablet_replica(h->tablet), h->pledged = promised);
     h->draining = false;
+    if (h->all->logged) {
+        h->all->logged = false;
+        hosts_release(h->all);
+    }
 }
 
 /* ---- locks --------------------------------------------------------------------------------------------------------- */
@@ -602,6 +609,7 @@ enum rc host_lock(struct txn_host *h, const struct txn_id *id, const struct txn_
     *ret_waits = waits;
     if (!rc && waits) {
         int64_t began = env_now_ns(hs->env);
+        hosts_release(hs);
         counter_inc(&hs->stats.waits);
         rc = event_wait(hs->reactor, &w.done, DEADLINE_NONE); /* the fiber has one of its own */
         rc = wait_ended(h, id, &w, rc, err);

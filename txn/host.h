@@ -141,6 +141,10 @@ struct txn_hosts {
     struct waitq ticker, mail;
     struct ilist inbox;
     size_t inbox_count;
+    struct ilist held; /* outcomes that nobody waits for, until something else goes into the log (host_mail.c) */
+    size_t held_count;
+    int64_t held_until;
+    bool logged;     /* a record that somebody waits for has just gone into the log */
     int64_t wake_ns; /* of the ticker */
     struct host_note note[HOST_NOTES];
     struct txn_hosts_stats stats;
@@ -163,6 +167,8 @@ bool host_leads(struct txn_host *h);
 struct txn_facts host_facts(struct txn_host *h);
 /* Does what the site wants: after every call of it. */
 void host_drain(struct txn_host *h);
+/* What was kept back for company goes on its way: something is about to go into the log, or somebody waits. */
+void hosts_release(struct txn_hosts *hs);
 /* Somebody began something here: the ticker is to look. */
 void host_poke(struct txn_host *h);
 /* Takes the lock; waits for it if it must (*ret_waits). f: facts of this turn. RC_ABORTED, RC_TIMEOUT, RC_MOVED, ...: err says who was in the way. */

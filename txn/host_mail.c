@@ -17,6 +17,9 @@
 
 static const int64_t TICK_NS = 20000000, LOOKUP_NS = 2000000000, LATE_NS = 10000000000, TIME_NS_MAX = INT64_C(1) << 50;
 
+enum { HELD_MAX = 64 };
+static const int64_t HOLD_NS = 1000000;
+
 struct mail {
     struct ilist link;
     struct txn_hosts *all;
@@ -333,7 +336,24 @@ static bool is_large(struct txn_host *h, const struct txn_msg *m) {
     return g && guest_is_large(g);
 }
 
-static void deliver(struct txn_hosts *hs, struct mail *m) {
+/* An outcome frees locks and snapshots of the past. If nobody waits for either here, it need not have a sync of the log of its own: it
+ * goes behind the next record of any transaction, into the batch that is gathered while that one is synced, or after HOLD_NS. For the
+ * protocol it is a message that came later (T-12). */
+static bool hold(struct txn_host *h, const struct txn_msg *msg, struct mail *m) {
+    struct txn_hosts *hs = h->all;
+    if (msg->type != TXN_MSG_OUTCOME || msg->verdict != TXN_COMMITTED || h->waits.count > 0 || !waitq_empty(&h->safe) ||
+        hs->held_count == HELD_MAX || hs->stopping)
+        return false;
+    if (hs->held_count++ == 0) {
+        hs->held_until = env_now_ns(hs->env) + HOLD_NS;
+        if (hs->wake_ns > hs->held_until)
+            waitq_wake_all(&hs->ticker, RC_OK);
+    }
+    ilist_push_back(&hs->held, &m->link);
+    return true;
+}
+
+static void deliver(struct txn_hosts *hs, struct mail *m, bool may_hold) {
     struct txn_host *h = m->gateway ? NULL : own_host(hs, m);
     struct txn_msg msg;
     struct arena a;
@@ -344,6 +364,10 @@ static void deliver(struct txn_hosts *hs, struct mail *m) {
     }
     arena_init(&a, 0);
     if (txn_msg_decode(m->bytes + m->key_bytes, m->msg_bytes, &a, &msg, NULL) == RC_OK) {
+        if (h && may_hold && hold(h, &msg, m)) {
+            arena_done(&a);
+            return;
+        }
         if (h && is_large(h, &msg)) {
             arena_done(&a);
             if (fiber_spawn(hs->reactor, &hs->fibers, FIBER_LARGE, "txn spill", spill_main, m) != RC_OK)
@@ -364,6 +388,14 @@ static void deliver(struct txn_hosts *hs, struct mail *m) {
     free(m);
 }
 
+void hosts_release(struct txn_hosts *hs) {
+    struct ilist *l;
+    while ((l = ilist_pop_front(&hs->held))) {
+        hs->held_count--;
+        deliver(hs, ilist_entry(l, struct mail, link), false);
+    }
+}
+
 static void mail_main(void *arg) {
     struct txn_hosts *hs = arg;
     for (;;) {
@@ -374,7 +406,7 @@ static void mail_main(void *arg) {
             continue;
         }
         hs->inbox_count--;
-        deliver(hs, ilist_entry(l, struct mail, link));
+        deliver(hs, ilist_entry(l, struct mail, link), true);
         if (fiber_slice_over(hs->reactor) && fiber_yield(hs->reactor) != RC_OK)
             return;
     }
@@ -456,6 +488,10 @@ static void ticker_main(void *arg) {
     struct txn_hosts *hs = arg;
     for (;;) {
         hs->wake_ns = INT64_MAX;
+        if (hs->held_count > 0 && env_now_ns(hs->env) >= hs->held_until)
+            hosts_release(hs);
+        if (hs->held_count > 0)
+            hs->wake_ns = hs->held_until;
         ilist_for_each(it, &hs->hosts) {
             int64_t wake = tick_one(ilist_entry(it, struct txn_host, link));
             hs->wake_ns = wake < hs->wake_ns ? wake : hs->wake_ns;
@@ -494,6 +530,7 @@ enum rc txn_hosts_new(struct node_store *s, struct txn_hosts **ret, struct err *
     fiber_group_init(&hs->fibers);
     waitq_init(&hs->ticker);
     waitq_init(&hs->mail);
+    ilist_init(&hs->held);
     for (size_t i = 0; i < ARRAY_LEN(services) && !rc; i++)
         rc = rpc_register(s->rpc, &services[i], hs);
     if (!rc)
@@ -524,6 +561,8 @@ void txn_hosts_free(struct txn_hosts *hs) {
         return;
     CHECK(txn_hosts_idle(hs) && ilist_empty(&hs->hosts));
     while ((l = ilist_pop_front(&hs->inbox)))
+        free(ilist_entry(l, struct mail, link));
+    while ((l = ilist_pop_front(&hs->held)))
         free(ilist_entry(l, struct mail, link));
     free(hs);
 }
