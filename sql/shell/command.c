@@ -336,6 +336,33 @@ static char *take_buffer(struct shell *sh) {
     return steal(&text);
 }
 
+/* "(NAME=VALUE ...)" behind \g: settings of \pset for this once; *arg becomes what follows. false: told. */
+static bool once_settings(struct shell *sh, char **arg, const char **at) {
+    bool quiet = sh->quiet, ok = true, last = false;
+    char *word = *arg;
+    sh->quiet = true;
+    for (bool first = true; ok && !last; first = false) {
+        if (!word) {
+            shell_error(sh, "\\g: missing right parenthesis");
+            ok = false;
+            break;
+        }
+        char *text = word + first;
+        size_t n = strlen(text);
+        last = n && text[n - 1] == ')';
+        text[n - last] = '\0';
+        char *equal = strchr(text, '=');
+        if (equal)
+            *equal = '\0';
+        ok = !*text || pset_command(sh, text, equal ? equal + 1 : NULL);
+        free(word);
+        word = last || !ok ? NULL : command_arg(sh, at);
+    }
+    sh->quiet = quiet;
+    *arg = ok ? command_arg(sh, at) : NULL;
+    return ok;
+}
+
 static bool go(struct shell *sh, const char *name, const char *arg) {
     char *sql = take_buffer(sh);
     if (strcmp(name, "gset") == 0) {
@@ -611,7 +638,7 @@ static bool simple(struct shell *sh, const char *name, const char *arg, bool *re
         return change_dir(sh, arg);
     if (is(name, "c", "connect"))
         return connect_to(sh, arg);
-    if (is(name, "g", "gx") || is(name, "gset", NULL))
+    if (is(name, "gset", NULL))
         return go(sh, name, arg);
     if (is(name, "watch", NULL))
         return watch(sh, arg);
@@ -668,6 +695,14 @@ static bool special(struct shell *sh, const char *name, const char **at, bool *r
         return prompt(sh, at);
     if (is(name, "crosstabview", NULL))
         return crosstab(sh, at);
+    if (is(name, "g", "gx")) {
+        struct print_options before = sh->print;
+        char *arg = command_arg(sh, at);
+        bool ok = (!arg || *arg != '(' || once_settings(sh, &arg, at)) && go(sh, name, arg);
+        sh->print = before;
+        free(arg);
+        return ok;
+    }
     if (is(name, "setenv", NULL) || is(name, "getenv", NULL))
         return environment(sh, name, at);
     if (is(name, "h", "help")) {
@@ -742,7 +777,13 @@ static bool run(struct shell *sh, const char *name, const char **at) {
     if (!known)
         known = ours_command(sh, name, arg, &ok);
     if (!known && (name[0] == 'd' || name[0] == 'l' || name[0] == 'z')) {
-        ok = describe_command(sh, name, arg);
+        char *types[9] = {NULL};
+        bool typed = strncmp(name, "df", 2) == 0 || (strncmp(name, "do", 2) == 0 && strncmp(name, "dom", 3) != 0);
+        for (size_t i = 0; typed && arg && i + 1 < ARRAY_LEN(types) && (i == 0 || types[i - 1]); i++)
+            types[i] = command_arg(sh, at);
+        ok = describe_command(sh, name, arg, types);
+        for (size_t i = 0; i < ARRAY_LEN(types); i++)
+            free(types[i]);
         known = true;
     }
     if (!known) {

@@ -89,6 +89,30 @@ void pattern_match(struct buf *sql, const char *column, const char *regex) {
     buf_puts(sql, " COLLATE pg_catalog.default");
 }
 
+void pattern_type(struct buf *sql, const char *oid, const char *type) {
+    static const char *const names[][2] = {
+        {"int", "integer"},         {"int[]", "integer[]"},        {"decimal", "numeric"},
+        {"decimal[]", "numeric[]"}, {"float", "double precision"}, {"float[]", "double precision[]"}};
+    char name[80];
+    if (strcmp(type, "-") == 0) {
+        buf_printf(sql, " AND coalesce(%s, 0) = 0", oid);
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strcmp(names[i][0], type) == 0)
+            type = names[i][1];
+    struct pattern p = pattern_of(type);
+    if (p.name) {
+        snprintf(name, sizeof name, "pg_catalog.format_type(%s, NULL)", oid);
+        buf_printf(sql, " AND (%s IN (SELECT t.oid FROM pg_catalog.pg_type t WHERE true", oid);
+        pattern_match(sql, "t.typname", p.name);
+        buf_puts(sql, ") OR (true");
+        pattern_match(sql, name, p.name);
+        buf_puts(sql, "))");
+    }
+    pattern_done(&p);
+}
+
 /* Conditions of a pattern; without a schema only what is visible. */
 static void where(struct buf *sql, const struct pattern *p, const char *schema, const char *name, const char *visible) {
     if (p->name)
@@ -227,7 +251,8 @@ static bool schemas(struct shell *sh, const char *pattern, bool system, bool ver
 }
 
 /* kinds: those of "anptw" that are wanted: aggregates, ordinary functions, procedures, for triggers, for windows; "": all. */
-static bool functions(struct shell *sh, const char *kinds, const char *pattern, bool system, bool verbose) {
+static bool functions(struct shell *sh, const char *kinds, const char *pattern, char *const *types, bool system,
+                      bool verbose) {
     static const struct {
         char kind;
         const char *is;
@@ -264,6 +289,11 @@ static bool functions(struct shell *sh, const char *kinds, const char *pattern, 
     if (!system && !p.given)
         buf_puts(&sql, " AND n.nspname <> 'pg_catalog' AND n.nspname <> 'information_schema'");
     where(&sql, &p, "n.nspname", "p.proname", "pg_catalog.pg_function_is_visible(p.oid)");
+    for (int i = 0; types[i]; i++) {
+        char oid[40];
+        snprintf(oid, sizeof oid, "p.proargtypes[%d]", i);
+        pattern_type(&sql, oid, types[i]);
+    }
     buf_puts(&sql, " ORDER BY 1, 2, 4");
     pattern_done(&p);
     return list(sh, &sql, "List of functions");
@@ -709,7 +739,7 @@ static bool describe(struct shell *sh, const char *pattern, bool system, bool ve
 
 /* ---- the family ---------------------------------------------------------------------------------------------------------------- */
 
-bool describe_command(struct shell *sh, const char *name, const char *pattern) {
+bool describe_command(struct shell *sh, const char *name, const char *pattern, char *const *types) {
     char kinds[16] = "";
     size_t n = 0;
     bool system = strchr(name, 'S') != NULL, verbose = strchr(name, '+') != NULL, odd = false;
@@ -721,7 +751,7 @@ bool describe_command(struct shell *sh, const char *name, const char *pattern) {
     }
     kinds[n] = '\0';
     bool ok;
-    if (describe_more(sh, name, pattern, &ok))
+    if (describe_more(sh, name, pattern, types, &ok))
         return ok;
     if (strcmp(name, "l") == 0 || strcmp(name, "list") == 0 || strcmp(name, "l+") == 0 || strcmp(name, "list+") == 0)
         return databases(sh, pattern, verbose);
@@ -740,7 +770,7 @@ bool describe_command(struct shell *sh, const char *name, const char *pattern) {
             wanted[n++] = *p;
     wanted[n] = '\0';
     if (strncmp(name, "df", 2) == 0 && name[2 + strspn(name + 2, "anptwS+")] == '\0')
-        return functions(sh, wanted, pattern, system, verbose);
+        return functions(sh, wanted, pattern, types, system, verbose);
     shell_error(sh, "invalid command \\%s", name);
     return false;
 }

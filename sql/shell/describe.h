@@ -21,8 +21,11 @@ void pattern_done(struct pattern *p);
 /* " AND column ~ regex". */
 void pattern_match(struct buf *sql, const char *column, const char *regex);
 
+/* " AND the type whose number is oid is the one that the pattern names"; "-": there is none. */
+void pattern_type(struct buf *sql, const char *oid, const char *type);
+
 /* The lists that are one query each; false: it is none of them. */
-bool describe_more(struct shell *sh, const char *name, const char *pattern, bool *ret_ok);
+bool describe_more(struct shell *sh, const char *name, const char *pattern, char *const *types, bool *ret_ok);
 /* \sf, \sv and these with +: how something was made. */
 bool describe_source(struct shell *sh, const char *name, const char *what);
 

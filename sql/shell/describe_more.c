@@ -234,6 +234,19 @@ static const struct listing listings[] = {
      IN_SCHEMA("pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid", "c.relnamespace"),
      "c.relkind IN ('p', 'I') AND NOT c.relispartition", "n.nspname", "c.relname", NULL,
      "pg_catalog.pg_table_is_visible(c.oid)", false, "1, 4 DESC, 2"},
+    {"dPn", "List of partitioned relations",
+     "n.nspname AS \"Schema\", c.relname AS \"Name\", " OWNER(
+         "c.relowner") ","
+                       " CASE c.relkind WHEN 'p' THEN 'partitioned table' ELSE 'partitioned index' END AS \"Type\","
+                       " h.inhparent::pg_catalog.regclass AS \"Parent name\", i.indrelid::pg_catalog.regclass AS "
+                       "\"Table\"",
+     ", pg_catalog.pg_size_pretty(pg_catalog.pg_total_relation_size(c.oid)) AS \"Total size\", " DESCRIPTION(
+         "c.oid", "pg_class"),
+     IN_SCHEMA("pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid"
+               " LEFT JOIN pg_catalog.pg_inherits h ON h.inhrelid = c.oid",
+               "c.relnamespace"),
+     "c.relkind IN ('p', 'I')", "n.nspname", "c.relname", NULL, "pg_catalog.pg_table_is_visible(c.oid)", false,
+     "1, 4 DESC, 5 NULLS FIRST, 2"},
     {"dPt", "List of partitioned tables", "n.nspname AS \"Schema\", c.relname AS \"Name\", " OWNER("c.relowner"),
      ", pg_catalog.pg_size_pretty(pg_catalog.pg_total_relation_size(c.oid)) AS \"Total size\", " DESCRIPTION(
          "c.oid", "pg_class"),
@@ -487,7 +500,7 @@ bool describe_source(struct shell *sh, const char *name, const char *what) {
     return name[1] == 'f' ? show_function(sh, what, numbers) : show_view(sh, what, numbers);
 }
 
-bool describe_more(struct shell *sh, const char *name, const char *pattern, bool *ret_ok) {
+bool describe_more(struct shell *sh, const char *name, const char *pattern, char *const *types, bool *ret_ok) {
     char plain[16] = "";
     size_t n = 0;
     bool system = strchr(name, 'S') != NULL, verbose = strchr(name, '+') != NULL;
@@ -529,6 +542,10 @@ bool describe_more(struct shell *sh, const char *name, const char *pattern, bool
         buf_printf(&sql, " FROM %s WHERE ", l->from);
         buf_puts(&sql, strcmp(plain, "dL") == 0 && (system || p.given) ? "true" : l->where);
         only_wanted(&sql, l, &p, system);
+        for (int k = 0; strcmp(plain, "do") == 0 && k < 2 && types[k]; k++)
+            pattern_type(&sql, types[1] && k == 0 ? "o.oprleft" : "o.oprright", types[k]);
+        if (strcmp(plain, "do") == 0 && types[0] && !types[1]) /* one alone is that of a prefix operator */
+            buf_puts(&sql, " AND o.oprleft = 0");
         buf_printf(&sql, " ORDER BY %s", l->order);
         pattern_done(&p);
         *ret_ok = run(sh, &sql, l->title, sentence_of(plain, verbose), pattern);

@@ -180,7 +180,8 @@ bool password_command(struct shell *sh, const char *role);
 void sql_help(struct shell *sh, const char *text);
 
 /* describe.c */
-bool describe_command(struct shell *sh, const char *name, const char *pattern);
+/* types: of a function's or operator's arguments; ends with NULL. */
+bool describe_command(struct shell *sh, const char *name, const char *pattern, char *const *types);
 
 /* ours.c */
 bool ours_command(struct shell *sh, const char *name, const char *arg, bool *ret_ok);

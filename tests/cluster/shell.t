@@ -96,7 +96,7 @@ for my $how ([], ['-x'], ['-t'], ['-A'], ['-At'], ['-Ax'], ['-tx'], ['--csv'], [
 my @d = ('\d', '\d t', '\d u', '\d+ u', '\d+ t', '\d "Odd Name"', '\d tv', '\d+ tv', '\d tm', '\d s2', '\d t_id_seq', '\d t_i_seq', '\d t_b',
     '\d t_low', '\d t_pkey', '\d+ t_b', '\d un', '\d other.*', '\d t*', '\d nothing', '\d other.nothing', '\dt', '\dt other.*', '\dt nope', '\di', '\dv',
     '\dm', '\ds', '\dtv', '\dt *.t', '\dt "Odd Name"', '\di t_*', '\dn', '\dn o*', '\du', '\du b*', '\df', '\df f1', '\l', '\l post*', '\dt+ u', '\dtS pg_am', '\dt *', '\da', '\da+', '\daS max', '\db', '\dc', '\dcS utf8_to*', '\dc+', '\dC', '\dC int*', '\dC+', '\dd', '\dD', '\dD+', '\ddp', '\df+',
-    '\dfS lower', '\dfa', '\dfn', '\dfp', '\dfw', '\dft', '\dfanp', '\dF', '\dFd', '\dFd+', '\dFp', '\dFt', '\dFt+', '\dL', '\dL+', '\dLS', '\do', '\doS =', '\do+ ~~', '\dO', '\dO+',
+    '\dfS lower', '\dfS lower text', '\dfS substr text int', '\dfS * text int4', '\dfS now -', '\df f1 int text', '\doS = int4 int4', '\doS - int', '\doS || text', '\dPn', '\dfa', '\dfn', '\dfp', '\dfw', '\dft', '\dfanp', '\dF', '\dFd', '\dFd+', '\dFp', '\dFt', '\dFt+', '\dL', '\dL+', '\dLS', '\do', '\doS =', '\do+ ~~', '\dO', '\dO+',
     '\dOS C', '\dp', '\z t', '\drds', '\drds alice', '\drds nobody', '\dT', '\dT+', '\dTS+ int4', '\dT+ dom', '\dTS', '\dx', '\dy', '\dy+', '\dconfig work_mem', '\dconfig *scan',
     '\dconfig+ work_mem', '\dA', '\dA+', '\dAc btree', '\dAf btree', '\dAp btree', '\des', '\des+', '\det', '\det+', '\deu', '\deu+', '\dew', '\dew+', '\dl', '\dP', '\dP+', '\dPt',
     '\dPi', '\dRp', '\dRp+', '\dRs', '\dRs+', '\dX', '\l+', '\dg+', '\du+', '\dn+', '\dnS+', '\sf f1', '\sf+ f1', '\sf f1(int,text)', '\sf lower', '\sf nope', '\sv tv', '\sv+ tv', '\sv t',
@@ -212,6 +212,8 @@ my @more = (
     "\\set SINGLELINE on\nSELECT 1\nSELECT 2\n\\set SINGLELINE off\nSELECT\n3;\n",
     "\\prompt \"x? \" v\nhello there\n\\echo :v\n",
     "\\set x 1\n\\set x\n\\echo [:x]\n\\unset x\n\\unset nope\n\\set 9a 1\n\\set a-b 1\n\\unset a-b\n",
+    "SELECT 1 AS a, 2 AS b \\g (format=csv)\nSELECT 1 AS a \\g (format=unaligned tuples_only=on) $dir/gg\n\\! cat $dir/gg\nSELECT 3 AS a \\gx (border=2)\nSELECT 4 \\g (foo=1)\n\\r\n"
+      . "SELECT 5 \\g (format\n\\r\nSELECT 6 AS six;\n",
     "\\timing\n\\timing off\n\\cd /\n\\! pwd\n\\cd /nonexistent\n",
 );
 for my $i (0 .. $#more) { same("more, $i", $more[$i], '-X') }

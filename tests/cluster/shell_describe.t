@@ -52,7 +52,7 @@ SQL
 
 my @same = ('\d', '\d t', '\d+ t', '\d u', '\d+ u', '\d "Odd Name"', '\d tv', '\d+ tv', '\d s2', '\d t_id_seq', '\d t_b', '\d+ t_b', '\d t_low', '\d t_pkey', '\d other.*', '\d+ other.w',
     '\d nothing', '\dt', '\dt+', '\dtS+', '\dt *.t', '\di', '\di+', '\ds', '\ds+', '\dv', '\dv+', '\dm', '\dm+', '\dE', '\dE+', '\df', '\df+', '\df+ lower', '\dfn', '\dfw',
-    '\dfS sub*', '\da', '\da+', '\daS max', '\dn', '\dn+', '\du', '\du+', '\dg', '\dg+', '\dp', '\dp u', '\z', '\dT', '\dT+', '\dTS', '\dTS+ int4', '\db', '\db+', '\dx',
+    '\dfS sub*', '\dfS substr text int', '\dfS now -', '\doS = int4 int4', '\dPn', '\da', '\da+', '\daS max', '\dn', '\dn+', '\du', '\du+', '\dg', '\dg+', '\dp', '\dp u', '\z', '\dT', '\dT+', '\dTS', '\dTS+ int4', '\db', '\db+', '\dx',
     '\dx+', '\do', '\do+', '\doS =', '\dC', '\dC+', '\dD', '\dD+', '\dF', '\dF+', '\dFd', '\dFd+', '\dFp', '\dFp+', '\dFt', '\dFt+', '\dL', '\dL+', '\dLS', '\dO', '\dO+', '\dOS',
     '\dy', '\dy+', '\ddp', '\drds', '\drds alice', '\l', '\l+', '\dc', '\dcS', '\dc+', '\dd', '\ddS', '\dA', '\dA+', '\dAc', '\dAc+', '\dAf', '\dAf+', '\dAo', '\dAo+', '\dAp',
     '\dAp+', '\des', '\des+', '\det', '\det+', '\deu', '\deu+', '\dew', '\dew+', '\dl', '\dP', '\dPi', '\dPt', '\dRp', '\dRp+', '\dRs', '\dRs+', '\dX', '\dconfig work_mem', '\dconfig+ work_mem', '\sf now',
