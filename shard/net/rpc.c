@@ -172,6 +172,10 @@ void rpc_set_identity(struct rpc *rpc, const void *cluster, size_t cluster_bytes
     peers_set_identity(rpc->peers, cluster, cluster_bytes, node);
 }
 
+void rpc_set_opening(struct rpc *rpc, bool opening) {
+    rpc->opening = opening;
+}
+
 void rpc_disconnect(struct rpc *rpc, uint32_t node) {
     peer_disconnect(rpc->peers, node);
 }

@@ -96,6 +96,8 @@ enum rc rpc_listen(struct rpc *rpc, const char *addr, struct err *err) MUST_CHEC
 const char *rpc_listen_addr(const struct rpc *rpc);
 void rpc_set_address(struct rpc *rpc, uint32_t node, const char *addr);
 void rpc_set_identity(struct rpc *rpc, const void *cluster, size_t cluster_bytes, uint32_t node);
+/* Services are still to come: a request for one that is not there yet is RC_UNREACHABLE, so it is made again, not RC_UNSUPPORTED. */
+void rpc_set_opening(struct rpc *rpc, bool opening);
 void rpc_disconnect(struct rpc *rpc, uint32_t node);
 /* Ends everything: handlers are cancelled, calls fail, connections close. */
 void rpc_stop(struct rpc *rpc);

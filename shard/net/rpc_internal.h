@@ -84,7 +84,7 @@ struct rpc {
     struct peers *peers;
     struct rpc **stores; /* siblings by store number; NULL before rpc_link */
     struct service *services[RPC_TYPES_MAX];
-    bool stopping;
+    bool stopping, opening;
     uint64_t next_id;
     struct map calls, jobs, streams;
     struct fiber_group handlers;

@@ -198,6 +198,8 @@ enum rc rpc_admit(struct rpc *rpc, uint16_t type, enum frame_kind kind, bool mem
     struct service *s = rpc_service_of(rpc, type);
     if (rpc->stopping)
         return err_set(err, RC_SHUTDOWN, "shutting down");
+    if (rpc->opening && (!s || !takes(s->s, kind)))
+        return err_set(err, RC_UNREACHABLE, "this store is being opened");
     if (!s || !takes(s->s, kind)) {
         err_set(err, RC_UNSUPPORTED, "a %s of type %u is not served here", frame_kind_name(kind), type);
         err_hint(err, "The two nodes may run different versions.");

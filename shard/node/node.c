@@ -99,6 +99,7 @@ static enum rc store_open(struct store_run *s, struct err *err) {
     struct node *n = s->pub.node;
     const struct node_upper *up = n->conf->upper;
     struct wal_damage damage = {0};
+    rpc_set_opening(s->pub.rpc, true); /* from now on others may ask */
     rpc_set_identity(s->pub.rpc, n->id.cluster, CLUSTER_BYTES, n->id.node);
     snprintf(s->dir, sizeof s->dir, "%s/store%u", n->conf->dir, s->pub.number);
     s->pub.dir = s->dir;
@@ -139,6 +140,8 @@ static enum rc store_open(struct store_run *s, struct err *err) {
         rc = wait_past(s, tablets_high_water(s->pub.tablets), err);
     if (!rc)
         rc = tablets_start(s->pub.tablets, err);
+    if (!rc)
+        rpc_set_opening(s->pub.rpc, false);
     return rc;
 }
 

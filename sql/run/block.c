@@ -247,7 +247,7 @@ static enum rc savepoint_back(struct sess *s, const char *name, struct err *err)
     ilist_for_each(it, &s->portals)
         portal_stop(container_of(it, struct sess_portal, link));
     const struct savepoint *p = &s->savepoint[i];
-    if (!s->reads_only_now)
+    if (!s->reads_only_now && !env_mutant(s->e->env, "SQL-4: ROLLBACK TO leaves the rows"))
         rc = txn_rollback_to(s->txn, p->mark, err);
     if (rc)
         return rc;

@@ -89,6 +89,8 @@ struct sqlworld *sqlworld_new(uint64_t seed, const struct sqlworld_conf *conf);
 void sqlworld_ready(struct sqlworld *w);
 void sqlworld_trouble(struct sqlworld *w, int64_t ns);
 void sqlworld_heal(struct sqlworld *w);
+/* The end of it: clients are asked to end, conf.finish runs. */
+void sqlworld_end(struct sqlworld *w);
 /* Whoever does not run is started; until all serve. */
 void sqlworld_restart(struct sqlworld *w);
 /* No tablet has anything left of a transaction. */

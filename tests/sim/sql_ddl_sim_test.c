@@ -14,22 +14,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shard/node/system.h"
-#include "shard/store/span.h"
-#include "tests/lib/sqlworld.h"
+#include "tests/lib/sqlorphans.h"
 #include "tests/lib/tap.h"
 
 static const int64_t SECOND = 1000000000, MS = 1000000;
 
-enum { IDS_MAX = 60000, SPARE_TABLES = 4, ALIVE_MAX = 2000, ORPHAN_S = 240 };
+enum { IDS_MAX = 60000, SPARE_TABLES = 4 };
 
 struct shared {
     /* Of a row that was inserted: */
     enum fate { NEVER, ALIVE, MAYBE, GONE } fate[IDS_MAX];
     int32_t epoch[IDS_MAX]; /* truncs then */
     uint64_t changes, refused, inserts, looks, past;
-    uint64_t ids[ALIVE_MAX]; /* of tables that the catalog names */
-    size_t n_ids;
+    int64_t from, to; /* while a table was being changed */
+    struct sqlorphans orphans;
 };
 
 static struct shared *shared(struct sqlclient *c) {
@@ -163,6 +161,7 @@ static enum rc spare(struct sqlclient *c) {
 
 static void changer(struct sqlclient *c) {
     enum rc rc;
+    int64_t from = sqlworld_now(c->w);
     switch (pick(c, 9)) {
     case 0:
     case 1:
@@ -189,6 +188,10 @@ static void changer(struct sqlclient *c) {
         rc = spare(c);
     }
     shared(c)->changes += !rc;
+    if (!rc) {
+        shared(c)->from = from;
+        shared(c)->to = sqlworld_now(c->w);
+    }
 }
 
 /* ---- rows -------------------------------------------------------------------------------------------------------------------- */
@@ -244,38 +247,58 @@ static enum rc look(struct sqlclient *c, const char *state) {
     return rc;
 }
 
-static enum rc index_is_table(struct sqlclient *c) {
+/* In the transaction under way. */
+static enum rc by_both(struct sqlclient *c, const char *state, char ret_differ[static 200]) {
+    static const char *const what[] = {"a", "a + 0"}; /* by the index, if there is one; by the table */
     int64_t a = pick(c, 20);
+    char said[2][64];
+    for (int i = 0; i < 2; i++) {
+        enum rc rc = sqlclient_run(c, "SELECT count(*), sum(id), min(e) FROM t WHERE %s = %" PRId64, what[i], a);
+        refuse(c, rc, state, "both ways");
+        if (rc)
+            return rc;
+        snprintf(said[i], sizeof said[i], "%s/%s/%s", sqlclient_text(c, 0, 0), sqlclient_text(c, 0, 1),
+                 sqlclient_text(c, 0, 2));
+    }
+    ret_differ[0] = '\0';
+    if (strcmp(said[0], said[1]) != 0)
+        snprintf(ret_differ, 200, "a = %" PRId64 ": %s by the index, %s by the table", a, said[0], said[1]);
+    return RC_OK;
+}
+
+static enum rc index_is_table(struct sqlclient *c) {
     enum rc rc = sqlclient_run(c, "BEGIN");
-    char by_index[64];
+    char differ[200] = "";
     if (!rc)
-        rc = sqlclient_run(c, "SELECT count(*), sum(id), min(e) FROM t WHERE a = %" PRId64, a);
-    refuse(c, rc, NULL, "by the index");
-    if (!rc) {
-        snprintf(by_index, sizeof by_index, "%s/%s/%s", sqlclient_text(c, 0, 0), sqlclient_text(c, 0, 1),
-                 sqlclient_text(c, 0, 2));
-        rc = sqlclient_run(c, "SELECT count(*), sum(id), min(e) FROM t WHERE a + 0 = %" PRId64, a);
-        refuse(c, rc, NULL, "by the table");
-    }
-    char by_table[64];
-    if (!rc) {
-        snprintf(by_table, sizeof by_table, "%s/%s/%s", sqlclient_text(c, 0, 0), sqlclient_text(c, 0, 1),
-                 sqlclient_text(c, 0, 2));
+        rc = by_both(c, NULL, differ);
+    if (!rc)
         rc = sqlclient_run(c, "COMMIT");
-    }
-    if (!rc && strcmp(by_index, by_table) != 0)
-        sqlworld_broke(c->w, "a = %" PRId64 ": %s by the index, %s by the table", a, by_index, by_table);
+    if (!rc && differ[0])
+        sqlworld_broke(c->w, "%s", differ);
     if (rc == RC_SQL)
         IGNORE(sqlclient_run(c, "ROLLBACK")); /* as above */
     shared(c)->looks += !rc;
     return rc;
 }
 
+/* Some time ago, or in the middle of a change. */
 static void look_back(struct sqlclient *c) {
-    enum rc rc = sqlclient_run(c, "BEGIN READ ONLY; SET LOCAL meridian.read_staleness = 'exact %" PRId64 "ms'",
-                               100 + pick(c, 2500));
-    if (!rc)
-        rc = look(c, "72000"); /* the table was changed since: then nothing is told, rather than something wrong */
+    const struct shared *sh = shared(c);
+    char when[64];
+    if (sh->from && pick(c, 2))
+        snprintf(when, sizeof when, "at %" PRId64, rng_range(rng(c), sh->from, sh->to));
+    else
+        snprintf(when, sizeof when, "exact %" PRId64 "ms", 100 + pick(c, 2500));
+    enum rc rc = sqlclient_run(c, "BEGIN READ ONLY; SET LOCAL meridian.read_staleness = '%s'", when);
+    /* If the table was changed since: then nothing is told, rather than something wrong. */
+    if (!rc && pick(c, 2)) {
+        rc = look(c, "72000");
+    } else if (!rc) {
+        char differ[200];
+        rc = by_both(c, "72000", differ);
+        if (!rc && differ[0])
+            sqlworld_broke(c->w, "in the past, %s", differ);
+    }
     shared(c)->past += !rc;
     if (c->pg)
         IGNORE(sqlclient_run(c, "ROLLBACK")); /* as above */
@@ -371,15 +394,6 @@ static void check_catalog(struct sqlclient *c) {
     sqlclient_must(c, "CREATE INDEX t_b ON t (b)");
 }
 
-static void known_ids(struct sqlclient *c) {
-    struct shared *sh = shared(c);
-    sh->n_ids = 0;
-    if (!sqlclient_must(c, "SELECT rows_id FROM meridian.tables UNION ALL SELECT rows_id FROM meridian.indexes"))
-        return;
-    for (size_t i = 0; i < sqlclient_rows(c) && i < ALIVE_MAX; i++)
-        sh->ids[sh->n_ids++] = (uint64_t)sqlclient_int(c, i, 0);
-}
-
 static void finish(struct sqlclient *c) {
     if (!sqlclient_sleep(c, 5 * SECOND))
         return;
@@ -392,82 +406,7 @@ static void finish(struct sqlclient *c) {
         while (!c->w->broken[0] && index_is_table(c))
             if (!sqlclient_sleep(c, 100 * MS))
                 return;
-    known_ids(c);
-}
-
-/* ---- what the tablets hold ------------------------------------------------------------------------------------------------------- */
-
-struct orphans {
-    struct shared *sh;
-    uint64_t found;
-    size_t count;
-    bool print;
-};
-
-/* A half of a tablet that was split keeps descriptors of tables whose keys are in the other half: nobody asks it for them. */
-static bool has_keys(const struct mvcc *m, const struct table *t) {
-    const struct mvcc_state *st = mvcc_state(m);
-    struct span span;
-    struct arena a;
-    struct buf b;
-    arena_init(&a, 0);
-    buf_init(&b, 0);
-    CHECK(table_key_put(&b, t, NULL, 0, NULL) == RC_OK && span_prefix(&a, key_of_buf(&b), &span) == RC_OK);
-    struct key start = {st->start.p, st->start.n}, end = {st->end.p, st->end.n};
-    bool has = key_compare(start, span.end) < 0 && (end.bytes == 0 || key_compare(span.start, end) < 0);
-    buf_done(&b);
-    arena_done(&a);
-    return has;
-}
-
-static void find_orphans(void *ctx, struct tablet *t) {
-    enum { TABLES_MAX = 4000 };
-    struct orphans *o = ctx;
-    uint64_t *ids = calloc(TABLES_MAX, sizeof *ids);
-    CHECK(ids);
-    size_t n = tablet_mvcc(t) ? mvcc_tables(tablet_mvcc(t), ids, TABLES_MAX) : 0;
-    for (size_t i = 0; i < n && i < TABLES_MAX; i++) {
-        size_t k = 0;
-        while (k < o->sh->n_ids && o->sh->ids[k] != ids[i])
-            k++;
-        if (ids[i] >= SYSTEM_FIRST_ID && k == o->sh->n_ids &&
-            has_keys(tablet_mvcc(t), mvcc_table(tablet_mvcc(t), ids[i]))) {
-            o->found = ids[i];
-            o->count++;
-            if (o->print)
-                tap_diag("tablet %llu: table %llu of %u columns, since %.6f s",
-                         (unsigned long long)mvcc_state(tablet_mvcc(t))->tablet, (unsigned long long)ids[i],
-                         mvcc_table(tablet_mvcc(t), ids[i])->n_cols,
-                         (double)(mvcc_table(tablet_mvcc(t), ids[i])->since - SIM_EPOCH_NS) / 1e9);
-        }
-    }
-    free(ids);
-}
-
-static size_t orphans(struct sqlworld *w, bool print, uint64_t *ret) {
-    struct orphans o = {.sh = w->conf.ctx, .print = print};
-    for (int i = 1; i <= w->conf.nodes; i++)
-        for (uint16_t s = 0; w->n[i].node && s < w->n[i].conf.stores; s++)
-            tablets_each(node_store(w->n[i].node, s)->tablets, find_orphans, &o);
-    *ret = o.found;
-    return o.count;
-}
-
-static bool no_orphans(void *ctx) {
-    uint64_t id;
-    return orphans(ctx, false, &id) == 0;
-}
-
-static void check_orphans(struct sqlworld *w) {
-    uint64_t id;
-    if (w->broken[0])
-        return;
-    for (int i = 0; i < ORPHAN_S && !no_orphans(w); i++)
-        sim_run(w->sim, sim_now(w->sim) + SECOND);
-    size_t n = orphans(w, true, &id);
-    if (n > 0)
-        sqlworld_broke(w, "%zu tables on tablets that the catalog does not name; one is %llu", n,
-                       (unsigned long long)id);
+    sqlorphans_known(&shared(c)->orphans, c);
 }
 
 /* ---- seeds ------------------------------------------------------------------------------------------------------------------------- */
@@ -488,7 +427,7 @@ static void run(uint64_t seed, const struct sqlworld_conf *how, int64_t ns) {
     sqlworld_ready(w);
     sqlworld_trouble(w, ns);
     sqlworld_heal(w);
-    check_orphans(w);
+    sqlorphans_check(&sh->orphans, w);
     sqlworld_check_clean(w);
     OKF(!w->broken[0], "seed %llu: %s", (unsigned long long)seed, w->broken);
     total.changes += sh->changes;

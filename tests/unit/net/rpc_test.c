@@ -86,6 +86,9 @@ static void sibling_body(struct rpc *rpc, void *arg) {
     EQ_INT(ask(rpc, at(1, 1), TYPE_ECHO, &bad, &a, SECOND, NULL, &err), RC_BUSY);
     EQ_STR(err.hint, "Ask for something else.");
     EQ_INT(ask(rpc, at(1, 1), TYPE_ABROAD, &bad, &a, SECOND, NULL, &err), RC_UNSUPPORTED);
+    rpc_set_opening(rpc, true); /* it may come yet */
+    EQ_INT(ask(rpc, rpc_self(rpc), TYPE_ABROAD, &bad, &a, SECOND, NULL, &err), RC_UNREACHABLE);
+    rpc_set_opening(rpc, false);
     arena_done(&a);
     EQ_INT(counter_get(&peers_stats(rpc_peers(rpc))->bytes_out), 0);
 }
