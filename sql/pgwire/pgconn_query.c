@@ -190,6 +190,22 @@ static void client_parameter(void *ctx, const char *name, const char *value) {
     pg_parameter(&c->out, name, value);
 }
 
+/* The unnamed statement is nobody's to free, and one whose portal runs lives as long as that. */
+static bool client_deallocate(void *ctx, const char *name) {
+    struct pgconn *c = ctx;
+    if (name) {
+        struct pgstmt *s = name[0] ? statement_find(c, name) : NULL;
+        statement_drop(c, s);
+        return s != NULL;
+    }
+    map_for_each(it, &c->statements) {
+        struct pgstmt *s = container_of(it, struct pgstmt, node);
+        if (s->name[0])
+            statement_drop(c, s);
+    }
+    return true;
+}
+
 /* ---- COPY ------------------------------------------------------------------------------------------------------------------ */
 
 static void copy_response(struct pgconn *c, char type, bool binary, size_t columns) {
@@ -274,6 +290,7 @@ const struct sess_client pgconn_client = {
     .copy_out = client_copy_out,
     .copy_write = client_copy_write,
     .copy_done = client_copy_done,
+    .deallocate = client_deallocate,
     .stop = pgconn_stop,
 };
 

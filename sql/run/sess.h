@@ -61,6 +61,9 @@ struct sess_client {
     enum rc (*copy_out)(void *ctx, bool binary, size_t columns, struct err *err) WAITS;
     enum rc (*copy_write)(void *ctx, const void *data, size_t bytes, struct err *err) WAITS;
     enum rc (*copy_done)(void *ctx, struct err *err) WAITS;
+    /* DEALLOCATE of a statement that the protocol prepared (SQL and protocol name them alike), or of all named ones (NULL).
+     * False: it has none of that name. NULL: it prepares none. */
+    bool (*deallocate)(void *ctx, const char *name) WAITS;
     /* Somebody asks for the end of the statement under way, or (terminate) of the session. Does not wait. NULL: they cannot. */
     void (*stop)(void *ctx, bool terminate);
 };

@@ -282,14 +282,23 @@ static void prepared_drop(struct sess *s, struct named_stmt *p) {
     free(p);
 }
 
+/* All that have a name, whoever gave it. */
+static void forget_prepared(struct sess *s) {
+    sess_forget_named(s, false);
+    if (s->client->deallocate)
+        s->client->deallocate(s->ctx, NULL);
+}
+
 static enum rc deallocate(struct utility *u, const char *name, struct err *err) {
     struct sess *s = u->s;
     snprintf(u->done->tag, sizeof u->done->tag, name && name[0] ? "DEALLOCATE" : "DEALLOCATE ALL");
     if (!name || !name[0]) {
-        sess_forget_named(s, false);
+        forget_prepared(s);
         return RC_OK;
     }
     struct named_stmt *p = prepared_find(s, name);
+    if (!p && s->client->deallocate && s->client->deallocate(s->ctx, name))
+        return RC_OK;
     if (!p)
         return no_prepared(name, err);
     prepared_drop(s, p);
@@ -412,7 +421,8 @@ static enum rc discard(struct utility *u, const PgQuery__DiscardStmt *d, struct 
         enum rc rc = sess_no_block(s, "DISCARD ALL", err);
         if (rc)
             return rc;
-        sess_forget_named(s, true);
+        sess_forget_cursors(s);
+        forget_prepared(s);
         guc_reset_all(s->gucs);
         rc = sess_settings(s, err);
         if (rc)

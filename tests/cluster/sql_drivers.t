@@ -26,6 +26,7 @@ my @types = (
     [ int2      => -5,                             '-5' ],
     [ int4      => 123456,                         '123456' ],
     [ int8      => '9007199254740993',             '9007199254740993' ],
+    [ float4    => 1.5,                            '1.5' ],
     [ float8    => 0.1,                            '0.1' ],
     [ numeric   => '12345678901234567890.12345',   '12345678901234567890.12345' ],
     [ text      => "h\x{e4}llo 'w'",               "h\x{e4}llo 'w'" ],
@@ -34,6 +35,10 @@ my @types = (
     [ date      => '2024-02-29',                   '2024-02-29' ],
     [ timestamp => '2024-02-29 12:00:00.5',        '2024-02-29 12:00:00.5' ],
     [ timestamptz => '2024-02-29 12:00:00+02',     '2024-02-29 10:00:00+00' ],
+    [ time      => '10:30:00.25',                  '10:30:00.25' ],
+    [ interval  => '1 year 2 days 3 hours',        '1 year 2 days 03:00:00' ],
+    [ json      => '{"a": [1, null]}',             '{"a": [1, null]}' ],
+    [ jsonb     => '{"b":1, "a": [1,null]}',       '{"a": [1, null], "b": 1}' ],
     [ uuid      => 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11' ],
 );
 $db->do('create table every (id int primary key, ' . join(', ', map { "c$_ $types[$_][0]" } 0 .. $#types) . ', arr int[], bin bytea)');
@@ -108,6 +113,8 @@ is($db->selectrow_array('select 1'), 1, 'and the session goes on');
 # Passwords.
 $db->do("create role app login password 'secret'");
 $db->do("create role nobody password 'x'");
+undef $insert;
+$_->disconnect for $db, $other;
 is($c->stop(1), 0, 'the node stops');
 $c->start(1, '--sql-auth', 'scram');
 ok(connect_to(1, 'app', 'secret'), 'the right password');

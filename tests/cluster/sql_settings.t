@@ -81,6 +81,27 @@ is_deeply(query($s, 'reset all')->{settings}, { TimeZone => 'Europe/Berlin', app
 query($s, "set application_name = 'x'; prepare p as select 1");
 is_deeply(query($s, 'discard all')->{settings}, { application_name => 'tests' }, 'DISCARD ALL');
 is(query($s, 'execute p')->{errors}[0]{C}, '26000', 'and it forgets statements');
+# Statements that the protocol prepared are SQL's to free as well: drivers and poolers do so.
+sub msg     { my ($type, $body) = @_; return $type . pack('N', 4 + length $body) . $body }
+sub prepare { my ($s, $name, $q) = @_; syswrite $s, msg('P', "$name\0$q\0\0\0") . msg('S', ''); return told($s)->{errors}[0]{C} // 'fine' }
+sub run_one { my ($s, $name) = @_; syswrite $s, msg('B', "\0$name\0\0\0\0\0\0\0") . msg('E', "\0\0\0\0\0") . msg('S', ''); my $r = told($s); return $r->{errors}[0]{C} // $r->{rows}[0][0] }
+is(prepare($s, 'one', 'select 1'), 'fine', 'a statement of the protocol');
+is(query($s, 'deallocate one')->{errors}[0], undef, 'DEALLOCATE frees it');
+is(run_one($s, 'one'), '26000', 'it is gone');
+is(query($s, 'deallocate one')->{errors}[0]{C}, '26000', 'and not there twice');
+prepare($s, 'one', 'select 1');
+prepare($s, 'two', 'select 2');
+prepare($s, '', 'select 3');
+is(query($s, 'begin')->{errors}[0], undef, 'in a block');
+is(prepare($s, 'all', 'deallocate all'), 'fine', 'one that frees them all');
+is(run_one($s, 'all'), undef, 'and itself, while it runs');
+is(run_one($s, 'two'), '26000', 'they are gone');
+query($s, 'rollback');
+prepare($s, 'three', 'select 3');
+query($s, 'discard all');
+is(prepare($s, 'three', 'select 4'), 'fine', 'DISCARD ALL frees their names');
+is(run_one($s, 'three'), '4', 'for others');
+
 is(query($s, 'begin; discard all')->{errors}[0]{C}, '25001', 'not in a block');
 query($s, 'rollback');
 
