@@ -293,6 +293,62 @@ static bool clients_idle(void *ctx) {
     return true;
 }
 
+/* ---- who has stayed behind ------------------------------------------------------------------------------------------------------ */
+
+enum { TABLETS_MAX = 64 };
+
+struct applied {
+    struct play *p;
+    uint64_t id[TABLETS_MAX], slot[TABLETS_MAX]; /* the furthest of all replicas, when it was looked */
+    unsigned tablets;
+    bool looking, behind;
+};
+
+static void look_at_replica(void *ctx, struct tablet *t) {
+    struct applied *a = ctx;
+    struct px_status px;
+    unsigned i = 0;
+    if (!tablet_replica(t))
+        return;
+    replica_status(tablet_replica(t), &px);
+    while (i < a->tablets && a->id[i] != tablet_id(t))
+        i++;
+    if (a->looking && i == a->tablets && i < TABLETS_MAX) {
+        a->id[a->tablets] = tablet_id(t);
+        a->slot[a->tablets++] = 0;
+    }
+    if (a->looking && i < a->tablets && px.applied > a->slot[i])
+        a->slot[i] = px.applied;
+    if (!a->looking && i < a->tablets && px.applied < a->slot[i] && !px.leaving && !px.removed)
+        a->behind = true;
+}
+
+static void look_at_replicas(struct applied *a) {
+    for (unsigned i = 0; i < a->p->nodes; i++)
+        if (a->p->node[i].node && sim_node_running(a->p->node[i].sim))
+            tablets_each(node_store(a->p->node[i].node, 0)->tablets, look_at_replica, a);
+}
+
+static bool nobody_behind(void *ctx) {
+    struct applied *a = ctx;
+    a->behind = false;
+    look_at_replicas(a);
+    return !a->behind || a->p->err.rc;
+}
+
+/* A replica that a fault has left behind for good is a fault that waits for the next one. */
+static void check_replicas(struct play *p) {
+    struct applied a = {.p = p, .looking = true};
+    look_at_replicas(&a);
+    a.looking = false;
+    int64_t from = sim_now(p->sim);
+    bool all = sim_run_until(p->sim, nobody_behind, &a, from + DRAIN_NS);
+    results_check(p->results, all,
+                  all ? "every replica has caught up, %.1f s after the clients ended"
+                      : "a replica is still behind, %.1f s after the clients ended",
+                  (double)(sim_now(p->sim) - from) / 1e9);
+}
+
 static bool has_finished(void *ctx) {
     struct play *p = ctx;
     return p->finished || p->err.rc;
@@ -332,6 +388,7 @@ static enum rc perform(struct play *p, struct err *err) {
     if (rc)
         return rc;
     work_judge(p->work, ended);
+    check_replicas(p);
     results_check(p->results, p->clock_outside == 0, "true time was inside every interval: %llu looks",
                   (unsigned long long)p->clock_looks);
     return RC_OK;
