@@ -13,7 +13,7 @@ my $c = Meridian::Test::Cluster->new(nodes => 1);
 my ($host, $port) = split /:/, $c->{node}{1}{sql};
 
 sub run {
-    my ($input, @cmd) = @_;
+    my ($input, $errors, @cmd) = @_;
     open my $f, '>', "$dir/in" or die;
     print $f $input;
     close $f;
@@ -21,7 +21,8 @@ sub run {
     if (!$pid) {
         open STDIN,  '<', "$dir/in"  or die;
         open STDOUT, '>', "$dir/out" or die;
-        open STDERR, '>&', \*STDOUT or die;
+        if ($errors) { open STDERR, '>', $errors or die }
+        else         { open STDERR, '>&', \*STDOUT or die }
         exec @cmd or die;
     }
     waitpid $pid, 0;
@@ -29,8 +30,8 @@ sub run {
     local $/;
     return scalar(<$f>) // '';
 }
-sub psql { return run($_[0], 'psql', '-X', '-h', $host, '-p', $port, '-U', 'meridian', 'meridian') }
-sub ours { return run($_[0], $Meridian::Test::Cluster::binary, 'sql', '-h', $host, '-p', $port, '-U', 'meridian', 'meridian') }
+sub psql { return run(@_[0, 1], 'psql', '-X', '-h', $host, '-p', $port, '-U', 'meridian', 'meridian') }
+sub ours { return run(@_[0, 1], $Meridian::Test::Cluster::binary, 'sql', '-h', $host, '-p', $port, '-U', 'meridian', 'meridian') }
 
 unlike(psql(<<'SQL'), qr/ERROR/, 'something to describe');
 CREATE TABLE u (id int PRIMARY KEY, name varchar(20) NOT NULL UNIQUE);
@@ -57,11 +58,15 @@ my @same = ('\d', '\d t', '\d+ t', '\d u', '\d+ u', '\d "Odd Name"', '\d tv', '\
     '\dy', '\dy+', '\ddp', '\drds', '\drds alice', '\l', '\l+', '\dc', '\dcS', '\dc+', '\dd', '\ddS', '\dA', '\dA+', '\dAc', '\dAc+', '\dAf', '\dAf+', '\dAo', '\dAo+', '\dAp',
     '\dAp+', '\des', '\des+', '\det', '\det+', '\deu', '\deu+', '\dew', '\dew+', '\dl', '\dP', '\dPi', '\dPt', '\dRp', '\dRp+', '\dRs', '\dRs+', '\dX', '\dconfig work_mem', '\dconfig+ work_mem', '\sf now',
     '\sf+ now', '\sf lower(text)', '\sv tv', '\sv+ tv', '\lo_list', '\encoding');
-for my $cmd (@same) {
-    my ($theirs, $mine) = (psql("$cmd\n"), ours("$cmd\n"));
-    is($mine, $theirs, $cmd);
-    ok($theirs !~ /ERROR/, "$cmd without an error") or diag($theirs);
-}
+my $all = join '', map { "\\echo '### " . s/\\/\\\\/gr . "'\n$_\n" } @same;
+my ($theirs, $mine) = (psql($all, "$dir/err.psql"), ours($all, "$dir/err.ours"));
+sub parts { my %p = $_[0] =~ /^### (.*)\n((?:(?!### ).*\n)*)/mg; return \%p }
+my ($t, $m) = (parts($theirs), parts($mine));
+is(scalar(keys %$t), scalar(@same), 'all were run');
+is($m->{$_}, $t->{$_}, $_) for @same;
+sub text { open my $f, '<', $_[0] or return ''; local $/; return scalar(<$f>) // '' }
+unlike(text("$dir/err.psql"), qr/ERROR/, 'psql had no error');
+is(text("$dir/err.ours"), text("$dir/err.psql"), 'what is not found is told alike');
 like(psql("\\sf lower\n"), qr/^CREATE OR REPLACE FUNCTION pg_catalog.lower\(text\)\n RETURNS text\n LANGUAGE internal\n/, '\sf shows what is built in');
 like(psql("\\sf substr\n"), qr/^ERROR:  more than one function named "substr"/, '\sf of several');
 like(psql("\\sf max(int)\n"), qr/^ERROR:  "max" is an aggregate function/, '\sf of an aggregate');
