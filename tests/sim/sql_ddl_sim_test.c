@@ -475,7 +475,7 @@ static void without_faults(void) {
 }
 
 static void with_faults(void) {
-    simkit_seeds("sql_ddl_sim_test", 2, crash_seed);
+    simkit_seeds("sql_ddl_sim_test", 1, crash_seed);
     report("faults");
 }
 
