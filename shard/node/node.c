@@ -99,6 +99,7 @@ static enum rc store_open(struct store_run *s, struct err *err) {
     struct node *n = s->pub.node;
     const struct node_upper *up = n->conf->upper;
     struct wal_damage damage = {0};
+    struct mvcc_store_conf store = {.cache_bytes = n->conf->cache_bytes};
     rpc_set_opening(s->pub.rpc, true); /* from now on others may ask */
     rpc_set_identity(s->pub.rpc, n->id.cluster, CLUSTER_BYTES, n->id.node);
     snprintf(s->dir, sizeof s->dir, "%s/store%u", n->conf->dir, s->pub.number);
@@ -113,7 +114,7 @@ static enum rc store_open(struct store_run *s, struct err *err) {
     if (!rc)
         rc = vfs_new(s->pub.env, &s->pub.vfs);
     if (!rc)
-        rc = mvcc_store_new(s->pub.reactor, s->pub.vfs, NULL, &s->pub.mvcc);
+        rc = mvcc_store_new(s->pub.reactor, s->pub.vfs, &store, &s->pub.mvcc);
     if (!rc && up && up->store_open)
         rc = up->store_open(up->ctx, &s->pub, &s->pub.upper, err);
     struct tablets_conf conf = {.rpc = s->pub.rpc,

@@ -72,8 +72,9 @@ struct node_conf {
     /* peer.h's send_delay, by where the two nodes stand ("" = not told); NULL: none. Any store's thread. */
     int64_t (*send_delay)(void *ctx, const char *from_region, const char *from_zone, const char *to_region,
                           const char *to_zone);
-    int64_t tablet_bytes;           /* a tablet with more is split; 0 = NODE_TABLET_BYTES, below 0 = none is */
-    int64_t versions_ns;            /* how long versions are kept; 0 = 1 h */
+    int64_t tablet_bytes; /* a tablet with more is split; 0 = NODE_TABLET_BYTES, below 0 = none is */
+    int64_t cache_bytes;  /* of a SQLite connection's page cache; 0 = its share of what a server gives (mvcc.h) */
+    int64_t versions_ns;  /* how long versions are kept; 0 = 1 h */
     struct replicas_conf replicas;  /* limits and times; zeros: defaults */
     const struct node_upper *upper; /* NULL: none */
     /* It serves: once, on store 0's thread. */

@@ -17,7 +17,7 @@
 #include "sql/engine/embedded_internal.h"
 #include "txn/upper.h"
 
-enum { OPENING, READY, FAILED, SEGMENT_BYTES = 4 << 20 };
+enum { OPENING, READY, FAILED, SEGMENT_BYTES = 4 << 20, CACHE_BYTES = 4 << 20 };
 static_assert(SEGMENT_BYTES > REPLICA_COMMAND_BYTES_MAX + (256 << 10), "an entry and its header fit into a segment");
 
 struct instance {
@@ -95,6 +95,7 @@ static enum rc start(struct instance *inst, struct err *err) {
     inst->conf.host_dir = inst->dir;
     inst->conf.bootstrap = true;
     inst->conf.stores = 1;
+    inst->conf.cache_bytes = CACHE_BYTES;
     /* The log is read at each start, a segment at a time: small ones keep that short. The largest entry still fits. */
     inst->conf.replicas.wal.segment_bytes = SEGMENT_BYTES;
     sql_server_init(&inst->sql, &sql);
