@@ -120,7 +120,7 @@ static void one_round(struct txnworld *w, struct order *o, int round, int64_t *v
     enum rc told = o->rc;
     char why[200];
     snprintf(why, sizeof why, "%s", o->why);
-    for (int tries = 0; tries < 4 && !w->broken[0]; tries++) { /* the simulator loses answers on purpose */
+    for (int tries = 0; tries < 10 && !w->broken[0]; tries++) { /* the simulator loses answers on purpose */
         *o = (struct order){.gateway = 1 + (uint32_t)((round + 1 + tries) % 3)};
         if (!sim_run_until(w->sim, order_done, w, sim_now(w->sim) + 60 * SECOND))
             txnworld_broke(w, "round %d: a read never ended", round);
