@@ -268,6 +268,8 @@ static void node_main(void *arg) {
     struct node *n = arg;
     struct err err = {0};
     enum rc rc = run(n, &err);
+    if (rc && err.rc != rc)
+        err_set(&err, rc, "%s", rc_text(rc));
     if (rc) {
         node_failed(n, rc, &err);
         return;
@@ -290,6 +292,12 @@ static void on_store_closed(struct env_post *p) {
     n->on_stopped(n->stop_ctx);
 }
 
+static void store_closed(struct store_run *s) {
+    s->closed = true;
+    s->back_post.fn = on_store_closed;
+    env_post(s->pub.node->store[0].pub.env, &s->back_post);
+}
+
 static void store_close_main(void *arg) {
     struct store_run *s = arg;
     struct node *n = s->pub.node;
@@ -298,9 +306,7 @@ static void store_close_main(void *arg) {
         up->store_stop(s->pub.upper);
     if (s->opened)
         tablets_stop(s->pub.tablets, reactor_deadline(s->pub.reactor, STOP_NS));
-    s->closed = true;
-    s->back_post.fn = on_store_closed;
-    env_post(n->store[0].pub.env, &s->back_post);
+    store_closed(s);
 }
 
 static void on_close(struct env_post *p) {
@@ -308,7 +314,7 @@ static void on_close(struct env_post *p) {
     s->stopping = true;
     fiber_group_cancel(&s->fibers);
     if (fiber_spawn(s->pub.reactor, NULL, FIBER_LARGE, "store stop", store_close_main, s) != RC_OK)
-        store_close_main(s); /* no fiber: as far as it goes without */
+        store_closed(s); /* without memory it ends as by a crash: the next start replays the log */
 }
 
 void node_stop(struct node *n, void (*on_stopped)(void *ctx), void *ctx) {
