@@ -369,6 +369,7 @@ static enum rc boot_store(struct node *n, uint16_t i, struct env *env, struct er
     s->clock_ready = !rc;
     if (!rc)
         node_clocks_init(s);
+    node_dead_metrics(s);
     struct rpc_conf conf = {.peers = {.node = n->id.node,
                                       .incarnation = n->id.starts + 1,
                                       .clock_scale = "tt",

@@ -10,7 +10,8 @@
  *
  * Promise     Two halves of a cut network never both make a cluster: only --bootstrap does. A node's number, the cluster's id
  *             and how often it was started are durable before it speaks with them. Tablets gain voters as nodes join, up to
- *             NODE_VOTERS, over regions first, then zones; the directory follows what tablets' leaders say. A clean stop hands
+ *             NODE_VOTERS, over regions first, then zones; a voter whose node is dead gives its place to another node, if there
+ *             is one that may have it (node_dead.c). The directory follows what tablets' leaders say. A clean stop hands
  *             leaderships over.
  * Relies on   tablets (tablet.h), rpc, an interval clock; upper layers through struct node_upper.
  * Threads     program.h: boot before the loops; the rest on each store's own thread.
@@ -23,7 +24,14 @@
 #include "shard/tablet/tablet.h"
 #include "truetime/poller.h"
 
-enum { NODE_TABLET_BYTES = 64 << 20, NODE_VOTERS = 3, NODE_STORES_MAX = 64, NODE_JOINS_MAX = 16, NODE_NAME_BYTES = 64 };
+enum {
+    NODE_TABLET_BYTES = 64 << 20,
+    NODE_VOTERS = 3,
+    NODE_REPAIR_AFTER_S = 300,
+    NODE_STORES_MAX = 64,
+    NODE_JOINS_MAX = 16,
+    NODE_NAME_BYTES = 64
+};
 
 struct node;
 
@@ -72,9 +80,10 @@ struct node_conf {
     /* peer.h's send_delay, by where the two nodes stand ("" = not told); NULL: none. Any store's thread. */
     int64_t (*send_delay)(void *ctx, const char *from_region, const char *from_zone, const char *to_region,
                           const char *to_zone);
-    int64_t tablet_bytes; /* a tablet with more is split; 0 = NODE_TABLET_BYTES, below 0 = none is */
-    int64_t cache_bytes;  /* of a SQLite connection's page cache; 0 = its share of what a server gives (mvcc.h) */
-    int64_t versions_ns;  /* how long versions are kept; 0 = 1 h */
+    int64_t tablet_bytes;    /* a tablet with more is split; 0 = NODE_TABLET_BYTES, below 0 = none is */
+    int64_t cache_bytes;     /* of a SQLite connection's page cache; 0 = its share of what a server gives (mvcc.h) */
+    int64_t versions_ns;     /* how long versions are kept; 0 = 1 h */
+    int64_t repair_after_ns; /* a voter so long silent is replaced; 0 = NODE_REPAIR_AFTER_S, below 0 = none is */
     struct replicas_conf replicas;  /* limits and times; zeros: defaults */
     const struct node_upper *upper; /* NULL: none */
     /* It serves: once, on store 0's thread. */

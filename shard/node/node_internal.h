@@ -35,6 +35,8 @@ struct store_run {
     struct tt_peers clocks; /* what the others' frames say of the time */
     struct map clock_peers;
     bool clock_ready, opened, stopping, closed;
+    struct counter repairs; /* voters of dead nodes that others have replaced */
+    struct metric repairs_metric;
     char dir[ENV_PATH_BYTES];
 };
 
@@ -95,6 +97,12 @@ void node_ways_learn(struct store_run *s);
 /* node_serve.c */
 enum rc node_register(struct store_run *s, struct err *err);
 
+/* node_reads.c: what is remembered of stores between looks: who answers. */
+struct reads {
+    struct heard *heard;
+    size_t count, cap;
+};
+
 /* node_repair.c */
 void node_repair(void *arg) WAITS;
 void node_tablet_changed(void *ctx, uint64_t tablet);
@@ -104,6 +112,11 @@ enum rc node_config_add(struct px_config *c, px_store store, uint64_t replica, u
                         struct err *err) MUST_CHECK;
 void node_config_del(struct px_config *c, uint32_t i);
 bool node_answers(struct store_run *s, struct store_addr to) WAITS;
+/* The store that is to have the tablet's next voter: where the placement allows one and no voter is, and it answers. Best in
+ * `region` (NULL: none is preferred), then where none of the voters `beside` is: by region, then zone. memory: of who answers, or
+ * NULL to ask each. */
+bool node_choose(struct store_run *s, const struct tablet_info *info, const struct px_config *beside,
+                 const char *region, struct reads *memory, px_store *ret) WAITS;
 /* Takes a tablet that this store leads to other members. want->epoch: of the configuration that it was made from. RC_OVERLOAD: that
  * is not the last one any more, or is being changed: two who go by an old one bring back who has left. */
 enum rc node_change(struct store_run *s, uint64_t id, const struct px_config *want, int64_t ns,
@@ -112,12 +125,15 @@ static inline uint32_t px_node_of(px_store s) {
     return px_store_addr(s).node;
 }
 
-/* node_reads.c: what is remembered between its looks. */
-struct reads {
-    struct heard *heard; /* who answers */
-    size_t count, cap;
-};
+/* node_reads.c */
 void reads_done(struct reads *r);
+/* That store was looked at: for how long it has not answered, 0 if it answers. Whoever was not looked at for a while, because
+ * nothing was led that he is a member of, or because this process stood still, begins anew. */
+int64_t reads_silent_ns(struct reads *r, px_store store, bool answers, int64_t now);
+/* Of the nodes that were looked at lately, this one among them, do at least half not answer? */
+bool reads_most_silent(const struct reads *r, uint32_t self, int64_t now);
+/* Does it answer a question now? What was found a moment ago is good for the next tablets too: each would wait for it anew. */
+bool reads_answers(struct store_run *s, struct reads *memory, struct store_addr to) WAITS;
 /* Read replicas of a tablet that this store leads, whose voters are complete, as its placement wants them: the members that it is to
  * have (node_change), if they are not those that it has. */
 enum rc node_reads(struct store_run *s, struct reads *memory, const struct tablet_info *info, const Node__Placement *p,
@@ -128,6 +144,19 @@ void node_reads_demote(struct store_run *s, uint64_t tablet, const Node__Placeme
                        px_store store);
 /* What a tablet is placed by; NULL: nothing is asked for. */
 const Node__Placement *node_placement(const struct store_run *s, const struct tablet_info *info);
+
+/* node_dead.c */
+void node_dead_metrics(struct store_run *s);
+/* A look at the voters of a tablet that this store leads: in each round, so that silence has no gaps. */
+void node_dead_listen(struct store_run *s, struct reads *voters, struct tablet *t);
+struct node_dead {
+    px_store store, heir; /* who is dead, and who is to vote in its place; 0: nothing is to be done */
+    int64_t silent_ns;
+};
+/* The members that a tablet, which this store leads and whose members are not changing, is to have without its dead voter.
+ * answers: who answers questions, as node_reads has it. */
+enum rc node_dead(struct store_run *s, struct reads *voters, struct reads *answers, const struct tablet_info *info,
+                  struct px_config *ret, struct node_dead *ret_dead, struct err *err) WAITS MUST_CHECK;
 
 /* node_admin.c */
 enum rc node_admin(struct store_run *s, Node__AdminAsk *ask, struct arena *a, int64_t deadline, Node__AdminAnswer *out,

@@ -16,13 +16,14 @@
 
 #include "shard/node/node_internal.h"
 
-static const int64_t READ_DEAD_NS = 30000000000, ASK_AGAIN_NS = 5000000000, NEXT_NS = 3000000000;
+static const int64_t READ_DEAD_NS = 30000000000, ASK_AGAIN_NS = 5000000000, NEXT_NS = 3000000000, GAP_NS = 10000000000;
 
 /* A store, as far as it was looked at. */
 struct heard {
     px_store store;
     int64_t silent_since; /* 0: it answers */
-    int64_t ask_at;       /* not again before */
+    int64_t looked_at;
+    int64_t ask_at; /* not again before */
 };
 
 struct reads_plan {
@@ -63,28 +64,47 @@ static struct heard *heard_of(struct reads *r, px_store store) {
     return &r->heard[r->count++];
 }
 
-/* For how long that store has not answered this one. */
-static int64_t silent_for(struct reads *r, px_store store, bool answers, int64_t now) {
+int64_t reads_silent_ns(struct reads *r, px_store store, bool answers, int64_t now) {
     struct heard *x = heard_of(r, store);
     if (!x)
         return 0; /* no memory: noticed later */
     if (answers)
         x->silent_since = 0;
-    else if (!x->silent_since)
+    else if (!x->silent_since || now - x->looked_at > GAP_NS)
         x->silent_since = now;
+    x->looked_at = now;
     return x->silent_since ? now - x->silent_since : 0;
 }
 
-/* Does it answer now? What was found a moment ago is good for the next tablets too: each would wait for it anew. */
-static bool answers_now(struct reads_plan *x, struct store_addr to) {
-    struct reactor *r = x->s->pub.reactor;
+static bool is_silent(const struct reads *r, size_t i, int64_t now) {
+    return r->heard[i].silent_since && now - r->heard[i].looked_at <= GAP_NS;
+}
+
+bool reads_most_silent(const struct reads *r, uint32_t self, int64_t now) {
+    size_t nodes = 1, silent = 0;
+    for (size_t i = 0; i < r->count; i++) {
+        uint32_t node = px_node_of(r->heard[i].store);
+        bool first = node != self && now - r->heard[i].looked_at <= GAP_NS, all = true;
+        for (size_t k = 0; k < r->count && first; k++)
+            if (px_node_of(r->heard[k].store) == node && now - r->heard[k].looked_at <= GAP_NS) {
+                first = k >= i; /* each node once */
+                all &= is_silent(r, k, now);
+            }
+        nodes += first;
+        silent += first && all;
+    }
+    return 2 * silent >= nodes;
+}
+
+bool reads_answers(struct store_run *s, struct reads *memory, struct store_addr to) {
+    struct reactor *r = s->pub.reactor;
     px_store store = px_store_of(to);
-    const struct heard *known = heard_of(x->memory, store);
+    const struct heard *known = heard_of(memory, store);
     if (known && reactor_now(r) < known->ask_at)
         return !known->silent_since;
-    bool ok = node_answers(x->s, to);
-    silent_for(x->memory, store, ok, reactor_now(r));
-    struct heard *now = heard_of(x->memory, store);
+    bool ok = node_answers(s, to);
+    reads_silent_ns(memory, store, ok, reactor_now(r));
+    struct heard *now = heard_of(memory, store);
     if (now)
         now->ask_at = reactor_now(r) + ASK_AGAIN_NS;
     return ok;
@@ -95,7 +115,7 @@ static void note_dead(struct reads_plan *x, struct tablet *t) {
     for (uint32_t i = 0; i < x->want.count; i++) {
         const struct px_member *m = &x->want.member[i];
         if (only_reads(m) &&
-            silent_for(x->memory, m->store, replica_answers(tablet_replica(t), m->store), now) > READ_DEAD_NS)
+            reads_silent_ns(x->memory, m->store, replica_answers(tablet_replica(t), m->store), now) > READ_DEAD_NS)
             x->dead |= 1u << i;
     }
 }
@@ -180,7 +200,7 @@ static enum rc join_what_lacks(struct reads_plan *x, uint64_t id, struct err *er
             continue;
         memcpy(region, node->region, strlen(node->region) + 1); /* the directory may change while we ask */
         struct store_addr to = {node->node, (uint16_t)(hash_u64(id) % node->stores)};
-        if (answers_now(x, to))
+        if (reads_answers(x->s, x->memory, to))
             rc = join(x, px_store_of(to), region, err);
         if (directory_nodes(d) != n)
             break; /* the next round */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * node_repair.c: what a store does for the tablets it leads: tells the directory how they are, gives them voters while they have
- * fewer than they should, then read replicas (node_reads.c), and splits those that have grown too large.
+ * fewer than they should, others for those that are dead (node_dead.c), then read replicas (node_reads.c), and splits those that
+ * have grown too large.
  *
  * Growth: all voters that are missing in one change, where no voter is yet: by region, then zone, then node. A node counts only
  * if it answers now; one that is known and does not is waited for, one round. Tablets grow side by side, a few at a time: over long
@@ -15,8 +16,9 @@
 #include "shard/store/key.h"
 
 static const int64_t ROUND_NS = 500000000, PUT_NS = 3000000000, PING_NS = 1000000000, CHANGE_NS = 60000000000,
-                     READS_NS = 10000000000, LIST_NS = 1000000000, MEASURE_NS = 5000000000, MOURN_NS = 5000000000;
-enum { ARENA_BYTES_MAX = 64 << 20, GROWTHS_MAX = 4 };
+                     READS_NS = 10000000000, HEIR_NS = 120000000000, LIST_NS = 1000000000, MEASURE_NS = 5000000000,
+                     MOURN_NS = 5000000000;
+enum { ARENA_BYTES_MAX = 64 << 20, GROWTHS_MAX = 4, HEIRS_MAX = 2 };
 
 /* What the directory was told last, by tablet. */
 struct told {
@@ -27,10 +29,11 @@ struct told {
 
 /* A change of members on a fiber of its own. */
 struct growth {
-    struct store_run *s;
+    struct repair *r;
     uint64_t id;
     struct px_config want;
     int64_t ns;
+    struct node_dead dead; /* whom it replaces, if any */
 };
 
 struct repair {
@@ -43,7 +46,8 @@ struct repair {
     struct told *told;
     size_t count, cap;
     int64_t list_at;
-    struct reads reads;
+    struct reads reads, voters;
+    size_t heirs;  /* growths that replace a dead voter; at most HEIRS_MAX */
     uint64_t *ids; /* of this round */
     size_t n_ids, ids_cap;
 };
@@ -153,21 +157,23 @@ static size_t voters_wanted(const Node__Placement *p, const struct directory *d)
     return nodes < want ? nodes : want;
 }
 
-/* The best node that answers; ties are spread by the tablet's number. */
-static bool choose(struct store_run *s, const struct tablet_info *info, px_store *ret) {
+/* Ties are spread by the tablet's number. */
+bool node_choose(struct store_run *s, const struct tablet_info *info, const struct px_config *beside,
+                 const char *region, struct reads *memory, px_store *ret) {
     struct directory *d = s->pub.directory;
-    for (int want = 3; want >= 0; want--) {
+    for (int want = region ? 7 : 3; want >= 0; want--) {
         size_t n = directory_nodes(d);
         for (size_t i = 0; i < n; i++) {
             const Node__Node *node = directory_node_at(d, (i + info->id) % n);
             const struct px_member *m = node ? node_member(&info->config, node->node) : NULL;
             if (!node || node->state != 0 || node->stores == 0 || px_is_voter(m) || (m && m->flags & PX_WITNESS) ||
-                worth(d, &info->config, node) != want || !placement_allows(node_placement(s, info), node))
+                worth(d, beside, node) + (region && strcmp(node->region, region) == 0 ? 4 : 0) != want ||
+                !placement_allows(node_placement(s, info), node))
                 continue;
             struct store_addr to = {node->node, (uint16_t)(hash_u64(info->id) % node->stores)};
             if (m) /* a read replica, or a learner that a change left behind */
                 to = px_store_addr(m->store);
-            if (node_answers(s, to)) {
+            if (memory ? reads_answers(s, memory, to) : node_answers(s, to)) {
                 *ret = px_store_of(to);
                 return true;
             }
@@ -217,22 +223,36 @@ enum rc node_change(struct store_run *s, uint64_t id, const struct px_config *wa
 
 static void growth_main(void *arg) {
     struct growth *g = arg;
+    struct store_run *s = g->r->s;
     struct err err = {0};
-    enum rc rc = node_change(g->s, g->id, &g->want, g->ns, &err);
+    enum rc rc = node_change(s, g->id, &g->want, g->ns, &err);
     if (rc && rc != RC_CANCELLED && rc != RC_SHUTDOWN)
-        diag_tablet(&g->s->pub.env->diag, DIAG_INFO, g->id, "tablet: has not grown yet", "reason=\"%s\"",
-                    err_message(&err));
+        diag_tablet(&s->pub.env->diag, DIAG_INFO, g->id,
+                    g->dead.store ? "tablet: a dead node's voter is not replaced yet" : "tablet: has not grown yet",
+                    "reason=\"%s\"", err_message(&err));
+    if (!rc && g->dead.store) {
+        counter_inc(&s->repairs);
+        diag_tablet(&s->pub.env->diag, DIAG_INFO, g->id, "tablet: a dead node's voter was replaced", "dead=%u node=%u",
+                    px_node_of(g->dead.store), px_node_of(g->dead.heir));
+    }
+    g->r->heirs -= g->dead.store != 0;
     free(g);
 }
 
-static enum rc grow_beside(struct repair *r, uint64_t id, const struct px_config *want, int64_t ns, struct err *err) {
+static enum rc grow_beside(struct repair *r, uint64_t id, const struct px_config *want, int64_t ns,
+                           const struct node_dead *dead, struct err *err) {
     struct growth *g = malloc(sizeof *g);
     if (!g)
         return err_set(err, RC_NOMEM, "out of memory");
-    *g = (struct growth){r->s, id, *want, ns};
+    *g = (struct growth){.r = r, .id = id, .want = *want, .ns = ns};
+    if (dead)
+        g->dead = *dead;
+    r->heirs += g->dead.store != 0;
     enum rc rc = fiber_spawn(r->s->pub.reactor, &r->growths, FIBER_LARGE, "tablet growth", growth_main, g);
-    if (rc)
+    if (rc) {
+        r->heirs -= g->dead.store != 0;
         free(g);
+    }
     return rc ? err_set(err, rc, "no fiber for a tablet's growth") : RC_OK;
 }
 
@@ -241,7 +261,7 @@ static uint32_t choose_all(struct store_run *s, const struct tablet_info *info, 
                            px_store added[PX_MEMBERS_MAX]) {
     struct tablet_info next = *info;
     uint32_t n = 0;
-    while (n < missing && n < PX_MEMBERS_MAX && choose(s, &next, &added[n])) {
+    while (n < missing && n < PX_MEMBERS_MAX && node_choose(s, &next, &next.config, NULL, NULL, &added[n])) {
         struct err full;
         if (node_config_add(want, added[n], 0, PX_OLD, &full))
             break;
@@ -280,7 +300,7 @@ static enum rc grow(struct repair *r, const struct tablet_info *info, struct err
     for (uint32_t k = 0; k < n; k++)
         diag_tablet(&s->pub.env->diag, DIAG_INFO, info->id, "tablet: gains a voter", "node=%u replica=%llu",
                     px_node_of(added[k]), (unsigned long long)px_config_find(&want, added[k])->replica);
-    return grow_beside(r, info->id, &want, CHANGE_NS, err);
+    return grow_beside(r, info->id, &want, CHANGE_NS, NULL, err);
 }
 
 /* ---- placements ---------------------------------------------------------------------------------------------------------- */
@@ -335,7 +355,7 @@ static enum rc bring_over(struct repair *r, const struct tablet_info *info, cons
     struct px_config want = info->config;
     uint64_t replica;
     if (voters_of(&want) <= voters_wanted(p, s->pub.directory)) {
-        if (!choose(s, info, &store))
+        if (!node_choose(s, info, &info->config, NULL, NULL, &store))
             return RC_OK; /* nobody who may have it answers now */
         enum rc rc =
             directory_next(s->pub.directory, "replica", 1, reactor_deadline(s->pub.reactor, PUT_NS), &replica, err);
@@ -364,6 +384,20 @@ static enum rc cut_off(struct store_run *s, const struct tablet_info *info, bool
     return rc;
 }
 
+/* A voter that is dead gives its place to another; one at a time while it may well be this node that hears nobody. */
+static enum rc bury(struct repair *r, const struct tablet_info *info, bool *ret_done, struct err *err) {
+    struct store_run *s = r->s;
+    struct tablet *t = tablets_find(s->pub.tablets, info->id);
+    struct px_config want;
+    struct node_dead dead;
+    if (!t || replica_changing(tablet_replica(t)) || r->growths.count >= GROWTHS_MAX || r->heirs >= HEIRS_MAX ||
+        (r->heirs && reads_most_silent(&r->voters, s->pub.node->id.node, reactor_now(s->pub.reactor))))
+        return RC_OK;
+    enum rc rc = node_dead(s, &r->voters, &r->reads, info, &want, &dead, err);
+    *ret_done = !rc && dead.store;
+    return *ret_done ? grow_beside(r, info->id, &want, HEIR_NS, &dead, err) : rc;
+}
+
 static enum rc place(struct repair *r, const struct tablet_info *info, struct err *err) {
     struct store_run *s = r->s;
     const Node__Placement *p = node_placement(s, info);
@@ -377,10 +411,14 @@ static enum rc place(struct repair *r, const struct tablet_info *info, struct er
             return bring_over(r, info, p, err);
     }
     struct px_config want;
-    bool changes = false;
-    enum rc rc = r->growths.count < GROWTHS_MAX ? node_reads(s, &r->reads, info, p, &want, &changes, err) : RC_OK;
+    bool changes = false, buried = false;
+    enum rc rc = bury(r, info, &buried, err);
+    if (rc || buried)
+        return rc;
+    p = node_placement(s, info); /* after the wait */
+    rc = r->growths.count < GROWTHS_MAX ? node_reads(s, &r->reads, info, p, &want, &changes, err) : RC_OK;
     if (rc || changes)
-        return rc ? rc : grow_beside(r, info->id, &want, READS_NS, err);
+        return rc ? rc : grow_beside(r, info->id, &want, READS_NS, NULL, err);
     p = node_placement(s, info); /* after the wait */
     return p && p->n_leader ? prefer(s, info, p, false, err) : RC_OK;
 }
@@ -424,6 +462,7 @@ static void note_id(void *ctx, struct tablet *t) {
     tablet_info(t, &info);
     if (!info.leads)
         return;
+    node_dead_listen(r->s, &r->voters, t);
     if (r->n_ids == r->ids_cap) {
         size_t cap = r->ids_cap ? 2 * r->ids_cap : 64;
         uint64_t *v = realloc(r->ids, cap * sizeof *v);
@@ -521,6 +560,7 @@ static void look_at(struct repair *r, uint64_t id) {
     if (!t || !replica_leads(tablet_replica(t)))
         return;
     tablet_info(t, &info);
+    node_dead_listen(s, &r->voters, t); /* a round may be long */
     const struct told *told = told_of(r, id);
     if (!told || told->generation != info.generation || told->epoch != info.config.epoch || told->round != info.round)
         rc = tell(r, &info, &err);
@@ -571,6 +611,7 @@ void node_repair(void *arg) {
     fiber_shield_end(s->pub.reactor);
     buf_done(&r.range);
     reads_done(&r.reads);
+    reads_done(&r.voters);
     free(r.told);
     free(r.ids);
 }

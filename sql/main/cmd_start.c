@@ -26,7 +26,7 @@
 
 #define MS INT64_C(1000000)
 
-enum { EXIT_CONFIG = 1, EXIT_BROKEN = 2, CORES_MAX = 8 };
+enum { EXIT_CONFIG = 1, EXIT_BROKEN = 2, CORES_MAX = 8, REPAIR_AFTER_S_MAX = 366 * 86400 };
 
 struct start {
     struct node_conf conf;
@@ -63,6 +63,7 @@ static const char help_text[] =
     "  --bootstrap           make a new cluster: only ever on its first node\n"
     "  --join HOST:PORT,...  members that can be asked\n"
     "  --region R --zone Z   where it stands: replicas are spread over regions, then zones\n"
+    "  --repair-after SECONDS   a voter of a node that has been silent so long is replaced on another (300; 0: never)\n"
     "  --clock SPEC          how it knows the time (meridian clock --help); without it: chrony if it answers, else "
     "host\n"
     "  --stores N            reactors, one thread each; fixed at the first start (default: the cores, at most 8)\n"
@@ -101,6 +102,16 @@ static int take_joins(struct start *s, const char *text) {
     return s->conf.joins ? 0 : complain("--join wants HOST:PORT,...");
 }
 
+static int take_repair_after(struct node_conf *c, const char *text) {
+    char *end;
+    errno = 0;
+    long s = strtol(text, &end, 10);
+    if (errno || end == text || *end || s < 0 || s > REPAIR_AFTER_S_MAX)
+        return complain("--repair-after wants a number of seconds, at most a year; 0: never");
+    c->repair_after_ns = s ? s * 1000 * MS : -1;
+    return 0;
+}
+
 static int take(struct start *s, const char *name, const char *value) {
     struct node_conf *c = &s->conf;
     const struct {
@@ -128,6 +139,8 @@ static int take(struct start *s, const char *name, const char *value) {
         }
     if (strcmp(name, "--join") == 0)
         return take_joins(s, value);
+    if (strcmp(name, "--repair-after") == 0)
+        return take_repair_after(c, value);
     if (strcmp(name, "--stores") == 0) {
         char *end;
         s->stores = strtol(value, &end, 10);
