@@ -288,8 +288,10 @@ static enum rc route_again(struct call *call, struct key k, uint32_t turn, struc
     enum rc rc = route_find(call->t->c, k, turn, txn_deadline(call->t), &a, &now, err);
     if (!rc && (now.tablet != call->route.tablet || now.generation != call->route.generation))
         rc = err_set(err, RC_MOVED, "the keys have moved to another tablet");
-    if (!rc)
+    if (!rc) {
         call->route.store = now.store;
+        call->route.here = now.here;
+    }
     arena_done(&a);
     return rc;
 }

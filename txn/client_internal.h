@@ -28,9 +28,18 @@ struct away {
     uint32_t times;
 };
 
+/* What a replica of the own store said of its tablet, and was wrong in: it lags. */
+enum { OUTDATED_MAX = 16 };
+struct outdated {
+    uint64_t tablet, generation;
+    px_store leader;
+    int64_t until; /* monotonic: not believed before */
+};
+
 struct txn_client {
     struct node_store *store;
     struct away away[AWAY_MAX];
+    struct outdated outdated[OUTDATED_MAX];
     struct txn_hosts *hosts;
     struct reactor *reactor;
     struct env *env;

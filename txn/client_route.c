@@ -2,14 +2,15 @@
 /*
  * client_route.c: which store to ask for a key, and what a transaction has left where.
  *
- * A tablet of the own store is looked at itself: that is cheaper than the directory, and always right.
+ * A tablet of the own store is looked at itself: that is cheaper than the directory, and right unless the replica lags. Where what
+ * it said turns out wrong, the directory is asked until the replica says something else.
  */
 #include <stdlib.h>
 
 #include "txn/client_internal.h"
 
-static const int64_t GAP_NS = 10000000000, GAP_PAUSE_NS = 20000000, AWAY_NS = 5000000000, WAY_UNKNOWN_NS = 10000000000,
-                     CLEARLY_NS = 2000000;
+static const int64_t GAP_NS = 10000000000, GAP_PAUSE_NS = 20000000, AWAY_NS = 5000000000, OUTDATED_NS = 1000000000,
+                     WAY_UNKNOWN_NS = 10000000000, CLEARLY_NS = 2000000;
 enum { AWAY_DOUBLINGS = 3 };
 
 /* ---- routes ---------------------------------------------------------------------------------------------------------- */
@@ -28,6 +29,29 @@ static enum rc fill(struct arena *a, uint64_t tablet, uint64_t generation, struc
     return RC_OK;
 }
 
+static struct outdated *outdated_of(struct txn_client *c, uint64_t tablet) {
+    for (size_t i = 0; i < OUTDATED_MAX; i++)
+        if (c->outdated[i].tablet == tablet)
+            return &c->outdated[i];
+    return NULL;
+}
+
+static bool is_outdated(struct txn_client *c, uint64_t tablet, uint64_t generation, px_store leader) {
+    const struct outdated *o = outdated_of(c, tablet);
+    return o && o->generation == generation && o->leader == leader && env_now_ns(c->env) < o->until;
+}
+
+static void mark_outdated(struct txn_client *c, const struct route *r) {
+    struct outdated *o = outdated_of(c, r->tablet);
+    if (!o) { /* the one that is over soonest: a free one, as a rule */
+        o = &c->outdated[0];
+        for (size_t i = 1; i < OUTDATED_MAX; i++)
+            if (c->outdated[i].until < o->until)
+                o = &c->outdated[i];
+    }
+    *o = (struct outdated){r->tablet, r->generation, r->store, env_now_ns(c->env) + OUTDATED_NS};
+}
+
 /* The tablet is here: then this replica knows who leads, and is the nearest. */
 static bool own(struct txn_client *c, struct key k, struct arena *a, struct route *ret, enum rc *ret_rc,
                 struct err *err) {
@@ -43,6 +67,8 @@ static bool own(struct txn_client *c, struct key k, struct arena *a, struct rout
     if (directory_known(c->store->directory, (struct mvcc_bytes){k.p, k.bytes}, &known) &&
         known.generation > s->generation)
         return false; /* a replica that lags behind a split or a move does not know better */
+    if (is_outdated(c, tablet_id(t), s->generation, leader))
+        return false;
     struct span range = {{s->start.p, s->start.n}, {s->end.p, s->end.n}};
     ret->tablet = tablet_id(t);
     ret->generation = s->generation;
@@ -158,6 +184,8 @@ px_store route_nearest(struct txn_client *c, const struct route *r) {
 
 void route_failed(struct txn_client *c, const struct route *r, enum rc rc, px_store leader) {
     struct directory *d = c->store->directory;
+    if (r->here)
+        mark_outdated(c, r);
     if (rc == RC_MOVED)
         directory_forget(d, r->tablet);
     else if (rc == RC_NOT_LEADER && leader && leader != r->store)

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shard/node/directory.h"
+#include "shard/node/system.h"
 #include "shard/store/rowbatch.h"
 #include "tests/lib/simkit.h"
 #include "tests/lib/tap.h"
@@ -482,7 +484,86 @@ static void from_a_sibling(void) {
     run(1, 1, 2);
 }
 
+/* ---- a gateway whose own replica lags ------------------------------------------------------------------------------------------ */
+
+struct lagging {
+    int phase; /* 1: rows are there; 2: node 3's disk hangs; 3: the tablet was split */
+};
+
+static void until_phase(struct txnworld_node *n, int phase) {
+    struct lagging *l = n->w->conf.ctx;
+    while (l->phase < phase && !n->w->over)
+        CHECK(fiber_sleep(txnworld_store(n)->reactor, SECOND / 100) == RC_OK);
+}
+
+static void split_at(struct txnworld_node *n, int64_t key) {
+    struct node_store *s = node_store(n->node, 0);
+    struct txnworld *w = n->w;
+    struct value v = value_int(key);
+    struct buf b;
+    struct err err = {0};
+    uint64_t right;
+    buf_init(&b, 0);
+    CHECK(table_key_put(&b, w->table, &v, 1, NULL) == RC_OK);
+    enum rc rc = node_tablet_split(s, 0, (struct mvcc_bytes){b.data, b.len}, reactor_deadline(s->reactor, 20 * SECOND),
+                                   &right, &err);
+    OKF(rc == RC_OK, "%s", err_message(&err));
+    buf_done(&b);
+}
+
+static void lagging_client(struct txnworld_node *n, struct txn_client *c, uint32_t session) {
+    struct txnworld *w = n->w;
+    struct lagging *l = w->conf.ctx;
+    int64_t ts;
+    (void)session;
+    if (n->number == 1) {
+        struct txn *t = begin(c, TXN_READ_WRITE);
+        for (int64_t key = 0; key < 100; key++)
+            GOOD(put(w, t, TXN_PUT, key, key, e));
+        GOOD(txn_commit(t, &ts, e));
+        txn_free(t);
+        CHECK(fiber_sleep(txnworld_store(n)->reactor, 2 * SECOND) == RC_OK);
+        l->phase = 1;
+        until_phase(n, 2);
+        split_at(n, 50);
+        n->give_up = true;
+        txnworld_duties(n); /* node 2 leads now */
+        CHECK(fiber_sleep(txnworld_store(n)->reactor, 6 * SECOND) == RC_OK);
+        l->phase = 3;
+    } else if (n->number == 3) {
+        until_phase(n, 1);
+        sim_disk_faults(n->sim)->hang_until_ns = sim_now(w->sim) + 300 * SECOND;
+        l->phase = 2;
+        until_phase(n, 3);
+        int64_t began = sim_now(w->sim), value = 0;
+        struct txn *t = begin(c, TXN_READ_WRITE);
+        directory_forget(txnworld_store(n)->directory,
+                         SYSTEM_USER_TABLET); /* as each tablet that has moved is forgotten */
+        GOOD(get(w, t, 20, &value, e));
+        EQ_INT(value, 20);
+        GOOD(put(w, t, TXN_PUT, 30, 31, e));
+        GOOD(txn_commit(t, &ts, e));
+        txn_free(t);
+        OKF(sim_now(w->sim) - began < 10 * SECOND, "%lld ms", (long long)((sim_now(w->sim) - began) / 1000000));
+        finished = true;
+    }
+}
+
+/* Its replica takes nothing any more, and goes on naming a tablet that was split: the gateway asks others. */
+static void by_a_replica_that_lags(void) {
+    struct lagging l = {0};
+    struct txnworld_conf conf = {.nodes = 3, .clients = 1, .client = lagging_client, .ctx = &l};
+    struct txnworld *w = txnworld_new(1, &conf);
+    finished = false;
+    txnworld_ready(w);
+    txnworld_trouble(w, 100 * SECOND);
+    OKF(!w->broken[0], "%s", w->broken);
+    OK(finished);
+    txnworld_free(w);
+}
+
 int main(void) {
+    RUN(by_a_replica_that_lags);
     RUN(on_one_node);
     RUN(on_three_nodes);
     RUN(from_afar);
