@@ -119,6 +119,15 @@ struct txn_table {
     uint32_t version; /* as the plan knows it */
 };
 
+/* What a scan of a read-write transaction does about locks that others hold. */
+enum txn_wait {
+    TXN_WAIT,
+    TXN_NO_WAIT,  /* it fails: RC_TIMEOUT, 55P03 */
+    TXN_SKIP,     /* of one key: there is no such row */
+    TXN_UNLOCKED, /* it takes none, and reads what is committed there now: whoever uses a row reads it again, locked */
+    TXN_WAITS
+};
+
 struct txn_scan_conf {
     const struct fragment *fragment;
     const struct value *params;
@@ -128,6 +137,7 @@ struct txn_scan_conf {
         *spans; /* sorted, not overlapping: all that it reads; they are locked, and say which tablets are asked */
     size_t n_spans;
     enum lock_mode lock; /* of a read-write transaction: SHARED, UPDATE, EXCLUSIVE; LOCK_NONE counts as SHARED */
+    enum txn_wait wait;
     /* The fragment joins rows of several spans: it must find all of them on one tablet, else RC_MOVED and nothing was done
      * (plan it otherwise). Else each tablet answers for the rows that it has. */
     bool whole;

@@ -192,6 +192,7 @@ static void fill(struct leg *l, struct call *call) {
                                   .spans = l->spans,
                                   .n_spans = l->n_spans,
                                   .lock = lock_of(s),
+                                  .wait = c->wait,
                                   .fragment = c->fragment,
                                   .params = c->params,
                                   .whole = true,

@@ -79,6 +79,7 @@ enum rc lock_table_new(const struct lock_init *init, struct lock_table **ret) {
     l->txn_bytes = l->txn_bytes ? l->txn_bytes : (size_t)32 << 20;
     l->idle_ns = l->idle_ns ? l->idle_ns : 100 * MS;
     l->silent_ns = l->silent_ns ? l->silent_ns : 5000 * MS;
+    l->prepared_ns = l->prepared_ns ? l->prepared_ns : 1000 * MS;
     l->forward_ns = l->forward_ns ? l->forward_ns : 100 * MS;
     t->prio = init->seed;
     map_init(&t->points);
@@ -533,7 +534,8 @@ static enum rc check_limits(struct lock_table *t, struct lock_txn *x, const stru
 
 /* h may be new and outside of the table; it is freed or put in. */
 static enum rc queue_up(struct lock_table *t, struct lock_txn *x, struct lock_head *h, bool h_is_new,
-                        enum lock_mode mode, uint64_t request, int64_t now_ns, int64_t deadline_ns, struct err *err) {
+                        enum lock_mode mode, uint64_t request, int64_t now_ns, int64_t deadline_ns, bool no_wait,
+                        struct err *err) {
     struct lock_wait *w = NULL;
     if (t->stats.waits < t->init.limits.waits)
         w = lock_wait_new(t, x, h, mode, request, now_ns, deadline_ns);
@@ -546,7 +548,8 @@ static enum rc queue_up(struct lock_table *t, struct lock_txn *x, struct lock_he
     }
     if (h_is_new)
         lock_head_put(t, h);
-    wound_younger(t, x, &h->span, mode, now_ns);
+    if (!no_wait) /* its deadline ends every cycle */
+        wound_younger(t, x, &h->span, mode, now_ns);
     lock_eval(t, now_ns); /* who was aborted may have stood in somebody's way, even in ours */
     return RC_OK;
 }
@@ -580,6 +583,13 @@ static enum rc request_lock(struct lock_table *t, struct lock_txn *x, const stru
     }
     bool is_new = !h;
     bool blocked = (h || t->span_tree || !txn_span_is_point(span)) && is_blocked(t, x, span, mode, now_ns, &why);
+    bool no_wait = deadline_ns == LOCK_NO_WAIT;
+    if (blocked && no_wait) {
+        const struct lock_txn *by = lock_txn_find(t, &why.by);
+        if (!by || by->state != LOCK_PREPARED)
+            return lock_why_err(RC_TIMEOUT, &why, err);
+        deadline_ns = now_ns + t->init.limits.prepared_ns;
+    }
     if (blocked && x->is_marked) {
         doom(t, x, &x->why, now_ns);
         lock_eval(t, now_ns);
@@ -590,7 +600,7 @@ static enum rc request_lock(struct lock_table *t, struct lock_txn *x, const stru
     if (!h)
         return err_set(err, RC_NOMEM, "out of memory");
     if (blocked) {
-        enum rc rc = queue_up(t, x, h, is_new, mode, request, now_ns, deadline_ns, err);
+        enum rc rc = queue_up(t, x, h, is_new, mode, request, now_ns, deadline_ns, no_wait, err);
         *ret_waits = rc == RC_OK;
         return rc;
     }

@@ -106,7 +106,8 @@ struct lock_limits {             /* zeros: defaults */
     size_t txn_bytes;            /* 32 MiB */
     int64_t idle_ns;             /* a marked one may be idle for this long; 100 ms */
     int64_t silent_ns;           /* no word from the gateway for this long: aborted; 5 s */
-    int64_t forward_ns; /* for so long an older one waits for a prepared one before the wound is forwarded; 100 ms */
+    int64_t forward_ns;  /* for so long an older one waits for a prepared one before the wound is forwarded; 100 ms */
+    int64_t prepared_ns; /* for so long LOCK_NO_WAIT waits for a prepared one; 1 s */
 };
 
 struct lock_init {
@@ -140,7 +141,9 @@ void lock_txn_busy(struct lock_table *t, struct lock_txn *x, bool begins, int64_
  * (unique among the transaction's waiting requests) follows. RC_ABORTED: it is marked and would have to wait, or is
  * doomed already; err says who and what, and a DOOMED event follows. RC_OVERLOAD: the table is full. RC_LIMIT: this
  * transaction has its fill: lock_escalate. RC_INVAL: not a span; prepared. The span's bytes are copied. deadline_ns:
- * when to give up waiting. */
+ * when to give up waiting; LOCK_NO_WAIT: where it would wait it is refused with RC_TIMEOUT at once, and wounds nobody.
+ * But for a prepared one: that is about to end, and its client may have heard so already; it is waited for, a little. */
+#define LOCK_NO_WAIT INT64_MIN
 enum rc lock_acquire(struct lock_table *t, struct lock_txn *x, const struct txn_span *span, enum lock_mode mode,
                      uint64_t request, int64_t now_ns, int64_t deadline_ns, bool *ret_waits,
                      struct err *err) MUST_CHECK;

@@ -203,22 +203,23 @@ static enum rc take_writes(struct exec *e, struct err *err) {
 /* ---- locks -------------------------------------------------------------------------------------------------------------- */
 
 /* f: facts, read anew whenever something waited. */
-static enum rc lock_one(struct exec *e, struct span span, enum lock_mode mode, struct txn_facts *f, struct err *err) {
+static enum rc lock_one(struct exec *e, struct span span, enum lock_mode mode, bool no_wait, struct txn_facts *f,
+                        struct err *err) {
     struct txn_host *h = e->h;
     const struct txn_id *id = &e->ask->ref->id;
     struct txn_span range = site_range(h->site), s = {{span.start.p, span.start.bytes}, {span.end.p, span.end.bytes}},
                     cut;
     if (!span_meet(&s, &range, &cut))
         return RC_OK; /* another tablet's */
-    int64_t deadline = e->deadline;
-    if (e->ask->lock_wait_ns > 0) {
+    int64_t deadline = no_wait ? LOCK_NO_WAIT : e->deadline;
+    if (e->ask->lock_wait_ns > 0 && !no_wait) {
         int64_t until = reactor_deadline(e->hs->reactor, e->ask->lock_wait_ns);
         deadline = until < deadline ? until : deadline;
     }
     bool waited = false;
     enum rc rc = host_lock(h, id, &cut, mode, deadline, f, &waited, &e->ret->lock_ns, err);
     if (rc == RC_TIMEOUT && deadline < e->deadline && err)
-        err_state(err, "55P03"); /* lock_timeout, not the statement's */
+        err_state(err, "55P03"); /* lock_timeout or NOWAIT, not the statement's */
     if (!rc && !waited)
         return RC_OK;
     enum rc over = rc && rc != RC_ABORTED ? RC_OK : still_whole(e, err); /* it knows why */
@@ -227,15 +228,25 @@ static enum rc lock_one(struct exec *e, struct span span, enum lock_mode mode, s
     return over ? over : rc;
 }
 
-static enum rc lock_all(struct exec *e, struct err *err) {
+/* *ret_skips: somebody else has what is asked for, and the fragment is to find nothing. */
+static enum rc lock_all(struct exec *e, bool *ret_skips, struct err *err) {
     const struct exec_ask *ask = e->ask;
     struct txn_facts f = host_facts(e->h);
+    bool no_wait = ask->wait == TXN_NO_WAIT || ask->wait == TXN_SKIP;
     enum rc rc = RC_OK;
-    for (size_t i = 0; i < ask->n_spans && !rc && !env_mutant(e->hs->env, "K-5: reads take no locks"); i++)
-        rc = lock_one(e, ask->spans[i], ask->lock == LOCK_NONE ? LOCK_SHARED : ask->lock, &f, err);
+    for (size_t i = 0; i < ask->n_spans && !rc && ask->wait != TXN_UNLOCKED && !*ret_skips &&
+                       !env_mutant(e->hs->env, "K-5: reads take no locks");
+         i++) {
+        rc = lock_one(e, ask->spans[i], ask->lock == LOCK_NONE ? LOCK_SHARED : ask->lock, no_wait, &f, err);
+        if (rc == RC_TIMEOUT && ask->wait == TXN_SKIP) {
+            err_clear(err);
+            rc = RC_OK;
+            *ret_skips = true;
+        }
+    }
     for (size_t i = 0; i < e->n_writes && !rc; i++)
         if (e->w[i].kind < WRITE_TABLE)
-            rc = lock_one(e, e->w[i].key, LOCK_EXCLUSIVE, &f, err);
+            rc = lock_one(e, e->w[i].key, LOCK_EXCLUSIVE, false, &f, err);
     return rc || (ask->n_spans == 0 && e->n_writes == 0) ? rc : still_whole(e, err);
 }
 
@@ -419,12 +430,13 @@ static enum rc in_transaction(struct exec *e, struct err *err) {
     struct guest *g = ask->undo ? guest_find(h, &ask->ref->id) : NULL;
     if (g)
         guest_undo(h, g, ask->undo_to);
-    rc = lock_all(e, err);
+    bool skips = false;
+    rc = lock_all(e, &skips, err);
     if (!rc) /* what was checked before the wait may have changed in it */
         rc = check_tables(e, err);
     if (!rc)
         rc = write_all(e, err);
-    if (!rc && ask->fragment)
+    if (!rc && ask->fragment && !skips)
         rc = run(e, ask->fragment, ask->params, ask->rows_max, e->on_batch, e->ctx, err);
     if (!rc && ask->then) { /* what does not fit into an entry goes into the log now */
         rc = host_spill(h, &ask->ref->id, e->deadline, err);

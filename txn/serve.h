@@ -39,6 +39,7 @@ struct exec_ask {
     const struct span *spans;
     size_t n_spans;
     enum lock_mode lock;
+    enum txn_wait wait;              /* for the spans' locks; those of writes are always waited for */
     const struct fragment *fragment; /* NULL: only locks and writes */
     const struct value *params;
     bool whole; /* the spans must lie in the tablet, else what does not is not asked of it */

@@ -114,6 +114,7 @@ enum rc serve_pack(const struct exec_ask *ask, uint64_t bytes_max, struct arena 
     x->undo = ask->undo;
     x->undo_to = ask->undo_to;
     x->lock = ask->lock;
+    x->wait = ask->wait;
     x->whole = ask->whole;
     x->rows_max = ask->rows_max;
     x->batch_rows = ask->batch_rows;
@@ -207,11 +208,13 @@ static enum rc unpack(const Serve__Exec *x, struct unpacked *u, struct arena *a,
                                    .then_fill = x->then_fill,
                                    .ts = x->ts,
                                    .wait_ns = x->wait_ns}};
-    if (x->lock >= LOCK_MODES || x->mode > TABLET_READ_AT || (!x->ref && (x->writes.len || x->then.len)))
+    if (x->lock >= LOCK_MODES || x->wait >= TXN_WAITS || x->mode > TABLET_READ_AT ||
+        (!x->ref && (x->writes.len || x->then.len)))
         return err_set(err, RC_PROTOCOL, "a request that makes no sense");
     if (!x->ref && (!x->fragment || x->mode == TABLET_READ_LATEST))
         return err_set(err, RC_PROTOCOL, "a read without a fragment or a time");
     u->ask.lock = (enum lock_mode)x->lock;
+    u->ask.wait = (enum txn_wait)x->wait;
     u->ask.mode = (enum tablet_read_mode)x->mode;
     if (x->ref) {
         u->ref = unpack_ref(x->ref);

@@ -244,6 +244,16 @@ static bool lock_subquery(struct an *an, struct query *q, const PQ(LockingClause
     return lock_query(an, q, &all, false);
 }
 
+/* The grammar gives the clause no location: where the first table that it is about is named. */
+static int32_t lock_location(const PQ(SelectStmt) * st, const PQ(LockingClause) * c) {
+    const PQ(Node) *n = st->n_from_clause ? st->from_clause[0] : NULL;
+    if (c->n_locked_rels)
+        return c->locked_rels[0]->range_var->location;
+    while (n && n->node_case == PG_QUERY__NODE__NODE_JOIN_EXPR)
+        n = n->join_expr->larg;
+    return n && n->node_case == PG_QUERY__NODE__NODE_RANGE_VAR ? n->range_var->location : -1;
+}
+
 static bool locking(struct scope *s, const PQ(SelectStmt) * st) {
     s->q->aggregates = s->aggregates;
     for (size_t i = 0; i < st->n_locking_clause; i++) {
@@ -253,6 +263,7 @@ static bool locking(struct scope *s, const PQ(SelectStmt) * st) {
                 return false;
         if (!lock_query(s->an, s->q, c, s->windows))
             return false;
+        s->q->lock_at = lock_location(st, c);
     }
     return true;
 }

@@ -232,6 +232,7 @@ struct query {
     struct query *left, *right;
     enum row_lock lock;
     bool lock_nowait, lock_skip;
+    int32_t lock_at; /* where what is locked is named */
     /* INSERT, UPDATE, DELETE */
     struct rel *into;            /* the target table */
     struct assignment *set_list; /* UPDATE; INSERT: which columns the source's targets go to (expr is NULL) */

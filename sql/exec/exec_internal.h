@@ -58,7 +58,7 @@ struct feed {
     const struct table *table;
 };
 
-enum read_how { READ_ROWS, READ_SCAN, READ_STAGE };
+enum read_how { READ_ROWS, READ_SCAN, READ_STAGE, READ_SKIP };
 
 struct read {
     struct exec *e;
@@ -75,6 +75,9 @@ struct read {
     uint64_t chunk, chunk_rows;
     struct value *last_key;
     struct span_set spans;
+    /* SKIP: rows before they are locked, and what the look at one of them needs. */
+    struct read *found;
+    struct arena one;
 };
 
 struct exec {

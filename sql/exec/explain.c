@@ -198,6 +198,16 @@ static void say_select(struct explain *x, int indent, const struct select *s) {
         say(x, indent, "Result: %u row%s, computed on the gateway", s->rows, s->rows == 1 ? "" : "s");
         return;
     }
+    if (s->found) {
+        say(x, indent, "Rows of %s that nobody else has locked, each by its key", s->source[0].table->name);
+        if (s->spread.limit != CALC_NONE || s->spread.offset != CALC_NONE)
+            say(x, indent + 2, "Limit: counted on the gateway");
+        say_text(x, indent + 2, "Fragment", s, s->again.sql);
+        say_actual(x, indent + 2, &s->again);
+        say(x, indent + 2, "->  Found without locks");
+        say_select(x, indent + 6, s->found);
+        return;
+    }
     if (s->spread.text.sql) {
         const struct source *src = &s->source[0];
         say(x, indent, "Scan on %s, %s, row by row%s%s", src->table->name,
@@ -215,7 +225,7 @@ static void say_select(struct explain *x, int indent, const struct select *s) {
     }
     bool whole = s->whole.sql && s->sources > 0;
     if (x->ran && whole)
-        whole = x->ran->read.whole;
+        whole = x->ran->read.found ? x->ran->read.found->whole : x->ran->read.whole;
     else if (whole)
         whole = on_one_tablet(x, s);
     if (!whole) {

@@ -230,6 +230,7 @@ static enum rc ask(struct keys_ahead *k, struct err *err) {
                                 .spans = set.v,
                                 .n_spans = set.n,
                                 .lock = src->lock,
+                                .wait = src->wait,
                                 .locked = src->locked};
     rc = feed_open(&f, e, &how, k->d->keys, err);
     for (const struct value *row; !rc && !(rc = feed_next(&f, e, &row, err)) && row;)

@@ -47,8 +47,12 @@ static enum rc read_keys(struct feed *f, struct exec *e, const struct source *s,
     struct feed in = {0};
     struct value *keys = NULL;
     size_t n = 0, max = 0;
-    struct txn_scan_conf how = {
-        .fragment = &x->text.fragment, .tables = &table, .n_tables = 1, .lock = s->lock, .locked = s->locked};
+    struct txn_scan_conf how = {.fragment = &x->text.fragment,
+                                .tables = &table,
+                                .n_tables = 1,
+                                .lock = s->lock,
+                                .wait = s->wait,
+                                .locked = s->locked};
     enum rc rc = spans_of(e, &x->keys, &spans, err);
     if (rc || spans.n == 0)
         return rc;
@@ -127,7 +131,8 @@ enum rc feed_open_via(struct feed *f, struct exec *e, const struct source *s, co
         return err_set(err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
     f->table = s->table->store;
     *table = (struct txn_table){f->table->id, f->table->version};
-    f->how = (struct txn_scan_conf){.tables = table, .n_tables = 1, .lock = s->lock, .locked = s->locked};
+    f->how =
+        (struct txn_scan_conf){.tables = table, .n_tables = 1, .lock = s->lock, .wait = s->wait, .locked = s->locked};
     f->by_keys = by_keys;
     f->at_key = f->n_keys = 0;
     f->last = true;
@@ -219,6 +224,7 @@ static enum rc open_scan(struct read *r, const struct text *text, const struct s
     how->spans = spans->v;
     how->n_spans = spans->n;
     how->lock = r->select->lock;
+    how->wait = r->select->wait;
     how->locked = r->select->lock > LOCK_SHARED;
     if (!rc && !how->params)
         rc = exec_slots(e, text, &how->params, err);
@@ -342,13 +348,98 @@ static enum rc next_of_rows(struct read *r, const struct value **ret) {
     return RC_OK;
 }
 
-enum rc read_open(struct read *r, struct exec *e, const struct select *s, uint64_t chunk, struct err *err) {
+/* ---- SKIP LOCKED ------------------------------------------------------------------------------------------------- */
+
+static enum rc open_skip(struct read *r, struct err *err) {
+    const struct spread *s = &r->select->spread;
+    r->how = READ_SKIP;
+    r->left = count_of(r->e, s->limit, UINT64_MAX);
+    r->skip = count_of(r->e, s->offset, 0);
+    arena_init(&r->one, 0);
+    struct read *found = arena_new(&r->e->arena, struct read);
+    if (!found)
+        return err_set(err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
+    if (r->left == 0)
+        return RC_OK;
+    r->found = found;
+    return read_open(found, r->e, r->select->found, 0, err);
+}
+
+/* The row as it is under its lock; none if somebody else has it, or it is no longer what was looked for. */
+static enum rc look_again(struct read *r, const struct value *key, const struct value **ret, struct err *err) {
+    const struct select *s = r->select;
+    const struct text *text = &s->again;
+    const struct table *t = s->source[0].table->store;
+    feed_close(&r->feed);
+    arena_reset(&r->one);
+    struct value *params = arena_array(&r->one, text->slots + t->n_key, sizeof *params);
+    struct txn_table *table = arena_new(&r->one, struct txn_table);
+    struct span span;
+    if (!params || !table)
+        return err_set(err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
+    for (uint32_t i = 0; i < text->slots; i++)
+        params[i] = r->e->calc[text->slot[i]];
+    for (uint16_t k = 0; k < t->n_key; k++)
+        params[text->slots + k] = key[k];
+    *table = (struct txn_table){t->id, t->version};
+    enum rc rc = span_of_row(&r->one, t, key, t->n_key, &span, err);
+    struct txn_scan_conf how = {.fragment = &text->fragment,
+                                .params = params,
+                                .tables = table,
+                                .n_tables = 1,
+                                .spans = &span,
+                                .n_spans = 1,
+                                .lock = s->lock,
+                                .wait = s->wait,
+                                .locked = s->lock > LOCK_SHARED};
+    if (!rc)
+        rc = feed_open(&r->feed, r->e, &how, text, err);
+    return rc ? rc : feed_next(&r->feed, r->e, ret, err);
+}
+
+static enum rc next_not_locked(struct read *r, const struct value **ret, struct err *err) {
+    enum rc rc = RC_OK;
+    *ret = NULL;
+    while (!rc && !*ret && r->left > 0) {
+        const struct value *row;
+        rc = read_next(r->found, &row, err);
+        if (!rc && !row)
+            break;
+        if (!rc)
+            rc = look_again(r, row + r->select->columns, ret, err);
+        if (!rc && *ret && r->skip > 0) { /* OFFSET counts rows that it could have */
+            r->skip--;
+            *ret = NULL;
+        }
+    }
+    r->left -= !rc && *ret;
+    return rc;
+}
+
+/* In PostgreSQL's words. */
+static enum rc not_waited(const struct select *s, enum rc rc, struct err *err) {
+    char detail[ERR_DETAIL_BYTES];
+    if (rc != RC_TIMEOUT || s->wait != TXN_NO_WAIT || strcmp(err_sqlstate(err), "55P03") != 0)
+        return rc;
+    memcpy(detail, err->detail, sizeof detail);
+    if (s->sources == 1)
+        err_set(err, rc, "could not obtain lock on row in relation \"%s\"", s->source[0].table->name);
+    else
+        err_set(err, rc, "could not obtain lock on row");
+    err_state(err, "55P03");
+    err_detail(err, "%s", detail);
+    return rc;
+}
+
+static enum rc open_read(struct read *r, struct exec *e, const struct select *s, uint64_t chunk, struct err *err) {
     *r = (struct read){.e = e, .select = s, .left = UINT64_MAX, .chunk = chunk};
     if (s->is_rows) {
         r->how = READ_ROWS;
         r->out = arena_array(&e->arena, s->columns + 1, sizeof *r->out);
         return r->out ? RC_OK : err_set(err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
     }
+    if (s->found)
+        return open_skip(r, err);
     if (s->spread.text.sql)
         return open_spread(r, err);
     if (s->whole.sql && s->sources > 0)
@@ -356,7 +447,11 @@ enum rc read_open(struct read *r, struct exec *e, const struct select *s, uint64
     return open_stage(r, err);
 }
 
-enum rc read_next(struct read *r, const struct value **ret, struct err *err) {
+enum rc read_open(struct read *r, struct exec *e, const struct select *s, uint64_t chunk, struct err *err) {
+    return not_waited(s, open_read(r, e, s, chunk, err), err);
+}
+
+static enum rc next_row(struct read *r, const struct value **ret, struct err *err) {
     enum rc rc = RC_OK;
     switch (r->how) {
     case READ_ROWS:
@@ -364,6 +459,9 @@ enum rc read_next(struct read *r, const struct value **ret, struct err *err) {
         break;
     case READ_STAGE:
         rc = stage_next(r->stage, ret, err);
+        break;
+    case READ_SKIP:
+        rc = next_not_locked(r, ret, err);
         break;
     case READ_SCAN:
         do {
@@ -391,8 +489,18 @@ enum rc read_next(struct read *r, const struct value **ret, struct err *err) {
     return rc;
 }
 
+enum rc read_next(struct read *r, const struct value **ret, struct err *err) {
+    return not_waited(r->select, next_row(r, ret, err), err);
+}
+
 void read_close(struct read *r) {
     feed_close(&r->feed);
     stage_close(r->stage);
     r->stage = NULL;
+    if (r->found)
+        read_close(r->found);
+    r->found = NULL;
+    if (r->how == READ_SKIP)
+        arena_done(&r->one);
+    r->how = READ_ROWS;
 }

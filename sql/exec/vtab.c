@@ -80,8 +80,12 @@ static enum rc open_feed(struct vsource *s, struct feed *f, uint64_t rows_max, s
     const struct source *src = s->source;
     struct span_set spans;
     struct txn_table table = {src->table->store->id, src->table->store->version};
-    struct txn_scan_conf how = {
-        .fragment = &src->text.fragment, .tables = &table, .n_tables = 1, .lock = src->lock, .locked = src->locked};
+    struct txn_scan_conf how = {.fragment = &src->text.fragment,
+                                .tables = &table,
+                                .n_tables = 1,
+                                .lock = src->lock,
+                                .wait = src->wait,
+                                .locked = src->locked};
     enum rc rc = spans_of(e, &src->keys, &spans, err);
     if (rc || spans.n == 0)
         return rc;
@@ -448,6 +452,7 @@ static enum rc open_point(struct vsource *s, struct feed *f, const struct value 
                                 .spans = span,
                                 .n_spans = 1,
                                 .lock = src->lock,
+                                .wait = src->wait,
                                 .locked = src->locked};
     for (uint32_t i = 0; i < text->slots; i++)
         params[i] = e->calc[text->slot[i]];

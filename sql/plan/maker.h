@@ -38,6 +38,7 @@ struct maker {
     const struct partial *partial; /* while the text over groups is printed */
     const struct expr **pushed;    /* conjuncts that sources have taken over */
     uint32_t pushes, pushes_max;
+    bool no_wait; /* FOR UPDATE NOWAIT of the statement itself */
 };
 
 enum out_mode { OUT_FRAGMENT, OUT_FINAL };

@@ -24,7 +24,7 @@
 #include "sql/functions/pgx.h"
 #include "sql/plan/plan.h"
 #include "truetime/base/map.h"
-#include "txn/lock.h"
+#include "txn/client.h"
 
 enum {
     PLAN_KEY_CHOICES_MAX = 10000, /* keys that IN lists may multiply to; beyond, the key's beginning is used */
@@ -130,6 +130,7 @@ struct source {
     bool locked;       /* its rows are about to be written, or FOR UPDATE */
     bool early;        /* to be read before WITH queries write */
     enum lock_mode lock;
+    enum txn_wait wait;
     uint32_t number;  /* the virtual table is s<number> */
     uint32_t cols;    /* of the virtual table */
     uint32_t *fetch;  /* columns of rel in the order of the fragment's */
@@ -194,6 +195,11 @@ struct select {
     bool keeps_rows; /* RIGHT and FULL joins: SQLite remembers rows by their rowid, so rows are read once and kept */
     const char *why_final; /* for EXPLAIN */
     enum lock_mode lock;
+    enum txn_wait wait;
+    /* SKIP LOCKED: rows are found without locks, their key behind the columns, and each is read again by its key, under its
+     * lock, if nobody has it. spread.limit and offset count what remains. */
+    struct select *found; /* NULL: no such thing */
+    struct text again;
 };
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */

@@ -790,6 +790,10 @@ void print_query(struct out *o, const struct query *q, const struct plan_column 
         maker_unsupported(m, -1, "a statement that writes is not supported here");
         return;
     }
+    if (q->lock_skip || (q->lock_nowait && !m->no_wait)) {
+        maker_unsupported(m, q->lock_at, "%s is not supported in a subquery", q->lock_skip ? "SKIP LOCKED" : "NOWAIT");
+        return;
+    }
     if (as && n != columns) {
         maker_fail(m, RC_INTERNAL);
         return;

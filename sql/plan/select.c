@@ -570,18 +570,26 @@ static bool by_whole_key(const struct keys *k) {
     return k->parts > 0 && k->parts == k->table->n_key && k->part[k->parts - 1].eqs > 0;
 }
 
+static struct expr *key_column(struct maker *m, const struct source *s, uint16_t k) {
+    const struct table *t = s->table->store;
+    struct expr *e = maker_alloc(m, 1, sizeof *e);
+    int col = place_of(s->table, t->cols[t->key[k].col].id);
+    if (!e || col < 0)
+        return NULL;
+    *e = (struct expr){.kind = EXPR_COL, .type = s->table->column[col].type, .location = -1};
+    e->col.rel = (struct rel *)s->rel;
+    e->col.col = (uint32_t)col;
+    return e;
+}
+
 /* ORDER BY the key. */
 static void sort_by_key(struct maker *m, const struct source *s, struct query *q) {
     const struct table *t = s->table->store;
     q->sort = maker_alloc(m, t->n_key, sizeof *q->sort);
     for (uint16_t k = 0; k < t->n_key && q->sort; k++) {
-        struct expr *e = maker_alloc(m, 1, sizeof *e);
-        int col = place_of(s->table, t->cols[t->key[k].col].id);
-        if (!e || col < 0)
+        struct expr *e = key_column(m, s, k);
+        if (!e)
             return;
-        *e = (struct expr){.kind = EXPR_COL, .type = s->table->column[col].type, .location = -1};
-        e->col.rel = (struct rel *)s->rel;
-        e->col.col = (uint32_t)col;
         q->sort[k] = (struct sort){.expr = e, .desc = t->key[k].desc};
         q->sorts = k + 1u;
     }
@@ -788,6 +796,65 @@ static bool locks_rows(const struct query *q, const struct rel *r) {
     return false;
 }
 
+/* q's rows without a limit, and behind the columns their keys. */
+static void make_found(struct maker *m, const struct query *q, struct select *ret) {
+    const struct source *s = &ret->source[0];
+    uint16_t keys = s->table->store->n_key;
+    struct query found = *q;
+    uint32_t n = 0;
+    found.limit = found.offset = NULL;
+    found.lock = ROWLOCK_NONE;
+    found.lock_skip = false;
+    found.target = maker_alloc(m, q->targets + keys, sizeof *found.target);
+    struct query *kept = maker_alloc(m, 1, sizeof *kept);
+    ret->found = maker_alloc(m, 1, sizeof *ret->found);
+    if (m->rc)
+        return;
+    while (n < q->targets && !q->target[n].junk)
+        n++;
+    memcpy(found.target, q->target, n * sizeof *found.target);
+    for (uint16_t k = 0; k < keys; k++) {
+        struct expr *e = key_column(m, s, k);
+        if (!e)
+            return maker_fail(m, m->rc ? m->rc : RC_INTERNAL);
+        found.target[n + k] = (struct target){.name = "key", .expr = e};
+    }
+    memcpy(found.target + n + keys, q->target + n, (q->targets - n) * sizeof *found.target);
+    found.targets = q->targets + keys;
+    *kept = found;
+    make_select(m, kept, ret->found, NULL, LOCK_SHARED);
+    ret->found->wait = TXN_UNLOCKED;
+    for (uint32_t i = 0; i < ret->found->sources; i++)
+        ret->found->source[i].wait = TXN_UNLOCKED;
+}
+
+/* What keeps its locks to itself, and leaves out what others have locked. */
+static void make_skip(struct maker *m, const struct query *q, struct select *ret) {
+    struct out o;
+    struct col int8 = col_of(COL_INT8);
+    if (m->rc)
+        return;
+    if (ret->only_final || !row_by_row(q, ret)) {
+        maker_unsupported(m, q->lock_at, "SKIP LOCKED is only supported where rows of one table are selected");
+        return;
+    }
+    struct query bare = *q;
+    bare.limit = bare.offset = NULL;
+    bare.sorts = 0;
+    bare.lock_skip = false;
+    out_init(&o, m, OUT_FRAGMENT, ret);
+    print_query(&o, &bare, NULL, 0);
+    print_by_keys(&o, &ret->source[0], q->where != NULL, ret->source[0].table->store->n_key, 1, &ret->again);
+    if (q->limit)
+        ret->spread.limit = maker_calc(m, q->limit, &int8, CALC_LIMIT);
+    if (q->offset)
+        ret->spread.offset = maker_calc(m, q->offset, &int8, CALC_OFFSET);
+    ret->lock = ret->source[0].lock = q->lock == ROWLOCK_UPDATE ? LOCK_UPDATE : LOCK_SHARED;
+    ret->wait = ret->source[0].wait = TXN_SKIP;
+    if (!m->rc)
+        make_found(m, q, ret);
+}
+
 void make_select(struct maker *m, const struct query *q, struct select *ret, const struct rel *locked,
                  enum lock_mode lock) {
     struct gather g = {.m = m, .sel = ret};
@@ -795,13 +862,19 @@ void make_select(struct maker *m, const struct query *q, struct select *ret, con
     ret->spread.limit = ret->spread.offset = CALC_NONE;
     if (m->rc || (!locked && make_rows(m, q, ret)))
         return;
-    if (q->lock_skip || q->lock_nowait)
-        maker_unsupported(m, -1, q->lock_skip ? "SKIP LOCKED is not supported" : "NOWAIT is not supported");
+    m->no_wait = q->lock_nowait;
     gather_query(&g, q);
+    if (q->lock_skip) {
+        find_why(q, ret);
+        make_skip(m, q, ret);
+        return;
+    }
     place_drivers(ret);
     ret->lock = lock;
+    ret->wait = q->lock_nowait ? TXN_NO_WAIT : TXN_WAIT;
     for (uint32_t i = 0; i < ret->sources; i++) {
         struct source *s = &ret->source[i];
+        s->wait = q->lock_nowait ? TXN_NO_WAIT : TXN_WAIT;
         if (s->rel == locked || locks_rows(q, s->rel)) {
             s->lock = s->rel == locked ? lock : q->lock == ROWLOCK_UPDATE ? LOCK_UPDATE : LOCK_SHARED;
             s->locked = s->lock > LOCK_SHARED;

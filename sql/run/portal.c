@@ -43,7 +43,7 @@ void sess_statement_end(struct sess *s, enum rc rc, struct err *err) {
     s->parsing_ns = 0;
     arena_reset(&s->scratch);
     if (rc == RC_TIMEOUT && err && s->lock_timeout_ns > 0 && reactor_now(s->e->reactor) < s->deadline &&
-        strstr(err->message, "lock")) {
+        strstr(err->message, "lock") && !strstr(err->message, "could not obtain")) {
         char detail[ERR_DETAIL_BYTES];
         memcpy(detail, err->detail, sizeof detail);
         err_set(err, RC_TIMEOUT, "canceling statement due to lock timeout");

@@ -477,6 +477,47 @@ static struct txn_span number(uint32_t i, uint8_t bytes[5]) {
     return (struct txn_span){{bytes, 4}, {bytes, 5}};
 }
 
+/* LOCK_NO_WAIT: refused at once, and nobody is wounded, neither the holder nor a marked one that asks. */
+static void who_will_not_wait_is_refused(void) {
+    struct lock_table *t = table((struct lock_limits){.locks = 0});
+    struct lock_txn *old = open_(t, 1), *young = open_(t, 2);
+    struct lock_txn_info info;
+    struct err err = {0};
+    uint8_t k[5], k2[5];
+    bool waits = true;
+    struct txn_span s = number(1, k), s2 = number(2, k2);
+    OK(lock_acquire(t, young, &s, LOCK_UPDATE, 1, 0, LOCK_NO_WAIT, &waits, &err) == RC_OK && !waits);
+    OK(lock_acquire(t, old, &s, LOCK_UPDATE, 1, 0, LOCK_NO_WAIT, &waits, &err) == RC_TIMEOUT);
+    OK(err.detail[0]); /* who has it */
+    lock_txn_info(young, &info);
+    OK(!info.marked && info.state == LOCK_ACTIVE);
+    OK(lock_acquire(t, old, &s, LOCK_SHARED, 2, 0, LOCK_NO_WAIT, &waits, &err) == RC_OK && !waits);
+    OK(lock_acquire(t, old, &s2, LOCK_EXCLUSIVE, 3, 0, LOCK_NO_WAIT, &waits, &err) == RC_OK && !waits);
+    OK(lock_acquire(t, old, &s, LOCK_EXCLUSIVE, 4, 0, 1000, &waits, &err) == RC_OK && waits); /* marks the young one */
+    OK(lock_acquire(t, young, &s2, LOCK_SHARED, 2, 0, LOCK_NO_WAIT, &waits, &err) == RC_TIMEOUT);
+    lock_txn_info(young, &info);
+    OK(info.marked && info.state == LOCK_ACTIVE); /* it has not waited: it may still commit */
+    lock_release(t, young, 0);
+    OK(lock_held(t, old, &s) == LOCK_EXCLUSIVE);
+    struct lock_event e;
+    while (lock_next(t, &e))
+        continue;
+    OK(lock_prepare(t, old, 0, &err) == RC_OK); /* its client may have heard of its commit: it is waited for */
+    struct lock_txn *late = open_(t, 3);
+    OK(lock_acquire(t, late, &s, LOCK_UPDATE, 7, 0, LOCK_NO_WAIT, &waits, &err) == RC_OK && waits);
+    OK(lock_acquire(t, late, &s2, LOCK_UPDATE, 8, 0, LOCK_NO_WAIT, &waits, &err) == RC_OK && waits);
+    lock_tick(t, 999 * MS);
+    OK(!lock_next(t, &e));
+    lock_tick(t, 1000 * MS);
+    OK(lock_next(t, &e) && e.type == LOCK_EV_REFUSED && e.rc == RC_TIMEOUT);
+    OK(lock_next(t, &e) && e.type == LOCK_EV_REFUSED && e.rc == RC_TIMEOUT);
+    OK(lock_acquire(t, late, &s, LOCK_UPDATE, 9, 1000 * MS, LOCK_NO_WAIT, &waits, &err) == RC_OK && waits);
+    lock_release(t, old, 1001 * MS);
+    OK(lock_next(t, &e) && e.type == LOCK_EV_GRANTED && e.request == 9);
+    lock_release(t, late, 1001 * MS);
+    lock_table_free(t);
+}
+
 static void limits_are_kept(void) {
     struct lock_table *t = table((struct lock_limits){.txn_locks = 10, .locks = 15, .waits = 1, .txns = 4});
     struct lock_txn *a = open_(t, 1), *b = open_(t, 2), *c = open_(t, 3), *d = open_(t, 4), *e;
@@ -634,6 +675,7 @@ static void refusals_explain_themselves(void) {
 }
 
 int main(void) {
+    RUN(who_will_not_wait_is_refused);
     RUN(limits_are_kept);
     RUN(nonsense_is_refused);
     RUN(prepared_locks_survive);

@@ -1,0 +1,30 @@
+-- FOR UPDATE with NOWAIT and SKIP LOCKED where nobody else is there; what two sessions see is tests/cluster/sql_locked.t.
+table j | id int, state text, priority int, note varchar(20) | id
+table k | x text, y int, z int | y desc, x
+index j | j_priority | priority |
+split j | 5
+split k | 3
+INSERT INTO j SELECT i, CASE WHEN i % 4 = 0 THEN 'done' ELSE 'new' END, i % 3, 'n' || i FROM generate_series(1, 20) i;
+INSERT INTO k SELECT 'x' || i % 2, i, i * i FROM generate_series(1, 8) i;
+SELECT * FROM j WHERE id = 3 FOR UPDATE NOWAIT;
+SELECT * FROM j WHERE id = 3 FOR UPDATE SKIP LOCKED;
+SELECT id FROM j WHERE state = 'new' ORDER BY id LIMIT 3 FOR UPDATE SKIP LOCKED;
+SELECT id FROM j WHERE state = 'new' ORDER BY id DESC LIMIT 3 FOR SHARE SKIP LOCKED;
+SELECT id FROM j WHERE state = 'new' ORDER BY id LIMIT 3 OFFSET 2 FOR NO KEY UPDATE SKIP LOCKED;
+SELECT id, note FROM j ORDER BY priority DESC NULLS LAST, id LIMIT 4 FOR UPDATE SKIP LOCKED;
+SELECT id + priority AS n, upper(note) FROM j ORDER BY length(note) DESC, id + 1 DESC LIMIT 5 FOR UPDATE SKIP LOCKED;
+SELECT id FROM j WHERE priority = 1 FOR UPDATE SKIP LOCKED;
+SELECT id FROM j WHERE priority = 1 ORDER BY id LIMIT 2 FOR UPDATE NOWAIT;
+SELECT j.id FROM j JOIN k ON k.y = j.id ORDER BY 1 FOR UPDATE OF j NOWAIT;
+SELECT id FROM (SELECT id FROM j WHERE id < 4) s ORDER BY id FOR UPDATE NOWAIT;
+SELECT z FROM k WHERE x = 'x1' ORDER BY y FOR UPDATE SKIP LOCKED;
+SELECT id FROM j WHERE id > 100 FOR UPDATE SKIP LOCKED;
+SELECT id FROM j ORDER BY id LIMIT 0 FOR UPDATE SKIP LOCKED;
+SELECT id FROM j ORDER BY id LIMIT ALL OFFSET 18 FOR UPDATE SKIP LOCKED;
+SELECT id FROM j ORDER BY id FETCH FIRST ROW ONLY FOR UPDATE SKIP LOCKED;
+SELECT id FROM j ORDER BY id LIMIT -1 FOR UPDATE SKIP LOCKED;
+SELECT count(*) FROM j FOR UPDATE SKIP LOCKED;
+SELECT DISTINCT state FROM j FOR UPDATE NOWAIT;
+SELECT id FROM j FOR UPDATE OF nobody SKIP LOCKED;
+UPDATE j SET state = 'done' WHERE id = 1;
+SELECT id FROM j WHERE state = 'new' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED;
