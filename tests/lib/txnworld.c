@@ -323,6 +323,7 @@ struct txnworld *txnworld_new(uint64_t seed, const struct txnworld_conf *conf) {
                                      .bootstrap = i == 1,
                                      .region = conf->region ? conf->region[i] : region[i],
                                      .stores = conf->stores ? conf->stores : 1,
+                                     .repair_after_ns = conf->repair_after_ns,
                                      .upper = &n->upper,
                                      .on_ready = on_ready,
                                      .on_failed = on_failed,
@@ -375,6 +376,16 @@ static bool all_grown(void *ctx) {
 void txnworld_ready(struct txnworld *w) {
     if (!sim_run_until(w->sim, all_grown, w, 60 * SECOND))
         txnworld_broke(w, "not grown after a minute: table=%d", w->table_made);
+}
+
+uint64_t txnworld_replaced(const struct txnworld *w) {
+    uint64_t sum = 0;
+    for (int i = 1; i <= w->conf.nodes; i++)
+        for (const struct metric *m = w->n[i].node ? node_store(w->n[i].node, 0)->env->metrics.first : NULL; m;
+             m = m->next)
+            if (strcmp(m->name, "meridian_node_voters_replaced_total") == 0)
+                sum += counter_get(m->value);
+    return sum;
 }
 
 static void trouble(struct txnworld *w) {

@@ -44,6 +44,7 @@ struct txnworld_conf {
     /* One client: until w->over; it may return early. */
     void (*client)(struct txnworld_node *n, struct txn_client *c, uint32_t session);
     int64_t latency_ns, max_eps_ns;
+    int64_t repair_after_ns; /* node_conf */
     bool two, crashes, partitions, transfers;
     int splits; /* so many, at keys below split_below */
     int64_t split_below;
@@ -72,6 +73,8 @@ void txnworld_heal(struct txnworld *w);
 /* Whoever does not run is started; until all serve. */
 void txnworld_restart(struct txnworld *w);
 void txnworld_free(struct txnworld *w);
+/* Voters of dead nodes that others have replaced, as the nodes that run count them. */
+uint64_t txnworld_replaced(const struct txnworld *w);
 void txnworld_broke(struct txnworld *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* ---- for clients ---- */

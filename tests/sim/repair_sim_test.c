@@ -10,8 +10,6 @@
  *     three nodes    nobody can take the dead one's place: it keeps it, and works when it comes back
  *     placed         a node of the dead one's region before another; none where the placement allows none, though it be alive
  */
-#include <string.h>
-
 #include "shard/node/system.h"
 #include "tests/lib/simkit.h"
 #include "tests/lib/tap.h"
@@ -171,21 +169,10 @@ static void start_node(struct txnworld *w, int i) {
         txnworld_broke(w, "n%d does not start: %s", i, err.message);
 }
 
-static uint64_t replaced(struct txnworld *w) {
-    uint64_t sum = 0;
-    for (int i = 1; i <= w->conf.nodes; i++)
-        for (const struct metric *m = w->n[i].node ? node_store(w->n[i].node, 0)->env->metrics.first : NULL; m;
-             m = m->next)
-            if (strcmp(m->name, "meridian_node_voters_replaced_total") == 0)
-                sum += counter_get(m->value);
-    return sum;
-}
-
 static struct txnworld *begin(struct what *x, uint64_t seed, int nodes, const char *const *regions, int64_t after_ns) {
-    struct txnworld_conf conf = {.region = regions, .nodes = nodes, .clients = 1, .client = client, .ctx = x};
+    struct txnworld_conf conf = {
+        .region = regions, .nodes = nodes, .clients = 1, .repair_after_ns = after_ns, .client = client, .ctx = x};
     struct txnworld *w = txnworld_new(seed, &conf);
-    for (int i = 1; i <= nodes; i++)
-        w->n[i].conf.repair_after_ns = after_ns;
     sim_chance_off(w->sim); /* what goes wrong is what the test does */
     txnworld_ready(w);
     w->go = true;
@@ -239,7 +226,7 @@ static void a_dead_nodes_voters_are_replaced(void) {
     tap_note("replaced %.1f s after its death", (double)(sim_now(w->sim) - began) / 1e9 + 16);
     EQ_INT(fewest, NODE_VOTERS);
     writes_go_on(w, &x, 0);
-    EQ_INT(replaced(w), TABLETS);
+    EQ_INT(txnworld_replaced(w), TABLETS);
     int second = somebody(w, true, 0);
     OK(second > 0);
     kill_node(w, second);
@@ -274,7 +261,7 @@ static void one_that_is_silent_for_a_moment_is_not(void) {
         run_for(w, 4 * SECOND);
     }
     EQ_INT(voters(w, SYSTEM_USER_TABLET, &none), before);
-    EQ_INT(replaced(w), 0);
+    EQ_INT(txnworld_replaced(w), 0);
     OKF(!w->broken[0], "%s", w->broken);
     txnworld_free(w);
 }
@@ -300,7 +287,7 @@ static void of_three_nobody_is(void) {
     OK(!wait_voters(w, 0, 1U << n, 60 * SECOND, &fewest));
     EQ_INT(fewest, NODE_VOTERS);
     writes_go_on(w, &x, 0);
-    EQ_INT(replaced(w), 0);
+    EQ_INT(txnworld_replaced(w), 0);
     start_node(w, n);
     OK(wait_voters(w, 1U << n, 0, 20 * SECOND, NULL));
     int other = somebody(w, false, 1U << n); /* the one that came back votes: with it there is a quorum */

@@ -268,7 +268,7 @@ static void check_clean(void *ctx, struct tablet *t) {
                        (int)st.coordinating, (int)st.unsettled);
 }
 
-static uint64_t total_followers;
+static uint64_t total_followers, total_replaced;
 
 /* Answered by replicas without a vote here, since the node was started last. */
 static void count_reads(void *ctx, struct tablet *t) {
@@ -323,6 +323,7 @@ static void run(uint64_t seed, const struct txnworld_conf *how, int64_t ns) {
     for (int i = 1; i <= w->conf.nodes; i++)
         if (w->n[i].node)
             total_followers += follower_reads(&w->n[i]);
+    total_replaced += txnworld_replaced(w);
     txnworld_free(w);
     free(sh);
 }
@@ -361,13 +362,27 @@ static void region_seed(uint64_t seed) {
     run(seed, &conf, 12 * SECOND);
 }
 
+/* Votes go to others as soon as a node is not heard of, while it may be about to come back, or hears others well. */
+static void repair_seed(uint64_t seed) {
+    struct txnworld_conf conf = {.nodes = 5,
+                                 .clients = 1,
+                                 .repair_after_ns = SECOND / 2,
+                                 .two = true,
+                                 .crashes = true,
+                                 .partitions = true,
+                                 .transfers = true,
+                                 .splits = 1,
+                                 .split_below = 8};
+    run(seed, &conf, 20 * SECOND);
+}
+
 static void report(const char *what) {
     tap_note("%s: %llu committed, %llu aborted, %llu unknown, %llu reads, %llu lists, %llu ranges, %llu crashes, %llu "
              "splits",
              what, (unsigned long long)total_committed, (unsigned long long)total_aborted,
              (unsigned long long)total_unknown, (unsigned long long)total_reads, (unsigned long long)total_lists,
              (unsigned long long)total_ranges, (unsigned long long)total_crashes, (unsigned long long)total_splits);
-    total_followers = 0;
+    total_followers = total_replaced = 0;
     total_committed = total_aborted = total_unknown = total_reads = total_crashes = total_lists = total_ranges =
         total_splits = 0;
 }
@@ -391,6 +406,13 @@ static void with_splits(void) {
     report("splits");
 }
 
+static void with_repairs(void) {
+    simkit_seeds("txn_history_sim_test", 2, repair_seed);
+    OKF(total_replaced > 0, "nobody was replaced");
+    tap_note("%llu voters replaced", (unsigned long long)total_replaced);
+    report("repairs");
+}
+
 static void with_read_replicas(void) {
     simkit_seeds("txn_history_sim_test", 2, region_seed);
     OKF(total_followers > 0, "no replica without a vote was read");
@@ -403,5 +425,6 @@ int main(void) {
     RUN(with_faults);
     RUN(with_splits);
     RUN(with_read_replicas);
+    RUN(with_repairs);
     return tap_done();
 }
