@@ -99,7 +99,7 @@ for my $n (1 .. 4) {    # a quorum must be up before one is ready: start them si
         open STDERR, '>>', "$c->{dir}/n$n.log";
         my $node = $c->{node}{$n};
         exec $Meridian::Test::Cluster::binary, 'start', '--data', $node->{data}, '--rpc', $node->{rpc}, '--http', $node->{http}, '--sql', $node->{sql},
-            '--clock', 'host', '--stores', 1;
+            '--clock', 'host', '--stores', 1, '--repair-after', 5;
         die;
     }
     $c->{node}{$n}{pid} = $pid;
@@ -109,6 +109,13 @@ ok($c->poll_until(sub { my $x = $c->json('node', 'ls'); $x && $x->{fully_replica
     'a whole cluster comes back from disk');
 ok($c->poll_until(sub { tablet($right)->{leader} && tablet(2)->{leader} }, 'leaders'), 'both halves with it');
 is($c->json('node', 'ls')->{cluster}, $l->{cluster}, 'it is the same cluster');
+
+# One that stays dead is replaced by the one that is left over.
+$c->kill9(2);
+ok($c->poll_until(sub { my %v = map { $_ => voters(tablet($_)) } 1, 2, $right; !grep { $_ !~ /^(?!.*\b2\b)\d+,\d+,\d+$/ } values %v }, 'three voters', 90),
+    'a dead node\'s voters are replaced on others');
+ok($c->poll_until(sub { grep { (($c->http($_, '/metrics'))[1] // '') =~ /^meridian_node_voters_replaced_total\{store="0"\} [1-9]/m } 1, 3, 4 }, 'counted'),
+    'and counted');
 
 # Wrong starts.
 sub wrong {
@@ -125,6 +132,8 @@ is($status, 1, 'a directory in use is refused');
 like($text, qr/number is fixed at the first start/, 'the number of stores is fixed');
 ($status, $text) = wrong('--nonsense', 1);
 is($status, 1, 'an unknown option is refused');
+($status, $text) = wrong('--repair-after', '5m');
+like($text, qr/--repair-after wants a number of seconds/, 'nor is what is no number of seconds');
 $c->stop($_) for $c->running;
 open my $f, '+<', "$c->{node}{1}{data}/identity" or die;
 seek $f, 20, 0;
