@@ -163,6 +163,7 @@ bool out_is_outer(const struct out *o, const struct rel *r);
 void out_outer(struct out *o, const struct expr *col);
 /* A query that groups by several sets; its WITH is printed. */
 void print_grouping_sets(struct out *o, const struct query *q, const struct plan_column *as);
+void print_with_ties(struct out *o, const struct query *q, const struct plan_column *as);
 
 void print_merge(struct out *o, const struct expr *agg, uint32_t rel, uint32_t col);
 /* A part of an aggregate, in a fragment, and the whole from such parts. */

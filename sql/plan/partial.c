@@ -242,7 +242,7 @@ bool partial_rows(struct maker *m, const struct query *q, const struct select *s
         ret->distinct = true;
         return true;
     }
-    if (!q->limit || q->sorts == 0)
+    if (!q->limit || q->with_ties || q->sorts == 0)
         return false;
     for (uint32_t i = 0; i < q->sorts; i++)
         if (!for_tablets(q->sort[i].expr))

@@ -254,7 +254,8 @@ static bool one_row(const struct query *q) {
         return true;
     if (q->set == SET_NONE && q->froms == 0 && !q->where)
         return q->targets == 0 || q->target[0].expr->kind != EXPR_SET;
-    return q->limit && q->limit->kind == EXPR_CONST && q->limit->value.kind == VALUE_INT && q->limit->value.i <= 1;
+    return q->limit && !q->with_ties && q->limit->kind == EXPR_CONST && q->limit->value.kind == VALUE_INT &&
+           q->limit->value.i <= 1;
 }
 
 static void print_scalar_query(struct out *o, const struct query *q) {
@@ -611,10 +612,6 @@ void print_order(struct out *o, const struct query *q) {
 
 void print_limit(struct out *o, const struct query *q) {
     struct col int8 = col_of(COL_INT8);
-    if (q->with_ties) {
-        maker_unsupported(o->m, -1, "WITH TIES is not supported");
-        return;
-    }
     if (!q->limit && !q->offset)
         return;
     out_puts(o, " LIMIT ");
@@ -796,6 +793,10 @@ void print_query(struct out *o, const struct query *q, const struct plan_column 
     }
     if (as && n != columns) {
         maker_fail(m, RC_INTERNAL);
+        return;
+    }
+    if (q->with_ties) {
+        print_with_ties(o, q, as);
         return;
     }
     print_with(o, q);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * print_sets.c: GROUPING SETS, ROLLUP and CUBE: a query for each set, one behind the other by UNION ALL. In each, what is grouped by
- * elsewhere only is NULL, and GROUPING is a number. Order, DISTINCT and LIMIT stand around the whole.
+ * elsewhere only is NULL, and GROUPING is a number. Order, DISTINCT and LIMIT stand around the whole. FETCH FIRST ... WITH TIES is
+ * made in the same way: it stands around the query without it, whose rows it ranks.
  */
 #include <string.h>
 
@@ -90,10 +91,10 @@ static void print_set(struct out *o, const struct query *q, uint32_t k, const st
     print_query(o, &arm, as, q->targets);
 }
 
-static void print_sorted(struct out *o, const struct query *q) {
+/* By columns of a subquery that has all of the targets, in these types. */
+static void print_sorted(struct out *o, const struct query *q, const struct plan_column *all) {
     for (uint32_t i = 0; i < q->sorts && !o->m->rc; i++) {
         const struct sort *s = &q->sort[i];
-        const struct col *c = &s->expr->type;
         uint32_t k = 0;
         while (k < q->targets && q->target[k].expr != s->expr)
             k++;
@@ -101,6 +102,7 @@ static void print_sorted(struct out *o, const struct query *q) {
             maker_fail(o->m, RC_INTERNAL);
             return;
         }
+        const struct col *c = &all[k].type;
         out_puts(o, i ? ", " : " ORDER BY ");
         bool key = c->type == COL_INTERVAL || c->type == COL_JSONB || c->type == COL_ARRAY;
         if (key)
@@ -114,10 +116,25 @@ static void print_sorted(struct out *o, const struct query *q) {
     }
 }
 
-void print_grouping_sets(struct out *o, const struct query *q, const struct plan_column *as) {
-    struct maker *m = o->m;
+/* The types of all targets, junk ones too; *ret_n: how many are none. */
+static struct plan_column *all_types(struct maker *m, const struct query *q, const struct plan_column *as,
+                                     uint32_t *ret_n) {
     struct plan_column *all = maker_alloc(m, q->targets ? q->targets : 1, sizeof *all);
     uint32_t n = 0;
+    for (uint32_t i = 0; i < q->targets && all; i++) {
+        all[i].type = q->target[i].expr->type;
+        if (!q->target[i].junk && as)
+            all[i].type = as[n].type;
+        n += !q->target[i].junk;
+    }
+    *ret_n = n;
+    return all;
+}
+
+void print_grouping_sets(struct out *o, const struct query *q, const struct plan_column *as) {
+    struct maker *m = o->m;
+    uint32_t n = 0;
+    struct plan_column *all = all_types(m, q, as, &n);
     if (q->grouping_sets > SETS_MAX)
         maker_unsupported(m, -1, "more than %d grouping sets are not supported", SETS_MAX);
     if (q->distincts || q->windows)
@@ -125,12 +142,6 @@ void print_grouping_sets(struct out *o, const struct query *q, const struct plan
                           q->windows ? "a window" : "DISTINCT ON");
     if (query_any(q, test_volatile, NULL))
         maker_unsupported(m, -1, "a volatile function beside GROUPING SETS, ROLLUP or CUBE is not supported");
-    for (uint32_t i = 0; i < q->targets && all; i++) {
-        all[i].type = q->target[i].expr->type;
-        if (!q->target[i].junk && as)
-            all[i].type = as[n].type;
-        n += !q->target[i].junk;
-    }
     if (m->rc)
         return;
     out_puts(o, q->distinct ? "SELECT DISTINCT " : "SELECT ");
@@ -147,6 +158,56 @@ void print_grouping_sets(struct out *o, const struct query *q, const struct plan
         print_set(o, q, k, all);
     }
     out_puts(o, ")");
-    print_sorted(o, q);
+    print_sorted(o, q, all);
     print_limit(o, q);
+}
+
+/* ---- WITH TIES ---------------------------------------------------------------------------------------------------- */
+
+/* A row is one of the first, or is sorted with the last of them, exactly if fewer rows than that come before all of its kind. */
+void print_with_ties(struct out *o, const struct query *q, const struct plan_column *as) {
+    struct maker *m = o->m;
+    struct col int8 = col_of(COL_INT8);
+    struct query whole = *q;
+    uint32_t n = 0;
+    struct plan_column *all = all_types(m, q, as, &n);
+    uint32_t limit = maker_calc(m, q->limit, &int8, CALC_LIMIT);
+    uint32_t offset = q->offset ? maker_calc(m, q->offset, &int8, CALC_OFFSET) : CALC_NONE;
+    whole.limit = whole.offset = NULL;
+    whole.with_ties = false;
+    if (q->distincts == 0) /* which row it is that DISTINCT ON takes, the order says */
+        whole.sorts = 0;
+    whole.target = maker_alloc(m, q->targets ? q->targets : 1, sizeof *whole.target);
+    if (m->rc)
+        return;
+    for (uint32_t i = 0; i < q->targets; i++) {
+        whole.target[i] = q->target[i];
+        whole.target[i].junk = false;
+    }
+    out_puts(o, "SELECT ");
+    for (uint32_t i = 0; i < n; i++)
+        out_printf(o, "%sc%u AS c%u", i ? ", " : "", i, i);
+    out_puts(o, n ? " FROM (SELECT *, rank() OVER (" : "1 AS c0 FROM (SELECT *, rank() OVER (");
+    print_sorted(o, q, all);
+    out_puts(o, ") AS before, row_number() OVER (");
+    print_sorted(o, q, all);
+    out_puts(o, ") AS place FROM (");
+    print_query(o, &whole, all, q->targets);
+    out_puts(o, ")) WHERE ");
+    if (offset != CALC_NONE) {
+        out_puts(o, "place > ");
+        out_slot(o, offset);
+        out_puts(o, " AND ");
+    }
+    out_puts(o, "(");
+    out_slot(o, limit);
+    out_puts(o, " < 0 OR (");
+    out_slot(o, limit);
+    out_puts(o, " > 0 AND before <= ");
+    out_slot(o, limit);
+    if (offset != CALC_NONE) {
+        out_puts(o, " + ");
+        out_slot(o, offset);
+    }
+    out_puts(o, ")) ORDER BY place");
 }
