@@ -68,9 +68,10 @@ void exec_close(struct exec *e) WAITS; /* NULL is fine */
 uint64_t exec_affected(const struct exec *e);
 bool exec_committed(const struct exec *e, int64_t *ret_ts);
 
-/* EXPLAIN's lines, what the plan does and, after the last row (analyze), what happened: fragments, tablets, rows, time by cause. */
+/* EXPLAIN's lines, what the plan does and, after the last row (analyze), what happened: fragments, tablets, rows, time by cause.
+ * json: all of them as one document, which on_line gets as a whole. */
 enum rc exec_explain(const struct plan *p, const struct exec *e, const struct exec_env *env, const struct value *params,
-                     bool verbose, enum rc (*on_line)(void *ctx, const char *line, struct err *err), void *ctx,
-                     struct err *err) WAITS MUST_CHECK;
+                     bool verbose, bool json, enum rc (*on_line)(void *ctx, const char *line, struct err *err),
+                     void *ctx, struct err *err) WAITS MUST_CHECK;
 
 #endif

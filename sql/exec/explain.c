@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "sql/exec/exec_internal.h"
+#include "sql/exec/explain_json.h"
 
 struct explain {
     const struct plan *plan;
@@ -21,26 +22,47 @@ struct explain {
     struct exec *values;    /* to compute spans with */
     struct txn *txn;
     bool verbose;
+    struct explain_tree *tree; /* of JSON; NULL: text */
     enum rc (*on_line)(void *ctx, const char *line, struct err *err);
     void *ctx;
     struct err *err;
     enum rc rc;
 };
 
-static void say(struct explain *x, int indent, const char *fmt, ...) PRINTF_LIKE(3, 4);
-static void say(struct explain *x, int indent, const char *fmt, ...) {
+/* A line of the text: the title of a node (key NULL), or one of its properties. */
+static void say_line(struct explain *x, int indent, const char *key, const char *fmt, va_list ap) PRINTF_LIKE(4, 0);
+static void say_line(struct explain *x, int indent, const char *key, const char *fmt, va_list ap) {
     struct buf b;
-    va_list ap;
     if (x->rc)
         return;
     buf_init(&b, 0);
-    buf_printf(&b, "%*s", indent, "");
-    va_start(ap, fmt);
+    if (!x->tree)
+        buf_printf(&b, "%*s%s%s", indent, "", key ? key : "", key ? ": " : "");
     buf_vprintf(&b, fmt, ap);
-    va_end(ap);
     const char *line = buf_cstr(&b);
-    x->rc = line ? x->on_line(x->ctx, line, x->err) : RC_NOMEM;
+    if (!line)
+        x->rc = err_set(x->err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
+    else if (x->tree)
+        explain_tree_add(x->tree, indent, key, line);
+    else
+        x->rc = x->on_line(x->ctx, line, x->err);
     buf_done(&b);
+}
+
+static void say(struct explain *x, int indent, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static void say(struct explain *x, int indent, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    say_line(x, indent, NULL, fmt, ap);
+    va_end(ap);
+}
+
+static void say_of(struct explain *x, int indent, const char *key, const char *fmt, ...) PRINTF_LIKE(4, 5);
+static void say_of(struct explain *x, int indent, const char *key, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    say_line(x, indent, key, fmt, ap);
+    va_end(ap);
 }
 
 static const char *table_name(const struct select *s, uint64_t id) {
@@ -85,9 +107,12 @@ static void say_text(struct explain *x, int indent, const char *what, const stru
     buf_init(&b, 0);
     readable(s, sql, &b);
     const char *text = buf_cstr(&b);
+    size_t n = text ? strlen(text) : 0;
+    if (!x->verbose && n > 400)
+        for (n = 400; ((uint8_t)text[n] & 0xC0) == 0x80;) /* between characters */
+            n--;
     if (text)
-        say(x, indent, "%s: %.*s%s", what, x->verbose ? 1 << 20 : 400, text,
-            !x->verbose && strlen(text) > 400 ? " ..." : "");
+        say_of(x, indent, what, "%.*s%s", (int)n, text, text[n] ? " ..." : "");
     buf_done(&b);
 }
 
@@ -95,10 +120,10 @@ static void say_actual(struct explain *x, int indent, const struct text *t) {
     for (const struct scan_note *n = x->ran ? x->ran->notes : NULL; n; n = n->next) {
         if (n->text != t)
             continue;
-        say(x, indent,
-            "Actual: rows=%" PRIu64 " batches=%" PRIu64 " tablets=%u remote=%u bytes=%" PRIu64 " time=%.3f ms%s",
-            n->stats.rows, n->stats.batches, n->stats.tablets, n->stats.remote, n->stats.bytes,
-            (double)n->stats.total_ns / 1e6, n->runs > 1 ? ", read again" : "");
+        say_of(x, indent, "Actual",
+               "rows=%" PRIu64 " batches=%" PRIu64 " tablets=%u remote=%u bytes=%" PRIu64 " time=%.3f ms%s",
+               n->stats.rows, n->stats.batches, n->stats.tablets, n->stats.remote, n->stats.bytes,
+               (double)n->stats.total_ns / 1e6, n->runs > 1 ? ", read again" : "");
     }
 }
 
@@ -121,7 +146,7 @@ static void say_spans(struct explain *x, int indent, const struct keys *k) {
     if (x->rc)
         return;
     if (!x->values) {
-        say(x, indent, "Spans: %s", k->parts ? "from the parameters" : "the whole table");
+        say_of(x, indent, "Spans", "%s", k->parts ? "from the parameters" : "the whole table");
         return;
     }
     x->rc = spans_of(x->values, k, &spans, x->err);
@@ -134,10 +159,10 @@ static void say_spans(struct explain *x, int indent, const struct keys *k) {
     }
     const char *text = buf_cstr(&b);
     if (!x->rc && spans.n == 0)
-        say(x, indent, "Spans: none");
+        say_of(x, indent, "Spans", "none");
     else if (!x->rc)
-        say(x, indent, "Spans: %zu, on %s: %s%s", spans.n, one ? "one tablet" : "several tablets", text ? text : "",
-            spans.n > 3 ? ", ..." : "");
+        say_of(x, indent, "Spans", "%zu, on %s: %s%s", spans.n, one ? "one tablet" : "several tablets",
+               text ? text : "", spans.n > 3 ? ", ..." : "");
     buf_done(&b);
 }
 
@@ -201,7 +226,7 @@ static void say_select(struct explain *x, int indent, const struct select *s) {
     if (s->found) {
         say(x, indent, "Rows of %s that nobody else has locked, each by its key", s->source[0].table->name);
         if (s->spread.limit != CALC_NONE || s->spread.offset != CALC_NONE)
-            say(x, indent + 2, "Limit: counted on the gateway");
+            say_of(x, indent + 2, "Limit", "counted on the gateway");
         say_text(x, indent + 2, "Fragment", s, s->again.sql);
         say_actual(x, indent + 2, &s->again);
         say(x, indent + 2, "->  Found without locks");
@@ -214,7 +239,7 @@ static void say_select(struct explain *x, int indent, const struct select *s) {
             src->via ? "through an index" : how_found(&src->keys), s->spread.ordered ? ", in the order of the key" : "",
             s->spread.reverse ? ", backwards" : "");
         if (s->spread.limit != CALC_NONE || s->spread.offset != CALC_NONE)
-            say(x, indent + 2, "Limit: counted on the gateway, tablets stop early");
+            say_of(x, indent + 2, "Limit", "counted on the gateway, tablets stop early");
         say_via(x, indent + 2, s, src);
         if (!src->via)
             say_spans(x, indent + 2, &src->keys);
@@ -246,10 +271,10 @@ static void say_dml(struct explain *x, const struct dml *d) {
         [QUERY_INSERT] = "Insert", [QUERY_UPDATE] = "Update", [QUERY_DELETE] = "Delete"};
     say(x, 0, "%s on %s", words[d->kind], d->table->name);
     if (d->conflict)
-        say(x, 2, "On conflict: %s", d->conflict->update ? "update" : "nothing");
+        say_of(x, 2, "On conflict", "%s", d->conflict->update ? "update" : "nothing");
     for (uint16_t i = 0; i < d->table->indexes; i++)
         if (d->table->index[i].kind == CAT_INDEX_GLOBAL)
-            say(x, 2, "Index: %s%s", d->table->index[i].name, d->table->index[i].unique ? ", unique" : "");
+            say_of(x, 2, "Index", "%s%s", d->table->index[i].name, d->table->index[i].unique ? ", unique" : "");
     say_select(x, 2, &d->read);
 }
 
@@ -264,15 +289,28 @@ static void say_times(struct explain *x) {
             buf_printf(&b, "%s%s %.3f ms", b.len ? ", " : "", txn_cause_name((enum txn_cause)i),
                        (double)t->ns[i] / 1e6);
     const char *text = buf_cstr(&b);
-    say(x, 0, "Time in the transaction: %.3f ms%s%s%s, %u round trips", (double)t->total_ns / 1e6, b.len ? " (" : "",
-        text ? text : "", b.len ? ")" : "", t->round_trips);
+    say_of(x, 0, "Time in the transaction", "%.3f ms%s%s%s, %u round trips", (double)t->total_ns / 1e6,
+           b.len ? " (" : "", text ? text : "", b.len ? ")" : "", t->round_trips);
     buf_done(&b);
 }
 
+static enum rc say_tree(struct explain *x) {
+    struct buf b;
+    buf_init(&b, 0);
+    enum rc rc = explain_tree_print(x->tree, &b);
+    const char *text = rc ? NULL : buf_cstr(&b);
+    rc = text ? x->on_line(x->ctx, text, x->err) : err_set(x->err, RC_NOMEM, "%s", rc_text(RC_NOMEM));
+    buf_done(&b);
+    return rc;
+}
+
 enum rc exec_explain(const struct plan *p, const struct exec *e, const struct exec_env *env, const struct value *params,
-                     bool verbose, enum rc (*on_line)(void *ctx, const char *line, struct err *err), void *ctx,
-                     struct err *err) {
+                     bool verbose, bool json, enum rc (*on_line)(void *ctx, const char *line, struct err *err),
+                     void *ctx, struct err *err) {
     struct explain x = {.plan = p, .ran = e, .verbose = verbose, .on_line = on_line, .ctx = ctx, .err = err};
+    struct explain_tree tree;
+    explain_tree_init(&tree);
+    x.tree = json ? &tree : NULL;
     x.txn = env ? env->txn : NULL;
     if (x.txn && (params || plan_params(p) == 0))
         x.rc = exec_values(p, env, params, &x.values, err);
@@ -282,5 +320,8 @@ enum rc exec_explain(const struct plan *p, const struct exec *e, const struct ex
         say_select(&x, 0, &p->select);
     say_times(&x);
     exec_close(x.values);
+    if (!x.rc && json)
+        x.rc = say_tree(&x);
+    explain_tree_done(&tree);
     return x.rc;
 }

@@ -413,6 +413,11 @@ static enum rc next_not_locked(struct read *r, const struct value **ret, struct 
         }
     }
     r->left -= !rc && *ret;
+    if (!rc && !*ret) { /* tablets stop; what they did is noted */
+        feed_close(&r->feed);
+        if (r->found)
+            feed_close(&r->found->feed);
+    }
     return rc;
 }
 

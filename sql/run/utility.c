@@ -48,6 +48,27 @@ static enum rc one_text(struct stmt *st, const char *name, struct err *err) {
     return RC_OK;
 }
 
+static bool is_one_of(const char *word, const char *a, const char *b) {
+    return strcmp(word, a) == 0 || strcmp(word, b) == 0;
+}
+
+static bool explains_as_json(const PgQuery__ExplainStmt *x) {
+    bool json = false;
+    for (size_t i = 0; i < x->n_options; i++) {
+        const PgQuery__DefElem *d = x->options[i]->def_elem;
+        if (strcmp(d->defname, "format") == 0)
+            json = strcmp(sess_def_text(d), "json") == 0;
+    }
+    return json;
+}
+
+static enum rc explain_columns(struct stmt *st, const PgQuery__ExplainStmt *x, struct err *err) {
+    enum rc rc = one_text(st, "QUERY PLAN", err);
+    if (!rc && explains_as_json(x))
+        ((struct sess_column *)st->pub.column)->type = col_of(COL_JSON);
+    return rc;
+}
+
 static enum rc show_columns(struct sess *s, struct stmt *st, const char *name, struct err *err) {
     if (strcasecmp(name, "all") != 0) {
         const char *given = guc_get(s->gucs, name);
@@ -119,7 +140,7 @@ enum rc utility_columns(struct sess *s, struct stmt *st, struct err *err) {
     case PG_QUERY__NODE__NODE_VARIABLE_SHOW_STMT:
         return show_columns(s, st, st->node->variable_show_stmt->name, err);
     case PG_QUERY__NODE__NODE_EXPLAIN_STMT:
-        return one_text(st, "QUERY PLAN", err);
+        return explain_columns(st, st->node->explain_stmt, err);
     case PG_QUERY__NODE__NODE_EXECUTE_STMT: {
         const struct named_stmt *p = prepared_find(s, st->node->execute_stmt->name);
         return p ? same_columns(st, p->stmt, err) : no_prepared(st->node->execute_stmt->name, err);
@@ -480,9 +501,11 @@ enum rc explain_run(struct utility *u, const PgQuery__ExplainStmt *x, struct err
             analyze = on;
         else if (strcmp(d->defname, "verbose") == 0)
             verbose = on;
-        else if (strcmp(d->defname, "format") == 0 && strcasecmp(sess_def_text(d), "text") != 0)
-            return sess_unsupported(u->script, d->location, err,
-                                    "EXPLAIN in another format than text is not supported");
+        else if (strcmp(d->defname, "format") == 0 && !is_one_of(sess_def_text(d), "text", "json"))
+            return is_one_of(sess_def_text(d), "xml", "yaml")
+                       ? sess_unsupported(u->script, d->location, err, "EXPLAIN as XML or YAML is not supported")
+                       : err_sql(err, "22023", "unrecognized value for EXPLAIN option \"%s\": \"%s\"", d->defname,
+                                 sess_def_text(d));
     }
     if (query->node_case == PG_QUERY__NODE__NODE_EXECUTE_STMT) {
         struct named_stmt *named = prepared_find(s, query->execute_stmt->name);
@@ -510,7 +533,8 @@ enum rc explain_run(struct utility *u, const PgQuery__ExplainStmt *x, struct err
         env.txn = s->txn;
         env.fn = &s->env;
         env.virtuals = (struct exec_virtual){virtual_rows, s};
-        rc = exec_explain(st->planned->plan, p->exec, &env, p->param, verbose, explain_line, s, err);
+        rc = exec_explain(st->planned->plan, p->exec, &env, p->param, verbose, explains_as_json(x), explain_line, s,
+                          err);
     }
     portal_close(p);
     stmt_unref(st);

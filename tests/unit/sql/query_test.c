@@ -185,7 +185,7 @@ static void explain_text(struct world *w, const char *text) {
     env.txn = t;
     enum rc rc = plan_text(w, text, &p, &err);
     if (!rc)
-        rc = exec_explain(p, NULL, &env, NULL, false, on_line, w, &err);
+        rc = exec_explain(p, NULL, &env, NULL, false, false, on_line, w, &err);
     if (rc)
         tap_diag("    %s", err_message(&err));
     plan_unref(p);
