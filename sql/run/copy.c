@@ -231,7 +231,7 @@ static enum rc insert_of(struct copy *c, size_t rows, struct stmt **ret, struct 
     put_table(&b, c->table);
     buf_puts(&b, " (");
     put_columns(&b, c);
-    buf_puts(&b, ") VALUES ");
+    buf_puts(&b, ") OVERRIDING SYSTEM VALUE VALUES "); /* also into a column that is GENERATED ALWAYS */
     for (size_t i = 0; i < rows; i++) {
         buf_puts(&b, i ? ", (" : "(");
         for (size_t k = 0; k < c->columns; k++) {
@@ -389,19 +389,21 @@ static enum rc on_row(void *ctx, const struct copytext_field *f, size_t n, struc
         return in_line(
             c, n, err_sql(err, "22P04", "missing data for column \"%.63s\"", c->table->column[c->column[n]].name), err);
     for (size_t i = 0; i < n; i++) {
-        const struct col *type = &c->table->column[c->column[i]].type;
+        struct col type = c->table->column[c->column[i]].type;
         size_t bad;
+        if (type.type == COL_NUMERIC) /* a parameter has no digits; the INSERT gives it the column's */
+            type.typmod = COL_TYPMOD_NONE;
         if (f[i].null) {
             v[i] = value_null();
             continue;
         }
-        bool text = !c->binary || (col_kind(type) == VALUE_TEXT && type->type != COL_NUMERIC);
+        bool text = !c->binary || (col_kind(&type) == VALUE_TEXT && type.type != COL_NUMERIC);
         if (text && (!utf8_valid(f[i].p, f[i].bytes, &bad) || memchr(f[i].p, 0, f[i].bytes)))
             return in_line(c, i, err_sql(err, "22021", "invalid byte sequence for encoding \"UTF8\""), err);
-        enum rc rc = c->binary ? type_recv(type, f[i].p, f[i].bytes, &b->a, &v[i], err)
-                               : type_parse(&c->s->types, type, f[i].p, f[i].bytes, &b->a, &v[i], err);
+        enum rc rc = c->binary ? type_recv(&type, f[i].p, f[i].bytes, &b->a, &v[i], err)
+                               : type_parse(&c->s->types, &type, f[i].p, f[i].bytes, &b->a, &v[i], err);
         if (!rc)
-            rc = type_limit(type, &b->a, &v[i], err);
+            rc = type_limit(&type, &b->a, &v[i], err);
         if (!rc)
             rc = value_copy(&b->a, &v[i]);
         if (rc)

@@ -257,7 +257,7 @@ static void text_write(const struct copytext *f, const struct copytext_field *v,
     for (size_t i = 0; i < v->bytes; i++) {
         char c = v->p[i];
         const char *known = c ? strchr(from, c) : NULL;
-        if (known && c != f->delimiter) {
+        if (known) {
             buf_putc(to, '\\');
             buf_putc(to, (uint8_t)name[known - from]);
         } else {
