@@ -659,8 +659,11 @@ static void print_columns(struct out *o, uint32_t n, const char *more) {
 /* An operand of a set operation, in the types of the whole. bare: it may stand as it is. */
 static void print_operand(struct out *o, const struct query *side, const struct plan_column *as, uint32_t n, bool all) {
     bool bare = side->set == SET_NONE && side->sorts == 0 && !side->limit && !side->offset && side->ctes == 0 &&
-                side->distincts == 0;
-    if (bare && all) {
+                side->distincts == 0,
+         numeric = false;
+    for (uint32_t i = 0; i < n && !all; i++)
+        numeric |= plan_class(&as[i].type) == COL_NUMERIC;
+    if (bare && !numeric) {
         print_query(o, side, as, n);
         return;
     }
