@@ -746,7 +746,34 @@ static void skip_rest(struct shell *sh, const char *name, const char **at, bool 
         ++*at;
 }
 
+/* \restrict KEY: no other command until \unrestrict KEY. pg_dump writes both, so that no name in a dump becomes a command. */
+static bool restrict_to(struct shell *sh, const char *name, const char *key) {
+    bool begin = is(name, "restrict", NULL), ok = key && *key && strlen(key) < sizeof sh->restricted;
+    if (!ok)
+        shell_error(sh, "\\%s: missing required argument", name);
+    else if (begin)
+        snprintf(sh->restricted, sizeof sh->restricted, "%s", key);
+    else if (!sh->restricted[0])
+        shell_error(sh, "\\%s: not currently in restricted mode", name);
+    else if (strcmp(key, sh->restricted) != 0)
+        shell_error(sh, "\\%s: wrong key", name);
+    else
+        sh->restricted[0] = '\0';
+    return ok && (begin || !sh->restricted[0]);
+}
+
 static bool run(struct shell *sh, const char *name, const char **at) {
+    if (sh->restricted[0] && !is(name, "unrestrict", NULL)) {
+        shell_error(sh, "backslash commands are restricted; only \\unrestrict is allowed");
+        free(command_rest(at));
+        return false;
+    }
+    if (is(name, "restrict", "unrestrict")) {
+        char *key = command_arg(sh, at);
+        bool done = restrict_to(sh, name, key);
+        free(key);
+        return done;
+    }
     bool known, ok = plain(sh, name, &known);
     if (!known)
         ok = special(sh, name, at, &known);

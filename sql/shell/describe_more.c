@@ -391,6 +391,44 @@ static bool parameters(struct shell *sh, const char *pattern, bool verbose) {
                NULL, NULL);
 }
 
+/* What belongs to each extension. */
+static bool extensions(struct shell *sh, const char *pattern) {
+    struct pattern p = pattern_of(pattern);
+    struct print_table t;
+    struct buf sql;
+    buf_init(&sql, 0);
+    buf_puts(&sql, "SELECT e.extname, e.oid FROM pg_catalog.pg_extension e WHERE true");
+    if (p.name)
+        pattern_match(&sql, "e.extname", p.name);
+    buf_puts(&sql, " ORDER BY 1");
+    pattern_done(&p);
+    if (!buf_cstr(&sql))
+        shell_nomem();
+    bool ok = shell_query(sh, buf_cstr(&sql), &t);
+    buf_done(&sql);
+    if (!ok)
+        return false;
+    if (t.rows == 0)
+        found_nothing(sh, "extension", pattern);
+    for (size_t i = 0; i < t.rows && ok; i++) {
+        struct buf title;
+        buf_init(&title, 0);
+        buf_init(&sql, 0);
+        buf_printf(&title, "Objects in extension \"%s\"", t.cell[2 * i]);
+        buf_printf(&sql,
+                   "SELECT pg_catalog.pg_describe_object(classid, objid, 0) AS \"Object description\""
+                   " FROM pg_catalog.pg_depend WHERE refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass"
+                   " AND refobjid = '%s' AND deptype = 'e' ORDER BY 1",
+                   t.cell[2 * i + 1]);
+        if (!buf_cstr(&title))
+            shell_nomem();
+        ok = run(sh, &sql, buf_cstr(&title), NULL, NULL);
+        buf_done(&title);
+    }
+    print_table_done(&t);
+    return ok;
+}
+
 /* ---- \sf and \sv ----------------------------------------------------------------------------------------------------------- */
 
 /* One value of a query whose errors are told without the place in it: it is not the user's. */
@@ -512,6 +550,10 @@ bool describe_more(struct shell *sh, const char *name, const char *pattern, char
         snprintf(plain, sizeof plain, "dp");
     if (strcmp(plain, "lo_list") == 0)
         snprintf(plain, sizeof plain, "dl");
+    if (strcmp(plain, "dx") == 0 && verbose) {
+        *ret_ok = extensions(sh, pattern);
+        return true;
+    }
     if (strcmp(plain, "dconfig") == 0) {
         *ret_ok = parameters(sh, pattern, verbose);
         return true;

@@ -86,6 +86,7 @@ struct shell {
     char *url;
     struct print_options print;
     bool quiet, interactive, timing, on_error_stop, echo_all, single;
+    char restricted[128]; /* \restrict's key; "": all commands are free */
     bool quit, lost, no_pager, pager_always;
     size_t pager_lines, wanted_columns; /* \pset pager_min_lines, columns */
     size_t fetch_count;                 /* rows that are printed at a time; 0: all */
