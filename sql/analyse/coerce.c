@@ -124,6 +124,8 @@ static struct expr *cast_call(struct an *an, enum expr_kind kind, const struct f
 static const char *reg_io(uint8_t from, uint8_t to) {
     if (to == FN_REGCLASS)
         return "regclassin";
+    if (to == FN_REGPROC)
+        return "regprocin";
     switch (from) {
     case FN_REGCLASS:
         return "regclassout";

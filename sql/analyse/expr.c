@@ -690,6 +690,18 @@ static struct expr *array_expr(struct scope *s, const PQ(AArrayExpr) * a, struct
     return e;
 }
 
+/* name[0] is its first byte, in PostgreSQL; pg_catalog's names are text here. */
+static struct expr *byte_of_name(struct scope *s, struct expr *name, const PQ(AIndices) * at, int32_t location) {
+    struct expr *y = expression(s, at->uidx);
+    struct expr *i = y ? coerce_to_target(s->an, y, col_of(COL_INT4), FN_CAST_ASSIGNMENT, -1) : NULL;
+    if (y && !i && !s->an->rc)
+        fail(s->an, expr_location(y), "42804", "array subscript must have type integer");
+    struct expr *plus[] = {i, i ? const_int(s->an, col_of(COL_INT4), 1) : NULL};
+    struct expr *place = plus[1] ? call_named(s, "int4pl", plus, 2, location) : NULL;
+    struct expr *arg[] = {name, place, place ? const_int(s->an, col_of(COL_INT4), 1) : NULL};
+    return arg[2] ? call_named(s, "substr", arg, 3, location) : NULL;
+}
+
 static struct expr *subscripts(struct scope *s, const PQ(AIndirection) * a) {
     struct an *an = s->an;
     struct expr *x = expression(s, a->arg);
@@ -708,6 +720,9 @@ static struct expr *subscripts(struct scope *s, const PQ(AIndirection) * a) {
             return NULL;
         }
     }
+    if (x->kind == EXPR_COL && x->col.rel->kind == REL_CATALOG && x->type.type == COL_TEXT && a->n_indirection == 1 &&
+        !a->indirection[0]->a_indices->is_slice)
+        return byte_of_name(s, x, a->indirection[0]->a_indices, location);
     if (x->type.type != COL_ARRAY) {
         fail(an, location, "42804", "cannot subscript type %s because it does not support subscripting",
              type_text(an, x->type));

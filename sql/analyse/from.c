@@ -395,6 +395,15 @@ static bool nullable(const struct query *q, const struct rel *r) {
     return false;
 }
 
+/* A relation of the system has a hidden column of that name, a table its number where that cannot be NULL. NULL: it is not that. */
+static struct expr *tableoid(struct scope *s, struct rel *r, const char *name, uint32_t levels, int32_t location) {
+    if (strcmp(name, "tableoid") != 0 || !r->table)
+        return NULL;
+    if (r->kind == REL_CATALOG && r->cols > 0 && r->col[r->cols - 1].hidden)
+        return col_expr(s, r, r->cols - 1, levels, location);
+    return levels == 0 && !nullable(s->q, r) ? const_int(s->an, col_of(COL_OID), r->table->id) : NULL;
+}
+
 static bool system_column(const char *name) {
     static const char *const names[] = {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
@@ -439,6 +448,8 @@ struct expr *column_ref(struct scope *s, const PQ(ColumnRef) * c) {
                             c->location); /* a row of one column by the function is that value */
         if (item)
             unsupported(an, c->location, "whole-row references are not supported (\"%s\")", part[0]);
+        else if (s->ns.n == 1 && (e = tableoid(s, s->ns.item[0].rel, part[0], 0, c->location)))
+            return e;
         else if (system_column(part[0]) && s->ns.n)
             unsupported(an, c->location, "system columns are not supported (\"%s\")", part[0]);
         else
@@ -457,8 +468,8 @@ struct expr *column_ref(struct scope *s, const PQ(ColumnRef) * c) {
         return col_expr(s, item->rel, (uint32_t)place, levels, c->location);
     if (place == -2)
         ambiguous_column(an, column, c->location);
-    else if (strcmp(column, "tableoid") == 0 && item->rel->table && levels == 0 && !nullable(s->q, item->rel))
-        return const_int(an, col_of(COL_OID), item->rel->table->id);
+    else if ((e = tableoid(s, item->rel, column, levels, c->location)))
+        return e;
     else if (system_column(column) && item->rel->table)
         unsupported(an, c->location, "system columns are not supported (\"%s\")", column);
     else

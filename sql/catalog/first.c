@@ -11,6 +11,8 @@ static enum rc put(struct cat_change *ch, enum cat_kind kind, uint32_t id, uint3
                    struct err *err) {
     struct cat_object o = {.id = id, .kind = (uint8_t)kind, .database = database, .owner = CAT_ID_ROLE_MERIDIAN};
     memcpy(o.name, name, strlen(name) + 1);
+    if (kind == CAT_OBJECT_SCHEMA)
+        o.comment = CAT_PUBLIC_COMMENT;
     if (kind == CAT_OBJECT_ROLE)
         o.role = (struct cat_role){.login = true, .superuser = true, .createdb = true, .createrole = true};
     return cat_change_put(ch, &o, err);

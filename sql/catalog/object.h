@@ -51,6 +51,9 @@ struct cat_role {
     char verifier[CAT_VERIFIER_BYTES]; /* SCRAM's; "" = no password */
 };
 
+/* Of the schema public in a new database, as PostgreSQL has it: pg_dump tells of no other. */
+#define CAT_PUBLIC_COMMENT "standard public schema"
+
 struct cat_object {
     uint32_t refs;
     uint32_t id;

@@ -7,6 +7,7 @@
 #include "sql/functions/fn_internal.h"
 
 static const struct fn fns[] = {
+    FN(44, "regprocin", NULL, STRICT | STABLE | SESSION, FN_REGPROC, NULL, COL_TEXT),
     FN(45, "regprocout", NULL, STRICT | STABLE | SESSION, COL_TEXT, NULL, FN_REGPROC),
     FN(636, "pg_indexam_has_property", NULL, STRICT | STABLE | SESSION, COL_BOOL, NULL, COL_OID, COL_TEXT),
     FN(637, "pg_index_has_property", NULL, STRICT | STABLE | SESSION, COL_BOOL, NULL, FN_REGCLASS, COL_TEXT),
@@ -178,6 +179,7 @@ static const struct fn fns[] = {
     FN(3842, "pg_relation_is_updatable", NULL, STRICT | STABLE | SESSION, COL_INT4, NULL, FN_REGCLASS, COL_BOOL),
     FN(3843, "pg_column_is_updatable", NULL, STRICT | STABLE | SESSION, COL_BOOL, NULL, FN_REGCLASS, COL_INT2,
        COL_BOOL),
+    FN(3943, "acldefault", NULL, STRICT | SESSION, FN_ARRAY_OF(COL_TEXT), NULL, COL_TEXT, COL_OID),
     FN(4032, "pg_sequence_last_value", NULL, STRICT | VOLATILE | SESSION, COL_INT8, NULL, FN_REGCLASS),
     FN(4085, "regnamespaceout", NULL, STRICT | STABLE | SESSION, COL_TEXT, NULL, FN_REGNAMESPACE),
     FN(4086, "to_regnamespace", NULL, STRICT | STABLE | SESSION, FN_REGNAMESPACE, NULL, COL_TEXT),

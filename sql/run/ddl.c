@@ -143,6 +143,8 @@ static enum rc put_named(struct ddl *d, enum cat_kind kind, uint32_t database, c
     if (strlen(name) > CAT_NAME_BYTES_MAX)
         return err_sql(err, "42622", "identifier \"%.63s...\" is too long", name);
     memcpy(o.name, name, strlen(name) + 1);
+    if (kind == CAT_OBJECT_SCHEMA && strcmp(name, "public") == 0)
+        o.comment = CAT_PUBLIC_COMMENT;
     enum rc rc = cat_change_id(d->s->change, &o.id, err);
     if (!rc)
         rc = ddl_put(d, &o, err);

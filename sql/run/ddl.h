@@ -212,6 +212,9 @@ enum rc draft_add_check(struct ddl *d, struct draft *f, const PgQuery__Constrain
 /* One column of CREATE TABLE or ADD COLUMN, with what stands behind it; constraints on keys are left to the caller. */
 enum rc draft_add_column(struct ddl *d, struct draft *f, const PgQuery__ColumnDef *c, const struct cat_schema *schema,
                          struct err *err) WAITS;
+/* GENERATED ... AS IDENTITY for a column of the draft, with its sequence. */
+enum rc draft_identity(struct ddl *d, struct draft *f, struct cat_column *c, const PgQuery__Constraint *k,
+                       const struct cat_schema *schema, struct err *err) WAITS;
 /* DEFAULT's expression, checked against the column's type, as text. ret_expr may be NULL. */
 enum rc ddl_default(struct ddl *d, const struct cat_column *c, const PgQuery__Node *node, const char **ret,
                     struct expr **ret_expr, struct err *err) WAITS;

@@ -320,6 +320,27 @@ static enum rc column_default(struct alter *a, const PgQuery__AlterTableCmd *c, 
     return rc ? rc : finish(a, err);
 }
 
+static enum rc add_identity(struct alter *a, const PgQuery__AlterTableCmd *c, struct err *err) {
+    struct cat_schema schema = {.id = a->schema};
+    const char *why = NULL;
+    int place;
+    enum rc rc = find_column(a, c->name, &place, err);
+    if (rc)
+        return rc;
+    struct cat_column *column = &a->f.column[place];
+    if (!column->not_null)
+        why = "must be declared NOT NULL before identity can be added";
+    else if (column->identity)
+        why = "is already an identity column";
+    else if (column->default_sql || column->generated_sql)
+        why = "already has a default value";
+    if (why)
+        return err_sql(err, "55000", "column \"%.63s\" of relation \"%.63s\" %s", c->name, a->from->name, why);
+    snprintf(schema.name, sizeof schema.name, "%s", a->from->schema_name);
+    rc = draft_identity(a->d, &a->f, column, c->def->constraint, &schema, err);
+    return rc ? rc : finish(a, err);
+}
+
 static enum rc column_null(struct alter *a, const PgQuery__AlterTableCmd *c, bool not_null, struct err *err) {
     int place;
     bool rows = false;
@@ -607,6 +628,8 @@ static enum rc one(struct alter *a, const struct cat_object *o, const PgQuery__A
         return column_default(a, c, err);
     case PG_QUERY__ALTER_TABLE_TYPE__AT_SetNotNull:
         return column_null(a, c, true, err);
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_AddIdentity:
+        return add_identity(a, c, err);
     case PG_QUERY__ALTER_TABLE_TYPE__AT_DropNotNull:
         return column_null(a, c, false, err);
     case PG_QUERY__ALTER_TABLE_TYPE__AT_AddConstraint:

@@ -41,13 +41,36 @@ char *ddl_quote(struct ddl *d, const char *name) {
     return s;
 }
 
+/* SEQUENCE NAME: in the table's schema. */
+static enum rc given_name(const PgQuery__DefElem *o, const struct cat_schema *schema,
+                          char name[static CAT_NAME_BYTES_MAX + 1], struct err *err) {
+    size_t n = o->arg && o->arg->node_case == PG_QUERY__NODE__NODE_LIST ? o->arg->list->n_items : 0;
+    const char *last = n ? o->arg->list->items[n - 1]->string->sval : "";
+    if (n > 1 && strcmp(o->arg->list->items[n - 2]->string->sval, schema->name) != 0)
+        return err_set(err, RC_UNSUPPORTED, "an identity column's sequence is in its table's schema");
+    if (!*last || strlen(last) > CAT_NAME_BYTES_MAX)
+        return err_sql(err, "42622", "identifier \"%.63s...\" is too long", last);
+    snprintf(name, CAT_NAME_BYTES_MAX + 1, "%s", last);
+    return RC_OK;
+}
+
 /* A sequence of the column's own, and the default that asks it. */
 static enum rc own_sequence(struct ddl *d, struct draft *f, struct cat_column *c, PgQuery__Node *const *option,
                             size_t options, const struct cat_schema *schema, struct err *err) {
-    char name[CAT_NAME_BYTES_MAX + 1];
-    enum rc rc = ddl_free_name(d, f, f->t.name, c->name, "seq", name, err);
+    char name[CAT_NAME_BYTES_MAX + 1] = "";
+    PgQuery__Node **other = arena_array(d->a, options + 1, sizeof *other);
+    size_t others = 0;
+    enum rc rc = other ? RC_OK : ddl_nomem(err);
+    for (size_t i = 0; i < options && !rc; i++) {
+        if (strcmp(option[i]->def_elem->defname, "sequence_name") == 0)
+            rc = given_name(option[i]->def_elem, schema, name, err);
+        else
+            other[others++] = option[i];
+    }
+    if (!rc && !name[0])
+        rc = ddl_free_name(d, f, f->t.name, c->name, "seq", name, err);
     if (!rc)
-        rc = ddl_new_sequence(d, schema, name, c->type.type, option, options, f->t.id, c->id, &c->sequence, err);
+        rc = ddl_new_sequence(d, schema, name, c->type.type, other, others, f->t.id, c->id, &c->sequence, err);
     if (rc)
         return rc;
     char *text = ddl_qualified(d, schema->name, name);
@@ -89,6 +112,23 @@ char *ddl_sequence_default(struct ddl *d, const char *name) {
     return s;
 }
 
+/* A default that is nextval of a sequence and nothing else names it with its schema, so that it means the same under any search_path. */
+static enum rc whole_name(struct ddl *d, const char **sql, struct err *err) {
+    char name[2 * CAT_NAME_BYTES_MAX + 8];
+    const struct cat_object *o = NULL;
+    size_t end = sess_nextval_name(*sql, name, sizeof name);
+    const char *rest = *sql + end;
+    if (end == 0 || (strcmp(rest, ")") != 0 && strcmp(rest, "::regclass)") != 0 && strcmp(rest, "::text)") != 0))
+        return RC_OK;
+    enum rc rc = sess_relation_text(d->s, name, &o, err);
+    if (rc || !o || o->kind != CAT_OBJECT_SEQUENCE)
+        return rc;
+    const char *schema = sess_schema_name(d->s, o->schema);
+    char *whole = schema ? ddl_qualified(d, schema, o->name) : NULL;
+    *sql = whole ? ddl_sequence_default(d, whole) : NULL;
+    return *sql ? RC_OK : ddl_nomem(err);
+}
+
 enum rc ddl_default(struct ddl *d, const struct cat_column *c, const PgQuery__Node *node, const char **ret,
                     struct expr **ret_expr, struct err *err) {
     struct analyse_in in;
@@ -98,9 +138,20 @@ enum rc ddl_default(struct ddl *d, const struct cat_column *c, const PgQuery__No
         rc = analyse_expression(&in, node, NULL, c->type, &e, err);
     if (!rc)
         rc = ddl_deparse(d, node, ret, err);
+    if (!rc)
+        rc = whole_name(d, ret, err);
     if (!rc && ret_expr)
         *ret_expr = e;
     return rc;
+}
+
+enum rc draft_identity(struct ddl *d, struct draft *f, struct cat_column *c, const PgQuery__Constraint *k,
+                       const struct cat_schema *schema, struct err *err) {
+    if (c->type.type != COL_INT2 && c->type.type != COL_INT4 && c->type.type != COL_INT8)
+        return ddl_error(d, k->location, err, "22023", "identity column type must be smallint, integer, or bigint");
+    c->not_null = true;
+    c->identity = k->generated_when && k->generated_when[0] == 'a' ? 'a' : 'd';
+    return own_sequence(d, f, c, k->options, k->n_options, schema, err);
 }
 
 static enum rc column_constraint(struct ddl *d, struct draft *f, struct cat_column *c, const PgQuery__Constraint *k,
@@ -126,11 +177,7 @@ static enum rc column_constraint(struct ddl *d, struct draft *f, struct cat_colu
                              "multiple default values specified for column \"%s\" of table \"%s\"", c->name, f->t.name);
         return ddl_default(d, c, k->raw_expr, &c->default_sql, NULL, err);
     case PG_QUERY__CONSTR_TYPE__CONSTR_IDENTITY:
-        if (c->type.type != COL_INT2 && c->type.type != COL_INT4 && c->type.type != COL_INT8)
-            return ddl_error(d, k->location, err, "22023", "identity column type must be smallint, integer, or bigint");
-        c->not_null = true;
-        c->identity = k->generated_when && k->generated_when[0] == 'a' ? 'a' : 'd';
-        return own_sequence(d, f, c, k->options, k->n_options, schema, err);
+        return draft_identity(d, f, c, k, schema, err);
     default:
         return RC_OK; /* keys and checks come when all columns are known */
     }

@@ -376,6 +376,9 @@ enum rc virtual_rows(void *ctx, const struct cat_table *t, portal_row *on_row, v
 /* A relation by a name as regclass takes it, or a number; *ret NULL: there is none. Borrowed until the next wait. */
 enum rc sess_relation_text(struct sess *s, const char *name, const struct cat_object **ret, struct err *err) WAITS;
 void sess_quote_ident(struct buf *b, const char *name);
+const char *sess_schema_name(struct sess *s, uint32_t id); /* NULL: there is none */
+/* The name that a default's text asks for a number: how much of "nextval('...'" was read; 0: it does not begin so. */
+size_t sess_nextval_name(const char *sql, char *name, size_t size);
 void sess_index_def(struct buf *b, const struct cat_table *t, const struct cat_index *x);
 /* Primary keys and constraints have no number of their own in the catalog: pg_class and pg_constraint show made-up ones. */
 uint32_t virtual_pkey_named(const struct cat_view *v, uint32_t schema, const char *name); /* 0: there is none */

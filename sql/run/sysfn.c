@@ -117,6 +117,22 @@ enum rc sess_relation_text(struct sess *s, const char *name, const struct cat_ob
     return sess_relation(s, n > 2 ? part[n - 3] : NULL, n > 1 ? part[n - 2] : NULL, part[n - 1], ret, err);
 }
 
+size_t sess_nextval_name(const char *sql, char *name, size_t size) {
+    static const char call[] = "nextval('";
+    size_t n = 0;
+    if (strncmp(sql, call, sizeof call - 1) != 0)
+        return 0;
+    const char *p = sql + sizeof call - 1;
+    for (; *p && !(*p == '\'' && p[1] != '\''); p++) {
+        p += *p == '\'';
+        if (n + 1 == size)
+            return 0;
+        name[n++] = *p;
+    }
+    name[n] = '\0';
+    return *p ? (size_t)(p + 1 - sql) : 0;
+}
+
 /* ---- who and where --------------------------------------------------------------------------------------------------- */
 
 static enum rc f_current_user(struct call *c, struct err *err) {
@@ -127,7 +143,7 @@ static enum rc f_current_database(struct call *c, struct err *err) {
     return text(c, c->s->database_name, err);
 }
 
-static const char *schema_name(struct sess *s, uint32_t id) {
+const char *sess_schema_name(struct sess *s, uint32_t id) {
     struct cat_view v = sess_view(s);
     const struct cat_object *o = cat_view_get(&v, id);
     return id == CAT_ID_PG_CATALOG             ? "pg_catalog"
@@ -142,7 +158,7 @@ static enum rc f_current_schema(struct call *c, struct err *err) {
     *c->ret = value_null();
     if (rc || c->s->paths == 0)
         return rc;
-    const char *name = schema_name(c->s, c->s->path[0]);
+    const char *name = sess_schema_name(c->s, c->s->path[0]);
     return name ? text(c, name, err) : RC_OK;
 }
 
@@ -176,7 +192,7 @@ static enum rc f_current_schemas(struct call *c, struct err *err) {
     if (c->args > 0 && c->arg[0].kind == VALUE_INT && c->arg[0].i)
         names[n++] = "pg_catalog";
     for (size_t i = 0; i < c->s->paths; i++) {
-        const char *name = schema_name(c->s, c->s->path[i]);
+        const char *name = sess_schema_name(c->s, c->s->path[i]);
         if (name && !(n && strcmp(name, "pg_catalog") == 0))
             names[n++] = name;
     }
@@ -396,11 +412,13 @@ static enum rc f_serial_sequence(struct call *c, struct err *err) {
 
 /* ---- the catalog ---------------------------------------------------------------------------------------------------------------- */
 
-static const struct cat_object *by_oid(struct call *c) {
+static const struct cat_object *by_number(struct call *c, int64_t oid) {
     struct cat_view v = sess_view(c->s);
-    if (c->args == 0 || c->arg[0].kind != VALUE_INT || c->arg[0].i <= 0 || c->arg[0].i > UINT32_MAX)
-        return NULL;
-    return cat_view_get(&v, (uint32_t)c->arg[0].i);
+    return oid > 0 && oid <= UINT32_MAX ? cat_view_get(&v, (uint32_t)oid) : NULL;
+}
+
+static const struct cat_object *by_oid(struct call *c) {
+    return c->args > 0 && c->arg[0].kind == VALUE_INT ? by_number(c, c->arg[0].i) : NULL;
 }
 
 static enum rc f_table_is_visible(struct call *c, struct err *err) {
@@ -637,6 +655,73 @@ static enum rc f_functiondef(struct call *c, struct err *err) {
     return why.rc;
 }
 
+/* pg_describe_object(catalog, oid, column): of what belongs to the extension meridian, and of relations. */
+static enum rc f_describe_object(struct call *c, struct err *err) {
+    enum { CLASS = 1259, PROC = 1255, NAMESPACE = 2615 };
+    struct buf b;
+    *c->ret = value_null();
+    if (null_arg(c) || c->arg[1].i <= 0 || c->arg[1].i > UINT32_MAX)
+        return RC_OK;
+    uint32_t id = (uint32_t)c->arg[1].i;
+    buf_init(&b, 0);
+    if (c->arg[0].i == NAMESPACE && sess_schema_name(c->s, id))
+        buf_printf(&b, "schema %s", sess_schema_name(c->s, id));
+    for (size_t i = 0; c->arg[0].i == PROC && i < fn_count(); i++)
+        if (fn_at(i)->oid == id && fn_at(i)->name[0] != '$') {
+            buf_printf(&b, "function %s(", fn_at(i)->name);
+            (void)proc_arguments(id, &b);
+            buf_putc(&b, ')');
+            break;
+        }
+    for (size_t i = 0; c->arg[0].i == CLASS && i < virtual_count(); i++) {
+        const struct cat_table *t = virtual_at(c->s->e, i);
+        if (t && t->id == id)
+            buf_printf(&b, "%s %s.%s", t->schema == CAT_ID_PG_CATALOG ? "table" : "view", t->schema_name, t->name);
+    }
+    const struct cat_object *o = c->arg[0].i == CLASS ? by_number(c, id) : NULL;
+    if (o && (o->kind == CAT_OBJECT_SEQUENCE || o->kind == CAT_OBJECT_TABLE)) {
+        buf_puts(&b, o->kind == CAT_OBJECT_SEQUENCE ? "sequence " : o->table->kind == CAT_VIEW ? "view " : "table ");
+        sess_quote_ident(&b, o->name);
+    }
+    if (b.len > 0)
+        return text_buf(c, &b, err);
+    buf_done(&b);
+    return RC_OK;
+}
+
+/* acldefault(kind of object, owner): the privileges of what nobody granted or revoked. */
+static enum rc f_acldefault(struct call *c, struct err *err) {
+    static const struct {
+        const char *kind, *owner, *everybody;
+    } known[] = {{"c", NULL, NULL}, {"r", "arwdDxt", NULL}, {"s", "rwU", NULL}, {"d", "CTc", "Tc"}, {"f", "X", "X"},
+                 {"l", "U", "U"},   {"L", "rw", NULL},      {"n", "UC", NULL},  {"p", "sA", NULL},  {"t", "C", NULL},
+                 {"F", "U", NULL},  {"S", "U", NULL},       {"T", "U", "U"}};
+    const char *kind = str(c, 0), *item[2];
+    size_t i = 0, n = 0;
+    if (null_arg(c))
+        return f_null(c, err);
+    while (i < ARRAY_LEN(known) && strcmp(known[i].kind, kind) != 0)
+        i++;
+    if (i == ARRAY_LEN(known))
+        return err_sql(err, "XX000", "unrecognized object type abbreviation: %.8s", kind);
+    const struct cat_object *o = c->arg[1].kind == VALUE_INT ? by_number(c, c->arg[1].i) : NULL;
+    struct buf who;
+    buf_init(&who, 0);
+    if (o && o->kind == CAT_OBJECT_ROLE)
+        sess_quote_ident(&who, o->name);
+    else
+        buf_printf(&who, "%" PRId64, c->arg[1].i);
+    const char *owner = buf_cstr(&who) ? arena_strdup(&c->a, buf_cstr(&who)) : NULL;
+    buf_done(&who);
+    if (owner && known[i].everybody)
+        item[n++] = arena_printf(&c->a, "=%s/%s", known[i].everybody, owner);
+    if (owner && known[i].owner)
+        item[n++] = arena_printf(&c->a, "%s=%s/%s", owner, known[i].owner, owner);
+    if (!owner || (n > 0 && !item[0]) || (n > 1 && !item[1]))
+        return err_set(err, RC_NOMEM, "out of memory");
+    return text_array(c, item, n, err);
+}
+
 static enum rc f_encoding_to_char(struct call *c, struct err *err) {
     return null_arg(c) ? f_null(c, err) : text(c, c->arg[0].i == 6 ? "UTF8" : "", err);
 }
@@ -678,7 +763,7 @@ static enum rc qualified(struct call *c, uint32_t schema, const char *name, stru
         return rc;
     for (size_t i = 0; i < s->paths; i++)
         seen = seen || s->path[i] == schema;
-    const char *in = schema_name(s, schema);
+    const char *in = sess_schema_name(s, schema);
     buf_init(&b, 0);
     if (!seen && in) {
         sess_quote_ident(&b, in);
@@ -727,7 +812,8 @@ static enum rc f_regtypeout(struct call *c, struct err *err) {
 static enum rc f_regnamespaceout(struct call *c, struct err *err) {
     if (null_arg(c))
         return f_null(c, err);
-    const char *name = c->arg[0].i > 0 && c->arg[0].i <= UINT32_MAX ? schema_name(c->s, (uint32_t)c->arg[0].i) : NULL;
+    const char *name =
+        c->arg[0].i > 0 && c->arg[0].i <= UINT32_MAX ? sess_schema_name(c->s, (uint32_t)c->arg[0].i) : NULL;
     return name ? text(c, name, err) : number(c, err);
 }
 
@@ -738,9 +824,35 @@ static enum rc f_regroleout(struct call *c, struct err *err) {
     return o && o->kind == CAT_OBJECT_ROLE ? text(c, o->name, err) : number(c, err);
 }
 
+/* Functions that are no rows of ours but whose names pg_catalog tells. */
+static const struct {
+    uint32_t oid;
+    const char *name;
+} handlers[] = {{3, "heap_tableam_handler"}, {330, "bthandler"}};
+
+static enum rc f_regprocin(struct call *c, struct err *err) {
+    const char *name = str(c, 0);
+    int64_t oid = -1;
+    if (null_arg(c))
+        return f_null(c, err);
+    for (size_t i = 0; i < ARRAY_LEN(handlers); i++)
+        if (strcmp(handlers[i].name, name) == 0)
+            oid = handlers[i].oid;
+    for (size_t i = 0; i < fn_count() && oid < 0; i++)
+        if (strcmp(fn_at(i)->name, name) == 0)
+            oid = fn_at(i)->oid;
+    if (oid < 0 && strcmp(name, "-") != 0)
+        return err_sql(err, "42883", "function \"%.63s\" does not exist", name);
+    *c->ret = value_int(oid < 0 ? 0 : oid);
+    return RC_OK;
+}
+
 static enum rc f_regprocout(struct call *c, struct err *err) {
     if (null_arg(c))
         return f_null(c, err);
+    for (size_t i = 0; i < ARRAY_LEN(handlers); i++)
+        if (handlers[i].oid == c->arg[0].i)
+            return text(c, handlers[i].name, err);
     for (size_t i = 0; i < fn_count(); i++)
         if (fn_at(i)->oid == c->arg[0].i)
             return text(c, fn_at(i)->name, err);
@@ -1099,6 +1211,7 @@ static const struct {
     {"pg_get_viewdef", f_viewdef},
     {"pg_get_partkeydef", f_null},
     {"pg_get_statisticsobjdef_columns", f_null},
+    {"acldefault", f_acldefault},
     {"pg_encoding_to_char", f_encoding_to_char},
     {"to_regclass", f_to_regclass},
     {"pg_has_role", f_true},
@@ -1128,6 +1241,7 @@ static const struct {
     {"regtypeout", f_regtypeout},
     {"regnamespaceout", f_regnamespaceout},
     {"regroleout", f_regroleout},
+    {"regprocin", f_regprocin},
     {"regprocout", f_regprocout},
     {"regclassin", f_to_regclass},
     {"pg_get_ruledef", f_null},
@@ -1145,7 +1259,7 @@ static const struct {
     {"pg_tablespace_size", f_zero},
     {"pg_stat_get_numscans", f_zero},
     {"pg_relation_filenode", f_zero},
-    {"pg_describe_object", f_null},
+    {"pg_describe_object", f_describe_object},
     {"row_security_active", f_false},
     {"pg_column_is_updatable", f_true},
     {"meridian.commit_timestamp", f_commit_timestamp},

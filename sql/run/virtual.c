@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct virt_table *const tables[] = {&virt_pg, &virt_pg_more, &virt_information, &virt_meridian,
-                                                  &virt_activity};
+static const struct virt_table *const tables[] = {&virt_pg,          &virt_pg_more,  &virt_depend,
+                                                  &virt_information, &virt_meridian, &virt_activity};
 
 /* ---- descriptors ------------------------------------------------------------------------------------------------------ */
 
@@ -74,6 +74,10 @@ static enum rc describe(const struct virt_def *d, struct cat_table **ret) {
         t.columns++;
         at = type + n + strspn(type + n, ", ");
     }
+    CHECK(t.columns < ARRAY_LEN(column));
+    column[t.columns] = (struct cat_column){
+        .name = "tableoid", .id = t.columns + 1u, .type = col_of(COL_OID), .not_null = true, .hidden = true};
+    t.columns++;
     enum rc rc = cat_table_new(&t, ret, NULL);
     arena_done(&a);
     return rc;
@@ -251,6 +255,7 @@ void virt_texts(struct virt *x, const char *const *v, size_t n) {
 }
 
 bool virt_end(struct virt *x) {
+    put(x, value_int(x->t->id)); /* tableoid */
     CHECKF(x->n == x->t->columns, "a row of %s has %u columns, not %u", x->t->name, x->n, x->t->columns);
     if (!x->rc)
         x->rc = x->on_row(x->to, x->v, x->err);
@@ -364,6 +369,10 @@ uint32_t virt_check_oid(const struct cat_table *t, uint16_t i) {
 
 uint32_t virt_foreign_oid(const struct cat_table *t, uint16_t i) {
     return ((t->id * CHECKS_EACH + i) & LOW) | FOREIGN;
+}
+
+uint32_t virt_default_oid(const struct cat_table *t, uint16_t column) {
+    return ((t->id << 8) | column) & 0x7fffffff;
 }
 
 const struct cat_object *virtual_pkey_table(const struct cat_view *v, uint32_t oid) {

@@ -4,7 +4,7 @@
  *
  * Promise     A relation's columns are told once, as text ("oid oid, relname name"); its rows are made anew for every scan, from
  *             the session's view of the catalog (a strong read precedes a statement that names one: names.c). A row has exactly
- *             the columns told: virt_end checks.
+ *             the columns told: virt_end checks, and adds the hidden one behind them, tableoid.
  * Threads     the store's own; giving a row does not wait.
  */
 #ifndef MERIDIAN_SQL_VIRTUAL_H
@@ -39,7 +39,7 @@ struct virt_table {
     size_t n;
 };
 
-extern const struct virt_table virt_pg, virt_pg_more, virt_information, virt_meridian, virt_activity;
+extern const struct virt_table virt_pg, virt_pg_more, virt_depend, virt_information, virt_meridian, virt_activity;
 
 /* The columns of a row, in order. */
 void virt_int(struct virt *x, int64_t i);
@@ -68,5 +68,6 @@ uint32_t virt_pkey_constraint_oid(const struct cat_table *t);
 uint32_t virt_unique_oid(const struct cat_index *x);
 uint32_t virt_check_oid(const struct cat_table *t, uint16_t i);
 uint32_t virt_foreign_oid(const struct cat_table *t, uint16_t i);
+uint32_t virt_default_oid(const struct cat_table *t, uint16_t column);
 
 #endif

@@ -60,11 +60,6 @@ static const struct virt_def defs[] = {
        "partcollation "
        "oidvector, "
        "partexprs text"),
-    PG(3079, "pg_extension",
-       "oid oid, extname name, extowner oid, extnamespace oid, extrelocatable bool, extversion text, extconfig oid[], "
-       "extcondition text[]"),
-    PG(2608, "pg_depend",
-       "classid oid, objid oid, objsubid int4, refclassid oid, refobjid oid, refobjsubid int4, deptype char"),
     PG(3541, "pg_range",
        "rngtypid oid, rngsubtype oid, rngmultitypid oid, rngcollation oid, rngsubopc oid, rngcanonical oid, rngsubdiff "
        "oid"),
@@ -98,6 +93,12 @@ static const struct virt_def defs[] = {
        "n_tup_ins int8, n_tup_upd int8, n_tup_del int8, n_tup_hot_upd int8, n_live_tup int8, n_dead_tup int8"),
     PG(12127, "pg_rules", "schemaname name, tablename name, rulename name, definition text"),
     PG(3596, "pg_seclabel", "objoid oid, classoid oid, objsubid int4, provider text, label text"),
+    PG(3394, "pg_init_privs", "objoid oid, classoid oid, objsubid int4, privtype char, initprivs text[]"),
+    PG(3592, "pg_shseclabel", "objoid oid, classoid oid, provider text, label text"),
+    PG(3576, "pg_transform", "oid oid, trftype oid, trflang oid, trffromsql oid, trftosql oid"),
+    PG(12352, "pg_seclabels",
+       "objoid oid, classoid oid, objsubid int4, objtype text, objnamespace oid, objname text, provider text, label "
+       "text"),
 };
 
 const struct virt_table virt_pg_more = {defs, ARRAY_LEN(defs)};

@@ -19,6 +19,15 @@ enum {
 
 /* ---- namespaces, databases, roles ------------------------------------------------------------------------------------- */
 
+/* Where they stand as a new database has them, pg_dump has nothing to say of the schema. */
+static void public_rights(struct virt *x, const char *owner) {
+    const char *const v[] = {virt_printf(x, "%s=UC/%s", owner, owner), virt_printf(x, "=U/%s", owner)};
+    if (v[0] && v[1])
+        virt_texts(x, v, ARRAY_LEN(v));
+    else
+        virt_null(x);
+}
+
 static void namespaces(struct virt *x) {
     static const uint32_t system[] = {CAT_ID_PG_CATALOG, CAT_ID_INFORMATION_SCHEMA, CAT_ID_MERIDIAN_SCHEMA};
     struct cat_list l;
@@ -29,7 +38,10 @@ static void namespaces(struct virt *x) {
         virt_int(x, o ? o->id : system[i]);
         virt_text(x, o ? o->name : virt_schema_name(x, system[i]));
         virt_int(x, o ? o->owner : CAT_ID_ROLE_MERIDIAN);
-        virt_null(x);
+        if (o && strcmp(o->name, "public") == 0)
+            public_rights(x, virt_role_name(x, o->owner));
+        else
+            virt_null(x);
         if (!virt_end(x))
             break;
     }
@@ -232,7 +244,7 @@ static void classes(struct virt *x) {
                              .owner = t->owner,
                              .name = t->name,
                              .kind = t->schema == CAT_ID_PG_CATALOG ? 'r' : 'v',
-                             .columns = t->columns,
+                             .columns = visible_columns(t),
                              .rows = -1};
         more = class_row(x, &r);
     }
@@ -309,7 +321,7 @@ static void attributes(struct virt *x) {
     for (size_t i = 0; i < virtual_count() && more; i++) {
         const struct cat_table *t = virtual_at(x->s->e, i);
         for (uint16_t k = 0; t && k < t->columns && more; k++)
-            more = attribute_row(x, t->id, &t->column[k], (uint16_t)(k + 1));
+            more = t->column[k].hidden || attribute_row(x, t->id, &t->column[k], (uint16_t)(k + 1));
     }
 }
 
@@ -324,7 +336,7 @@ static void defaults(struct virt *x) {
             const struct cat_column *c = &t->column[k];
             if ((!c->generated_sql && (!c->default_sql || c->identity)) || c->hidden || c->dropped)
                 continue;
-            virt_int(x, ((t->id << 8) | k) & 0x7fffffff);
+            virt_int(x, virt_default_oid(t, k));
             virt_int(x, t->id);
             virt_int(x, k + 1);
             virt_text(x, c->generated_sql ? c->generated_sql : c->default_sql);
