@@ -425,7 +425,7 @@ static enum rc emit(struct comp *c, const struct expr *e, uint16_t r, struct err
     case EXPR_ARRAY:
         return emit_internal(c, FN_ID_ARRAY, e, r, err);
     case EXPR_SUBSCRIPT:
-        return emit_internal(c, FN_ID_SUBSCRIPT, e, r, err);
+        return emit_internal(c, e->flag ? FN_ID_SLICE : FN_ID_SUBSCRIPT, e, r, err);
     case EXPR_TYPE_IO:
         return emit_internal(c, FN_ID_TYPE_IO, e, r, err);
     case EXPR_LIMIT:

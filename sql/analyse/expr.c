@@ -690,12 +690,20 @@ static struct expr *array_expr(struct scope *s, const PQ(AArrayExpr) * a, struct
     return e;
 }
 
+enum { SUBSCRIPTS_MAX = 6 };
+
+static struct expr *subscript(struct scope *s, const PQ(Node) * n) {
+    struct an *an = s->an;
+    struct expr *y = expression(s, n);
+    struct expr *c = y ? coerce_to_target(an, y, col_of(COL_INT4), FN_CAST_ASSIGNMENT, -1) : NULL;
+    if (y && !c && !an->rc)
+        fail(an, expr_location(y), "42804", "array subscript must have type integer");
+    return c;
+}
+
 /* name[0] is its first byte, in PostgreSQL; pg_catalog's names are text here. */
 static struct expr *byte_of_name(struct scope *s, struct expr *name, const PQ(AIndices) * at, int32_t location) {
-    struct expr *y = expression(s, at->uidx);
-    struct expr *i = y ? coerce_to_target(s->an, y, col_of(COL_INT4), FN_CAST_ASSIGNMENT, -1) : NULL;
-    if (y && !i && !s->an->rc)
-        fail(s->an, expr_location(y), "42804", "array subscript must have type integer");
+    struct expr *i = subscript(s, at->uidx);
     struct expr *plus[] = {i, i ? const_int(s->an, col_of(COL_INT4), 1) : NULL};
     struct expr *place = plus[1] ? call_named(s, "int4pl", plus, 2, location) : NULL;
     struct expr *arg[] = {name, place, place ? const_int(s->an, col_of(COL_INT4), 1) : NULL};
@@ -731,23 +739,35 @@ static struct expr *subscripts(struct scope *s, const PQ(AIndirection) * a) {
     struct col elem = {.type = x->type.elem,
                        .typmod = col_is_vector(&x->type) ? COL_TYPMOD_NONE : x->type.typmod,
                        .type_id = x->type.type_id};
-    struct expr *e = expr_new(an, EXPR_SUBSCRIPT, elem, (uint32_t)a->n_indirection + 1, location);
+    bool slice = false;
+    for (size_t i = 0; i < a->n_indirection; i++)
+        slice = slice || a->indirection[i]->a_indices->is_slice;
+    if (a->n_indirection > SUBSCRIPTS_MAX) {
+        fail(an, location, "54000", "number of array dimensions (%zu) exceeds the maximum allowed (%d)",
+             a->n_indirection, SUBSCRIPTS_MAX);
+        return NULL;
+    }
+    if (slice && col_is_vector(&x->type)) {
+        unsupported(an, location, "slices of %s are not supported", type_text(an, x->type));
+        return NULL;
+    }
+    struct expr *e = expr_new(an, EXPR_SUBSCRIPT, slice ? x->type : elem,
+                              (uint32_t)a->n_indirection * (slice ? 2 : 1) + 1, location);
     if (!e)
         return NULL;
     e->arg[0] = x;
-    for (size_t i = 0; i < a->n_indirection; i++) {
+    e->flag = slice;
+    for (size_t i = 0, n = 1; i < a->n_indirection; i++) {
         const PQ(AIndices) *at = a->indirection[i]->a_indices;
-        if (at->is_slice) {
-            unsupported(an, location, "array slices are not supported");
+        if (slice) /* beside a slice, [n] means [1:n]; the array ends where no bound is given */
+            e->arg[n++] = !at->is_slice ? const_int(an, col_of(COL_INT4), 1)
+                          : at->lidx    ? subscript(s, at->lidx)
+                                        : const_int(an, col_of(COL_INT4), INT32_MIN);
+        if (slice && !e->arg[n - 1])
             return NULL;
-        }
-        struct expr *y = expression(s, at->uidx);
-        struct expr *c = y ? coerce_to_target(an, y, col_of(COL_INT4), FN_CAST_ASSIGNMENT, -1) : NULL;
-        if (y && !c && !an->rc)
-            fail(an, expr_location(y), "42804", "array subscript must have type integer");
-        if (!c)
+        e->arg[n] = at->uidx ? subscript(s, at->uidx) : const_int(an, col_of(COL_INT4), INT32_MAX);
+        if (!e->arg[n++])
             return NULL;
-        e->arg[i + 1] = c;
     }
     return e;
 }

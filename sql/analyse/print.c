@@ -94,7 +94,7 @@ static const char *kind_name(const struct expr *e) {
     case EXPR_ARRAY:
         return "array";
     case EXPR_SUBSCRIPT:
-        return "subscript";
+        return e->flag ? "slice" : "subscript";
     case EXPR_ROW:
         return "row";
     case EXPR_SUBLINK:

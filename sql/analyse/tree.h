@@ -38,7 +38,7 @@ enum expr_kind {
     EXPR_IN,        /* arg[0] IN (arg[1] ...); call: the equality; flag: NOT */
     EXPR_ANY_ARRAY, /* arg[0] op ANY (arg[1]); call: the operator; flag: ALL */
     EXPR_ARRAY,     /* ARRAY[...] */
-    EXPR_SUBSCRIPT,
+    EXPR_SUBSCRIPT, /* flag: a slice, arg[1] to arg[2], ... */
     EXPR_ROW,
     EXPR_SUBLINK, /* a subquery; op says which */
     EXPR_AGG,

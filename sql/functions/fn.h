@@ -164,6 +164,7 @@ enum fn_internal_id {
     FN_ID_RELABEL_ARRAY, /* an array whose elements' type has another name only */
     FN_ID_FIT,           /* to call->ret's modifier, as an assignment does; not for numeric that is stored scaled */
     FN_ID_CUT,           /* the same, as a cast does: text is cut */
+    FN_ID_SLICE,         /* array, then for each dimension int4, int4: from, to */
 };
 
 /* An array of n values of one type, each as in a program. RC_UNSUPPORTED, RC_NOMEM, 22P03. */

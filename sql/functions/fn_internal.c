@@ -109,6 +109,57 @@ FN_IMPL(array_subscript) {
     return rc ? rc : fn_elements_next(&e, env->arena, ret, err);
 }
 
+/* The part of shape that the bounds let through; false: none. ret: its first place in each dimension, and its shape. */
+static bool cut_out(const struct fn_shape *shape, const struct value *bound, size_t bounds, int32_t *first,
+                    struct fn_shape *ret) {
+    *ret = *shape;
+    for (int i = 0; i < shape->n; i++) {
+        int64_t from = shape->lower[i], to = from + shape->length[i] - 1;
+        if ((size_t)i < bounds) {
+            from = bound[2 * i].i > from ? bound[2 * i].i : from;
+            to = bound[2 * i + 1].i < to ? bound[2 * i + 1].i : to;
+        }
+        if (from > to)
+            return false;
+        first[i] = (int32_t)(from - shape->lower[i]);
+        ret->length[i] = (int32_t)(to - from + 1);
+        ret->lower[i] = 1;
+    }
+    return shape->n > 0;
+}
+
+/* The elements between the bounds, numbered from 1; dimensions without bounds are whole. */
+FN_IMPL(array_slice) {
+    struct fn_elements e;
+    struct fn_shape shape = {0};
+    struct buf b;
+    int32_t first[FN_DIMENSIONS_MAX], at[FN_DIMENSIONS_MAX] = {0};
+    size_t bounds = (args - 1) / 2;
+    enum rc rc = fn_elements_begin(&e, &call->arg[0], &arg[0], err);
+    if (rc)
+        return rc;
+    if (bounds > (size_t)e.shape.n || !cut_out(&e.shape, arg + 1, bounds, first, &shape))
+        shape.n = 0;
+    fn_buf(&b);
+    fn_array_head(&b, &shape, &e.elem);
+    while (!rc && shape.n && e.left) {
+        const uint8_t *p;
+        uint32_t n;
+        bool in = true;
+        rc = fn_elements_skip(&e, &p, &n, err);
+        for (int i = 0; i < shape.n; i++)
+            in = in && at[i] >= first[i] && at[i] - first[i] < shape.length[i];
+        if (!rc && in)
+            fn_array_raw(&b, p, n);
+        for (int i = shape.n - 1; i >= 0 && ++at[i] == e.shape.length[i]; i--)
+            at[i] = 0;
+    }
+    if (!rc)
+        return fn_give(env, &b, VALUE_BLOB, ret, err);
+    buf_done(&b);
+    return rc;
+}
+
 static enum rc pick(const struct fn_call *call, const struct value *arg, size_t args, int sign, struct value *ret) {
     struct col type = call->arg[0];
     *ret = value_null();
@@ -185,6 +236,7 @@ static const struct fn fns[] = {
     FN(FN_ID_RELABEL_ARRAY, "$relabel_array", NULL, STRICT, FN_ANYARRAY, relabel_array, FN_ANY),
     FN(FN_ID_FIT, "$fit", NULL, STRICT, FN_ANY, fit, FN_ANY),
     FN(FN_ID_CUT, "$cut", NULL, STRICT, FN_ANY, cut, FN_ANY),
+    FN(FN_ID_SLICE, "$slice", NULL, STRICT | VARIADIC, FN_ANYARRAY, array_slice, FN_ANYARRAY, COL_INT4),
 };
 
 const struct fn_table fn_table_internal = {fns, ARRAY_LEN(fns)};
