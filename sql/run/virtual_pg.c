@@ -73,7 +73,10 @@ static void databases(struct virt *x) {
     cat_list_done(&l);
 }
 
-static void roles(struct virt *x) {
+/* verifiers: a superuser sees what stands for passwords, as pg_dumpall writes it out; nobody else sees anything of them. */
+static void role_rows(struct virt *x, bool verifiers) {
+    const struct cat_object *me = cat_view_get(&x->view, x->s->role);
+    bool see = me && me->kind == CAT_OBJECT_ROLE && me->role.superuser;
     struct cat_list l;
     if (!virt_list(x, CAT_OBJECT_ROLE, true, &l))
         return;
@@ -87,7 +90,7 @@ static void roles(struct virt *x) {
         virt_bool(x, r->login);
         virt_bool(x, false);
         virt_int(x, -1);
-        virt_text(x, "********");
+        virt_text(x, !verifiers ? "********" : see && r->verifier[0] ? r->verifier : NULL);
         virt_null(x);
         virt_bool(x, r->superuser);
         virt_null(x);
@@ -96,6 +99,14 @@ static void roles(struct virt *x) {
             break;
     }
     cat_list_done(&l);
+}
+
+static void roles(struct virt *x) {
+    role_rows(x, false);
+}
+
+static void authids(struct virt *x) {
+    role_rows(x, true);
 }
 
 static void users(struct virt *x) {
@@ -1014,7 +1025,7 @@ static const struct virt_def defs[] = {
        "rolreplication "
        "bool, rolconnlimit int4, rolpassword text, rolvaliduntil timestamptz, rolbypassrls bool, rolconfig text[], oid "
        "oid"),
-    PG(1260, "pg_authid", roles,
+    PG(1260, "pg_authid", authids,
        "rolname name, rolsuper bool, rolinherit bool, rolcreaterole bool, rolcreatedb bool, rolcanlogin bool, "
        "rolreplication "
        "bool, rolconnlimit int4, rolpassword text, rolvaliduntil timestamptz, rolbypassrls bool, rolconfig text[], oid "

@@ -108,6 +108,14 @@ like(text("$dir/only"), qr/^INSERT INTO public\.cust VALUES \(1, 'Ann', 1\.00, .
 is(dump_of('meridian', "$dir/schema", '--schema-only'), '', 'definitions alone');
 unlike(text("$dir/schema"), qr/^COPY/m, 'without rows');
 
+# Roles, with what stands for their passwords.
+is(psql('meridian', '-c', "CREATE ROLE alice LOGIN PASSWORD 'secret'"), '', 'a role with a password');
+my $roles = run('pg_dumpall', @at, '-g');
+like($roles, qr/^ALTER ROLE alice WITH .* LOGIN .*PASSWORD 'SCRAM-SHA-256\$4096:/m, 'is dumped with its verifier');
+like($roles, qr/^ALTER ROLE meridian WITH SUPERUSER [^']*;$/m, 'and one without a password has none');
+is(run('psql', '-X', '-A', '-t', '-h', $host, '-p', $port, '-U', 'alice', '-c', 'SELECT count(rolpassword) FROM pg_authid', 'meridian'), "0\n",
+    'others do not see them');
+
 # One snapshot: others move what is here there all the time.
 put("$dir/moves.sql", join '', map { my $i = 1 + $_ % 20; "BEGIN; UPDATE here SET n = n - 1 WHERE id = $i; UPDATE there SET n = n + 1 WHERE id = $i; COMMIT;\n" } 1 .. 5000);
 my ($h1, $p1) = split /:/, $c->{node}{1}{sql};
