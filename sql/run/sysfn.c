@@ -875,10 +875,6 @@ static enum rc f_sleep(struct call *c, struct err *err) {
               : RC_OK;
 }
 
-static enum rc f_advisory(struct call *c, struct err *err) {
-    return err_set(err, RC_UNSUPPORTED, "advisory locks are not supported%s", c->args > 1 ? " (two keys)" : "");
-}
-
 static enum rc f_txid(struct call *c, struct err *err) {
     enum rc rc = sess_txn(c->s, NULL, err);
     if (!rc)
@@ -1231,11 +1227,6 @@ static const struct {
     {"txid_current", f_txid},
     {"txid_current_if_assigned", f_null},
     {"pg_current_xact_id", f_txid},
-    {"pg_advisory_lock", f_advisory},
-    {"pg_try_advisory_lock", f_advisory},
-    {"pg_advisory_xact_lock", f_advisory},
-    {"pg_try_advisory_xact_lock", f_advisory},
-    {"pg_advisory_unlock", f_advisory},
     {"pg_advisory_unlock_all", f_null},
     {"regclassout", f_regclassout},
     {"regtypeout", f_regtypeout},

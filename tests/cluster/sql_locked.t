@@ -101,6 +101,10 @@ like($one->errstr, qr/LINE 1/, 'with a position');
 is(rows($one, 'update jobs set state = $$x$$ where id = (select id from jobs limit 1 for update skip locked) returning id'), 'ERROR 0A000', 'in a subquery too');
 like($one->errstr, qr/LINE 1/, 'with a position');
 
+is(rows($one, "select pg_advisory_$_"), 'ERROR 0A000', "pg_advisory_$_") and like($one->errstr, qr/LINE 1/, 'with a position')
+    for 'lock(1)', 'xact_lock_shared(1, 2)', 'unlock(7)';
+is(rows($one, 'select pg_advisory_unlock_all()'), '', 'there are none to let go');
+
 # Workers at once: each job is done once.
 $one->do('create table queue (id int primary key, seen int not null default 0)');
 $one->do('insert into queue select i from generate_series(1, 40) i');
