@@ -571,7 +571,8 @@ void js_print_string(const char *p, size_t n, struct buf *out) {
         uint8_t c = i < n ? (uint8_t)p[i] : 0;
         if (i < n && c >= 0x20 && c != '"' && c != '\\')
             continue;
-        buf_put(out, p + from, i - from);
+        if (i > from) /* p may be NULL where n is 0 */
+            buf_put(out, p + from, i - from);
         from = i + 1;
         if (i == n)
             break;

@@ -230,6 +230,7 @@ static void removed(struct pxhost *h) {
     EQ_INT(replicas_add(h->replicas, &conf, &r, &err), RC_INVAL);
     conf.group = 2;
     conf.replica = id + 1;
+    g->state.applied = 0; /* it begins anew, and being alone it leads at once */
     conf.state.config.member[0].replica = id + 1;
     OKF(replicas_add(h->replicas, &conf, &r, &err) == RC_OK, "%s", err.message);
     EQ_INT(replica_remove(h->replicas, 2, &err), RC_OK);
