@@ -15,17 +15,17 @@ enum { PASSWORD_BYTES = 1024 };
 static bool ask(const char *prompt, char ret[static PASSWORD_BYTES]) {
     struct termios was, quiet;
     bool terminal = tcgetattr(STDIN_FILENO, &was) == 0;
-    fputs(prompt, stderr);
-    fflush(stderr);
-    if (terminal) {
+    if (terminal) { /* before the prompt: who answers it at once is neither shown nor lost */
         quiet = was;
         quiet.c_lflag &= ~(tcflag_t)ECHO;
         quiet.c_lflag |= ICANON;
         (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet); /* then it is shown, at worst */
     }
+    fputs(prompt, stderr);
+    fflush(stderr);
     char *got = fgets(ret, PASSWORD_BYTES, stdin);
     if (terminal) {
-        (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &was);
+        (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &was);
         fputc('\n', stderr);
     }
     if (got)
