@@ -72,6 +72,17 @@ sub log_tail {
     return join '', splice(@lines, $#lines > 20 ? -20 : 0);
 }
 
+# For whoever has to understand a failure: who is there, who holds what, and what the nodes said last.
+sub state_of_things {
+    my ($self) = @_;
+    my $text = '';
+    for my $n ($self->running) {
+        $text .= "---- node $n\n" . ($self->meridian_on($n, @$_))[1] for ['node', 'ls'], ['tablet', 'ls'];
+        $text .= $self->log_tail($n);
+    }
+    return $text;
+}
+
 sub running {
     my ($self) = @_;
     return grep { $self->{node}{$_}{pid} } sort keys %{ $self->{node} };
@@ -138,7 +149,7 @@ sub wait_replicated {
     $self->poll_until(sub {
         my $l = $self->json('node', 'ls');
         return $l && $l->{fully_replicated} && @{ $l->{nodes} } == $want;
-    }, 'fully replicated', 60) or die "the cluster was not fully replicated in 60 s";
+    }, 'fully replicated', 60) or die "the cluster was not fully replicated in 60 s\n" . $self->state_of_things;
     return $self;
 }
 
